@@ -1,0 +1,1 @@
+//! The case folder and its GLB, read and written.

@@ -1,0 +1,1 @@
+//! DICOM to volume and label map, and back; patient identity stops here.

@@ -1,0 +1,1 @@
+//! OpenXR to walkthrough messages, and a frame loop that survives its runtime.

@@ -1,0 +1,1 @@
+//! How well two segmentations or surfaces agree.

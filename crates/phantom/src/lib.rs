@@ -1,0 +1,1 @@
+//! A digital patient: procedural anatomy with exact truth, written as real DICOM.

@@ -1,0 +1,1 @@
+//! Recipes from a scan to a case, with progress, cache and report.

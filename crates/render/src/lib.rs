@@ -1,0 +1,1 @@
+//! Meshes, materials, clip and cap shaders, level of detail, the room, panels.

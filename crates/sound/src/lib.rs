@@ -1,0 +1,1 @@
+//! Interface cues and sounds placed in the body.

@@ -1,0 +1,1 @@
+//! Surfaces from labels and fields, smoothed within bounds, decimated, with measured error.

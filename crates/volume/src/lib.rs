@@ -1,0 +1,11 @@
+//! Grids of voxels in the patient's frame: volumes, label maps, and what is done to them without knowing any modality.
+//!
+//! Voxels are stored with the column index `i` fastest, then row `j`, then slice `k`; geometry is LPS millimetres.
+
+mod geometry;
+mod grid;
+mod label_map;
+
+pub use geometry::{GeometryError, ImageGeometry};
+pub use grid::{ScanVolume, Volume, VolumeError, Voxel};
+pub use label_map::{BACKGROUND, Code, Label, LabelMap, Segment};

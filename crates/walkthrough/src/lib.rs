@@ -1,0 +1,1 @@
+//! The walk as components and messages, without device or GPU.
