@@ -5,6 +5,7 @@
 mod geometry;
 mod grid;
 mod label_map;
+pub mod terminology;
 
 pub use geometry::{GeometryError, ImageGeometry};
 pub use grid::{ScanVolume, Volume, VolumeError, Voxel};
