@@ -4,7 +4,10 @@
 
 mod geometry;
 mod grid;
+pub mod gzip;
 mod label_map;
+pub mod nifti;
+mod raw;
 pub mod terminology;
 
 pub use geometry::{GeometryError, ImageGeometry};
