@@ -1,0 +1,295 @@
+//! Surface nets over a whole label map: every boundary between two labels in one extraction.
+//!
+//! The grid is taken as padded with background. A *cell* is the cube between eight neighbouring voxel centres; it gets one
+//! vertex for each sheet of boundary that passes through it. Each pair of face neighbours with different labels gets
+//! one quad between the four cells around it. Before smoothing a vertex sits in the middle of its cell, which is a corner of
+//! the voxels, so the net is exactly the set of voxel faces between different labels.
+//!
+//! What holds for the surface of every label: each edge has exactly two triangles, which run along it in opposite
+//! directions. [`knots`] says how cells are split so that it does. A vertex where three or more labels meet may be touched
+//! by two sheets of one label.
+
+mod cell;
+mod knots;
+mod masks;
+mod smooth;
+mod sweep;
+
+use volume::Volume;
+
+use crate::error::SurfaceError;
+use knots::Knots;
+use masks::Masks;
+
+/// A whole number a label map may be made of.
+pub trait LabelVoxel: Copy + Ord + Default + Send + Sync + Into<u16> + 'static {}
+impl LabelVoxel for u8 {}
+impl LabelVoxel for u16 {}
+
+/// How [`label_surface`] relaxes the voxel steps.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Smoothing {
+    /// Passes over all vertices; 0 leaves the voxel faces as they are.
+    pub passes: usize,
+    /// Farthest a vertex may move from its voxel corner, in voxels: lengths along each axis are divided by that axis' spacing.
+    pub max_move_voxels: f32,
+}
+
+impl Default for Smoothing {
+    fn default() -> Self {
+        Self { passes: 16, max_move_voxels: 0.4 }
+    }
+}
+
+/// The boundaries of all labels of a grid, as triangles that neighbours share.
+#[derive(Clone, Debug, Default)]
+pub struct LabelSurface {
+    /// Positions in continuous voxel index.
+    pub vertices: Vec<[f32; 3]>,
+    /// Three vertices each; seen from the side of `sides[0]` they run counterclockwise in index space.
+    pub triangles: Vec<[u32; 3]>,
+    /// The lower and the higher label each triangle separates; the lower may be background.
+    pub sides: Vec<[u16; 2]>,
+}
+
+/// Extracts the boundaries of all labels at once and smooths them within bounds.
+///
+/// # Errors
+/// [`SurfaceError`] for a grid or a net too large to number, or a smoothing beyond half a voxel.
+pub fn label_surface<T: LabelVoxel>(map: &Volume<T>, smoothing: &Smoothing) -> Result<LabelSurface, SurfaceError> {
+    let net = Net::extract(map, smoothing)?;
+    let (triangles, sides) = net.triangulate();
+    Ok(LabelSurface { vertices: net.positions(), triangles, sides })
+}
+
+/// Largest grid: cells are numbered from 0 to the number of voxels in 16 bits.
+const MAX_AXIS: usize = u16::MAX as usize - 1;
+
+/// The net before triangulation.
+pub(crate) struct Net {
+    /// Displacement of each vertex from the middle of its cell, in voxels; the fourth is padding.
+    pub(crate) moves: Vec<[f32; 4]>,
+    /// The cell of each vertex; cell `c` lies between voxels `c − 1` and `c`.
+    pub(crate) cells: Vec<[u16; 3]>,
+    /// Corners of each quad, counterclockwise seen from the side of the lower label.
+    pub(crate) quads: Vec<[u32; 4]>,
+    /// The lower and the higher label each quad separates.
+    pub(crate) sides: Vec<[u16; 2]>,
+    /// Vertices to insert in a quad's outline: quad, side after that corner, vertex; in order.
+    pub(crate) inserts: Vec<Insert>,
+}
+
+/// A vertex between two corners of a quad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Insert {
+    /// The quad.
+    pub(crate) quad: u32,
+    /// Between this corner and the next.
+    pub(crate) after: u8,
+    /// The vertex.
+    pub(crate) vertex: u32,
+}
+
+impl Net {
+    /// Extracts and smooths.
+    pub(crate) fn extract<T: LabelVoxel>(map: &Volume<T>, smoothing: &Smoothing) -> Result<Self, SurfaceError> {
+        let size = map.geometry().size();
+        if size.iter().any(|&s| s > MAX_AXIS) {
+            return Err(SurfaceError::GridTooLarge { limit: MAX_AXIS, size });
+        }
+        let max_move = smoothing.max_move_voxels;
+        if !(0.0..=0.5).contains(&max_move) {
+            let found = f64::from(max_move);
+            return Err(SurfaceError::Option { name: "max_move_voxels", expected: "from 0 to 0.5", found });
+        }
+        let masks = Masks::of(map.data(), size);
+        let smooth = smoothing.passes > 0 && max_move > 0.0;
+        let mut sweep = sweep::sweep(map.data(), &masks, smooth)?;
+        let knots = Knots::find(map.data(), &masks, &sweep);
+        let inserts = knots.apply(&masks, &mut sweep, smooth)?;
+        if smooth {
+            smooth::relax(&mut sweep.moves, &sweep.links, &sweep.kinds, smoothing);
+            knots::place(&mut sweep);
+        }
+        let sweep::Sweep { moves, cells, quads, sides, .. } = sweep;
+        Ok(Self { moves, cells, quads, sides, inserts })
+    }
+
+    /// Where a vertex is, in continuous voxel index.
+    pub(crate) fn position(&self, vertex: u32) -> [f32; 3] {
+        let (m, c) = (self.moves[vertex as usize], self.cells[vertex as usize]);
+        [0, 1, 2].map(|a| f32::from(c[a]) - 0.5 + m[a])
+    }
+
+    /// All positions, in continuous voxel index.
+    pub(crate) fn positions(&self) -> Vec<[f32; 3]> {
+        use rayon::prelude::*;
+        (0..self.moves.len() as u32).into_par_iter().map(|v| self.position(v)).collect()
+    }
+
+    /// The triangles of a quad, two unless vertices were inserted, cut along its shorter diagonal.
+    pub(crate) fn triangles_of(&self, quad: u32, mut emit: impl FnMut([u32; 3])) {
+        let q = self.quads[quad as usize];
+        let first = if self.inserts.is_empty() { 0 } else { self.inserts.partition_point(|i| i.quad < quad) };
+        let inserts = self.inserts[first..].iter().take_while(|i| i.quad == quad);
+        let mut outline = [0; 8];
+        let (mut n, mut apex) = (0, None);
+        let mut pending = inserts.peekable();
+        for corner in 0..4u8 {
+            outline[n] = q[usize::from(corner)];
+            n += 1;
+            if let Some(insert) = pending.next_if(|i| i.after == corner) {
+                apex = apex.or(Some(n));
+                outline[n] = insert.vertex;
+                n += 1;
+            }
+        }
+        // A fan from an inserted vertex leaves out the edge that was doubled.
+        let apex = apex.unwrap_or_else(|| {
+            let p = q.map(|v| self.position(v));
+            let square = |a: [f32; 3], b: [f32; 3]| (0..3).map(|x| (a[x] - b[x]) * (a[x] - b[x])).sum::<f32>();
+            usize::from(square(p[1], p[3]) < square(p[0], p[2]))
+        });
+        for step in 1..n - 1 {
+            emit([outline[apex], outline[(apex + step) % n], outline[(apex + step + 1) % n]]);
+        }
+    }
+
+    fn triangulate(&self) -> (Vec<[u32; 3]>, Vec<[u16; 2]>) {
+        use rayon::prelude::*;
+        let plain = self.quads.len();
+        let mut triangles = vec![[0u32; 3]; 2 * plain];
+        let mut sides = vec![[0u16; 2]; 2 * plain];
+        triangles.par_chunks_mut(8192).zip(sides.par_chunks_mut(8192)).enumerate().for_each(|(chunk, (out, side))| {
+            for (pair, (t, s)) in out.chunks_exact_mut(2).zip(side.chunks_exact_mut(2)).enumerate() {
+                let quad = chunk * 4096 + pair;
+                let mut n = 0;
+                self.triangles_of(quad as u32, |triangle| {
+                    if n < 2 {
+                        t[n] = triangle;
+                    }
+                    n += 1;
+                });
+                s.fill(self.sides[quad]);
+            }
+        });
+        let mut last = None;
+        for insert in &self.inserts {
+            if last != Some(insert.quad) {
+                let mut n = 0;
+                self.triangles_of(insert.quad, |triangle| {
+                    if n >= 2 {
+                        triangles.push(triangle);
+                        sides.push(self.sides[insert.quad as usize]);
+                    }
+                    n += 1;
+                });
+                last = Some(insert.quad);
+            }
+        }
+        (triangles, sides)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use glam::DMat3;
+    use proptest::prelude::*;
+    use space::Point;
+    use volume::ImageGeometry;
+
+    use super::*;
+    use crate::mesh::topology;
+
+    fn map(size: [usize; 3], labels: Vec<u8>) -> Volume<u8> {
+        let geometry = ImageGeometry::new(size, [1.0; 3], Point::ZERO, DMat3::IDENTITY).unwrap();
+        Volume::new(geometry, labels).unwrap()
+    }
+
+    /// The triangles of one label, outward.
+    fn shell(surface: &LabelSurface, label: u16) -> Vec<[u32; 3]> {
+        let rows = surface.triangles.iter().zip(&surface.sides);
+        rows.filter_map(|(&[a, b, c], side)| match side {
+            [_, high] if *high == label => Some([a, b, c]),
+            [low, _] if *low == label => Some([a, c, b]),
+            _ => None,
+        })
+        .collect()
+    }
+
+    #[track_caller]
+    fn check_all(map: &Volume<u8>, smoothing: &Smoothing) {
+        let surface = label_surface(map, smoothing).unwrap();
+        for label in 1..=u8::MAX {
+            let count = map.data().iter().filter(|&&l| l == label).count();
+            let shell = shell(&surface, u16::from(label));
+            let topology = topology(&shell);
+            assert_eq!(topology.open_edges, 0, "label {label} is open");
+            assert_eq!(topology.crowded_edges, 0, "label {label} has crowded edges");
+            if smoothing.passes == 0 {
+                let volume = crate::mesh::signed_volume(&surface.vertices, &shell);
+                assert!(
+                    (volume - count as f64).abs() < 1e-3 * count as f64 + 1e-3,
+                    "label {label}: {volume} of {count}"
+                );
+            }
+        }
+    }
+
+    const NONE: Smoothing = Smoothing { passes: 0, max_move_voxels: 0.4 };
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(96))]
+        #[test]
+        fn every_label_of_a_random_map_is_closed(
+            size in (1usize..6, 1usize..6, 1usize..6),
+            kinds in 1u8..5,
+            seed in proptest::collection::vec(0u8..=255, 125),
+        ) {
+            let size = [size.0, size.1, size.2];
+            let labels = seed.into_iter().take(size.iter().product()).map(|s| s % (kinds + 1)).collect();
+            let map = map(size, labels);
+            check_all(&map, &NONE);
+            check_all(&map, &Smoothing::default());
+        }
+
+        #[test]
+        fn threads_do_not_change_the_net(seed in proptest::collection::vec(0u8..4, 4 * 5 * 70)) {
+            let map = map([4, 5, 70], seed);
+            let run = |n| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(n).build().unwrap();
+                pool.install(|| label_surface(&map, &Smoothing::default())).unwrap()
+            };
+            let (one, two) = (run(1), run(2));
+            prop_assert_eq!(one.vertices, two.vertices);
+            prop_assert_eq!(one.triangles, two.triangles);
+        }
+    }
+
+    #[test]
+    fn checkerboard() {
+        let labels = (0..64).map(|n| (1 + (n + n / 4 + n / 16) % 2) as u8).collect();
+        check_all(&map([4, 4, 4], labels), &NONE);
+        let labels = (0..64).map(|n| ((n + n / 4 + n / 16) % 2) as u8).collect();
+        let map = map([4, 4, 4], labels);
+        check_all(&map, &NONE);
+        check_all(&map, &Smoothing::default());
+    }
+
+    #[test]
+    fn long_rows_cross_words() {
+        let labels = (0..200 * 3 * 3).map(|n| u8::from(n % 7 != 0 && n % 65 != 3)).collect();
+        check_all(&map([200, 3, 3], labels), &NONE);
+    }
+
+    #[test]
+    fn vertices_stay_within_their_bound() {
+        let labels = (0..20 * 20 * 20).map(|n: u32| u8::from((n.wrapping_mul(2_654_435_761) >> 13) % 3 == 0)).collect();
+        let map = map([20, 20, 20], labels);
+        let net = Net::extract(&map, &Smoothing::default()).unwrap();
+        let plain = net.moves.len() - net.inserts.len() / 2;
+        for m in &net.moves[..plain] {
+            assert!(m.iter().map(|x| x * x).sum::<f32>().sqrt() < 0.4 + 1e-5, "{m:?}");
+        }
+    }
+}

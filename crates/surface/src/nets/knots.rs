@@ -1,0 +1,303 @@
+//! Cells that need more than one vertex, and edges that would be doubled.
+//!
+//! The sheets of a cell are found by joining its crossing edges across faces. A face with two or three crossing edges joins
+//! them all. With four, if voxels on one diagonal share a label, that label is taken as connected across the face (the
+//! lower one if both diagonals do), and the edges are joined in pairs round the two other voxels. Each label then meets a
+//! sheet in closed rings only, and both cells of a face decide alike, as the rule looks at nothing but the face.
+//!
+//! Two such pairs may still belong to one sheet in both cells of the face. The net's edge through the face would then carry
+//! four quads, so one pair gets a vertex of its own in the middle of that edge.
+
+use super::cell::{FACE_EDGES, FACE_NORMALS, edge_corners, edge_middle, face_middle, mean, unite};
+use super::masks::Masks;
+use super::sweep::Sweep;
+use super::{Insert, LabelVoxel};
+use crate::error::SurfaceError;
+
+/// How far an inserted vertex is moved off the doubled edge, in voxels along each of two axes.
+///
+/// Small against the half voxel a vertex may move, large against rounding.
+const NUDGE: f32 = 0.05;
+
+/// How the boundary passes a face.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Passage {
+    None,
+    Sheet,
+    /// Three or more labels meet.
+    Seam,
+    /// Two pairs of edges, round these corners.
+    Pairs([usize; 2]),
+}
+
+struct Knot {
+    /// The vertex of the first sheet.
+    vertex: u32,
+    cell: [usize; 3],
+    /// Sheet of each crossing edge.
+    sheet: [u8; 12],
+    sheets: u8,
+    faces: [Passage; 6],
+    /// The vertex of the second sheet; the others follow.
+    extra: u32,
+}
+
+/// All cells that are not plain, by vertex.
+pub(super) struct Knots {
+    knots: Vec<Knot>,
+}
+
+const NO_SHEET: u8 = u8::MAX;
+
+impl Knots {
+    /// Finds the sheets of all cells that the sweep found not plain.
+    pub(super) fn find<T: LabelVoxel>(data: &[T], masks: &Masks, sweep: &Sweep) -> Self {
+        use rayon::prelude::*;
+        let first_extra = masks.vertex_count() as u32;
+        let mut knots: Vec<Knot> = sweep
+            .knotted
+            .par_iter()
+            .with_min_len(256)
+            .map(|&vertex| Knot::find(data, masks, vertex, sweep.cells[vertex as usize].map(usize::from)))
+            .collect();
+        let mut extra = first_extra;
+        for knot in &mut knots {
+            knot.extra = extra;
+            extra += u32::from(knot.sheets) - 1;
+        }
+        Self { knots }
+    }
+
+    fn of_vertex(&self, vertex: u32) -> Option<&Knot> {
+        self.knots.binary_search_by_key(&vertex, |k| k.vertex).ok().map(|n| &self.knots[n])
+    }
+
+    /// Gives each sheet its vertex, and returns the vertices to insert in quads.
+    pub(super) fn apply(&self, masks: &Masks, sweep: &mut Sweep, smooth: bool) -> Result<Vec<Insert>, SurfaceError> {
+        for knot in &self.knots {
+            for sheet in 0..knot.sheets {
+                let vertex = knot.vertex_of(sheet);
+                if sheet > 0 {
+                    debug_assert_eq!(vertex as usize, sweep.moves.len());
+                    sweep.moves.push([0.0; 4]);
+                    sweep.cells.push(knot.cell.map(|c| c as u16));
+                    if smooth {
+                        sweep.links.push([vertex; 6]);
+                        sweep.kinds.push(0);
+                    }
+                }
+                if smooth {
+                    let [x, y, z] = knot.middle(sheet);
+                    sweep.moves[vertex as usize] = [x, y, z, 0.0];
+                }
+            }
+            for edge in 0..12 {
+                if !matches!(knot.sheet[edge], 0 | NO_SHEET) {
+                    let quad = &mut sweep.quads[knot.quad(masks, edge) as usize];
+                    for corner in quad.iter_mut().filter(|c| **c == knot.vertex) {
+                        *corner = knot.vertex_of(knot.sheet[edge]);
+                    }
+                }
+            }
+        }
+        if smooth {
+            self.link(masks, sweep);
+        }
+        self.insert(masks, sweep, smooth)
+    }
+
+    fn link(&self, masks: &Masks, sweep: &mut Sweep) {
+        for knot in &self.knots {
+            for sheet in 0..knot.sheets {
+                let vertex = knot.vertex_of(sheet);
+                let seam = (0..6).any(|f| knot.passes(f, sheet) && knot.faces[f] == Passage::Seam);
+                let (mut links, mut kind) = ([vertex; 6], 0);
+                for face in 0..6 {
+                    if !knot.passes(face, sheet) {
+                        continue;
+                    }
+                    let primary = masks.vertex(knot.neighbor(face));
+                    let other = self.of_vertex(primary);
+                    if other.is_none() {
+                        // A plain neighbour has one sheet here; it follows this one if it follows any.
+                        let back = &mut sweep.links[primary as usize][face ^ 1];
+                        if *back == knot.vertex {
+                            *back = vertex;
+                        }
+                    }
+                    if seam && knot.faces[face] != Passage::Seam {
+                        continue;
+                    }
+                    let edge = FACE_EDGES[face].into_iter().find(|&e| knot.sheet[e] == sheet);
+                    let across = other.zip(edge).map(|(o, e)| o.vertex_of(o.sheet[mirrored(face, e)]));
+                    links[face] = across.unwrap_or(primary);
+                    kind |= 1 << face;
+                }
+                (sweep.links[vertex as usize], sweep.kinds[vertex as usize]) = (links, kind);
+            }
+        }
+    }
+
+    fn insert(&self, masks: &Masks, sweep: &mut Sweep, smooth: bool) -> Result<Vec<Insert>, SurfaceError> {
+        let mut inserts = Vec::new();
+        for knot in &self.knots {
+            for face in [1, 3, 5] {
+                let Passage::Pairs(corners) = knot.faces[face] else { continue };
+                let Some(other) = self.of_vertex(masks.vertex(knot.neighbor(face))) else { continue };
+                let around = |corner| FACE_EDGES[face].into_iter().filter(move |&e| edge_corners(e).contains(&corner));
+                let here = |corner| around(corner).map(|e| knot.sheet[e]).next().unwrap_or(NO_SHEET);
+                let there = |corner| around(corner).map(|e| other.sheet[mirrored(face, e)]).next().unwrap_or(NO_SHEET);
+                let (sheet, beyond) = (here(corners[1]), there(corners[1]));
+                if here(corners[0]) != sheet || there(corners[0]) != beyond {
+                    continue;
+                }
+                let (u, v) = (knot.vertex_of(sheet), other.vertex_of(beyond));
+                let vertex = sweep.moves.len() as u32;
+                let toward = [corners[1] & 1, corners[1] >> 1 & 1, corners[1] >> 2].map(|d| d as f32 * 2.0 - 1.0);
+                let normal = FACE_NORMALS[face];
+                let nudge = [0, 1, 2].map(|a| if normal[a] == 0.0 { toward[a] * NUDGE } else { 0.0 });
+                sweep.cells.push(knot.cell.map(|c| c as u16));
+                let [x, y, z] = face_middle(face);
+                sweep.moves.push([x, y, z, 0.0]);
+                if smooth {
+                    // Without links the relaxation leaves it alone; it is placed afterwards.
+                    sweep.links.push([vertex; 6]);
+                    sweep.kinds.push(0);
+                    sweep.between.push(Between { vertex, ends: [u, v], nudge });
+                }
+                for edge in around(corners[1]) {
+                    let quad = knot.quad(masks, edge);
+                    let q = sweep.quads[quad as usize];
+                    let after = (0..4).find(|&n| [q[n], q[(n + 1) % 4]] == [u, v] || [q[n], q[(n + 1) % 4]] == [v, u]);
+                    inserts.extend(after.map(|n| Insert { quad, after: n as u8, vertex }));
+                }
+            }
+        }
+        let limit = u32::MAX as usize / 2;
+        if sweep.moves.len() > limit {
+            return Err(SurfaceError::TooManyVertices { limit, vertices: sweep.moves.len() });
+        }
+        inserts.sort_unstable();
+        Ok(inserts)
+    }
+}
+
+/// A vertex on an edge of the net.
+#[derive(Clone, Copy)]
+pub(super) struct Between {
+    vertex: u32,
+    ends: [u32; 2],
+    nudge: [f32; 3],
+}
+
+/// Puts inserted vertices beside the middle of their edges.
+pub(super) fn place(sweep: &mut Sweep) {
+    for &Between { vertex, ends, nudge } in &sweep.between {
+        let at = |v: u32, a: usize| f32::from(sweep.cells[v as usize][a]) + sweep.moves[v as usize][a];
+        let cell = sweep.cells[vertex as usize];
+        let [x, y, z] = [0, 1, 2].map(|a| (at(ends[0], a) + at(ends[1], a)) / 2.0 - f32::from(cell[a]) + nudge[a]);
+        sweep.moves[vertex as usize] = [x, y, z, 0.0];
+    }
+}
+
+/// The number of an edge of `face` in the cell on the face's other side.
+fn mirrored(face: usize, edge: usize) -> usize {
+    match (face / 2, edge / 4) {
+        (0, _) | (1, 0) => edge ^ 1,
+        _ => edge ^ 2,
+    }
+}
+
+impl Knot {
+    fn find<T: LabelVoxel>(data: &[T], masks: &Masks, vertex: u32, cell: [usize; 3]) -> Self {
+        let [ni, nj, nk] = masks.size;
+        let labels: [u16; 8] = std::array::from_fn(|n| {
+            let [i, j, k] = [cell[0] + (n & 1), cell[1] + (n >> 1 & 1), cell[2] + (n >> 2)];
+            // Shifted by one: cell `c` lies between voxels `c − 1` and `c`.
+            let inside = (1..=ni).contains(&i) && (1..=nj).contains(&j) && (1..=nk).contains(&k);
+            if inside { data[i - 1 + ni * (j - 1 + nj * (k - 1))].into() } else { 0 }
+        });
+        let edges = masks.cell_edges(cell);
+        let crosses = |e: usize| edges >> e & 1 == 1;
+        let mut set = std::array::from_fn(|e| e);
+        let mut faces = [Passage::None; 6];
+        for (f, face) in FACE_EDGES.iter().enumerate() {
+            let crossing = || face.iter().copied().filter(|&e| crosses(e));
+            let pairs = if crossing().count() == 4 { pairs_of(f, &labels) } else { None };
+            faces[f] = match (crossing().count(), pairs) {
+                (0, _) => Passage::None,
+                (2, _) => Passage::Sheet,
+                (_, Some(corners)) => Passage::Pairs(corners),
+                _ => Passage::Seam,
+            };
+            if let Passage::Pairs(corners) = faces[f] {
+                for corner in corners {
+                    let mut around = face.iter().copied().filter(|&e| edge_corners(e).contains(&corner));
+                    if let (Some(a), Some(b)) = (around.next(), around.next()) {
+                        unite(&mut set, a, b);
+                    }
+                }
+            } else if let Some(first) = crossing().next() {
+                crossing().for_each(|e| unite(&mut set, first, e));
+            }
+        }
+        let mut sheet = [NO_SHEET; 12];
+        let mut sheets = 0;
+        for e in (0..12).filter(|&e| crosses(e)) {
+            sheet[e] = if set[e] == e { sheets } else { sheet[set[e]] };
+            sheets += u8::from(set[e] == e);
+        }
+        Self { vertex, cell, sheet, sheets, faces, extra: 0 }
+    }
+
+    fn vertex_of(&self, sheet: u8) -> u32 {
+        if sheet == 0 { self.vertex } else { self.extra + u32::from(sheet) - 1 }
+    }
+
+    fn passes(&self, face: usize, sheet: u8) -> bool {
+        FACE_EDGES[face].into_iter().any(|e| self.sheet[e] == sheet)
+    }
+
+    fn neighbor(&self, face: usize) -> [usize; 3] {
+        let mut cell = self.cell;
+        // A crossing face always has a cell beyond it, since the outermost voxels are background.
+        cell[face / 2] = if face % 2 == 1 { cell[face / 2] + 1 } else { cell[face / 2].saturating_sub(1) };
+        cell
+    }
+
+    fn middle(&self, sheet: u8) -> [f32; 3] {
+        let seams = || (0..6).filter(|&f| self.faces[f] == Passage::Seam && self.passes(f, sheet));
+        if seams().next().is_some() {
+            mean(seams().map(face_middle))
+        } else {
+            mean((0..12).filter(|&e| self.sheet[e] == sheet).map(edge_middle))
+        }
+    }
+
+    fn quad(&self, masks: &Masks, edge: usize) -> u32 {
+        let (axis, p, q) = (edge / 4, edge & 1, edge >> 1 & 1);
+        let [cx, cy, cz] = self.cell;
+        let voxel = match axis {
+            0 => [cx, cy + p - 1, cz + q - 1],
+            1 => [cx + p - 1, cy, cz + q - 1],
+            _ => [cx + p - 1, cy + q - 1, cz],
+        };
+        masks.quad(axis, voxel)
+    }
+}
+
+/// The corners round which a face's four crossing edges pair up, if they do.
+fn pairs_of(face: usize, labels: &[u16; 8]) -> Option<[usize; 2]> {
+    let (axis, side) = (face / 2, face % 2);
+    let (b, c) = ((axis + 1) % 3, (axis + 2) % 3);
+    let corner = |p: usize, q: usize| side << axis | p << b | q << c;
+    let [p0, p1, p2, p3] = [corner(0, 0), corner(1, 0), corner(1, 1), corner(0, 1)];
+    let same = |a: usize, b: usize| labels[a] == labels[b];
+    if same(p0, p2) && (!same(p1, p3) || labels[p0] < labels[p1]) {
+        Some([p1, p3])
+    } else if same(p1, p3) {
+        Some([p0, p2])
+    } else {
+        None
+    }
+}

@@ -1,0 +1,217 @@
+//! First sweep: where neighbours differ, as one bit a pair, and how much that will yield.
+
+use rayon::prelude::*;
+
+use super::LabelVoxel;
+
+/// Bits of the pairs of neighbours with different labels, row by row, and the running numbers of what they yield.
+///
+/// Cells are numbered from 0 to the number of voxels on each axis; cell `c` lies between voxels `c − 1` and `c`, of which the
+/// outermost two are background.
+pub(super) struct Masks {
+    /// Voxels on each axis.
+    pub(super) size: [usize; 3],
+    /// Words of 64 bits in a row.
+    pub(super) words: usize,
+    /// Bit `c` of row (j, k): voxels `c − 1` and `c` differ.
+    x: Vec<u64>,
+    /// Bit `i` of row (c, k), c from 0 to nj: voxels (i, c − 1, k) and (i, c, k) differ.
+    y: Vec<u64>,
+    /// Bit `i` of row (j, c), c from 0 to nk: voxels (i, j, c − 1) and (i, j, c) differ.
+    z: Vec<u64>,
+    /// Bit `c` of cell row (cy, cz): the cell has a vertex.
+    cells: Vec<u64>,
+    /// Number of the first vertex of each cell row, and of the end.
+    pub(super) first_vertex: Vec<usize>,
+    /// Number of the first quad of each row (j, k) with j from 0 to nj and k from 0 to nk, and of the end. Such a row's quads are
+    /// those of `x(j, k)`, then `y(j, k)`, then `z(j, k)`.
+    pub(super) first_quad: Vec<usize>,
+    zero: Vec<u64>,
+}
+
+impl Masks {
+    /// Compares all neighbours.
+    pub(super) fn of<T: LabelVoxel>(data: &[T], size: [usize; 3]) -> Self {
+        let [ni, nj, nk] = size;
+        let words = (ni + 1).div_ceil(64);
+        let outside = vec![T::default(); ni];
+        let row = |j: usize, k: usize| &data[(j + nj * k) * ni..(j + nj * k) * ni + ni];
+
+        let mut x = vec![0u64; words * nj * nk];
+        let mut y = vec![0u64; words * (nj + 1) * nk];
+        let mut z = vec![0u64; words * nj * (nk + 1)];
+        let slices_x = x.par_chunks_mut(words * nj);
+        let slices_y = y.par_chunks_mut(words * (nj + 1));
+        let (z_inner, z_last) = z.split_at_mut(words * nj * nk);
+        slices_x.zip(slices_y).zip(z_inner.par_chunks_mut(words * nj)).enumerate().for_each(|(k, ((x, y), z))| {
+            for j in 0..nj {
+                let here = row(j, k);
+                along_row(here, &mut x[j * words..(j + 1) * words]);
+                let before = if j == 0 { &outside[..] } else { row(j - 1, k) };
+                differences(before, here, &mut y[j * words..(j + 1) * words]);
+                let below = if k == 0 { &outside[..] } else { row(j, k - 1) };
+                differences(below, here, &mut z[j * words..(j + 1) * words]);
+            }
+            differences(row(nj - 1, k), &outside, &mut y[nj * words..]);
+        });
+        z_last.chunks_exact_mut(words).enumerate().for_each(|(j, z)| differences(row(j, nk - 1), &outside, z));
+
+        let rows = (nj + 1) * (nk + 1);
+        let zero = vec![0; words];
+        let cells = vec![0u64; words * rows];
+        let mut masks = Self { size, words, x, y, z, cells, first_vertex: Vec::new(), first_quad: Vec::new(), zero };
+        masks.count();
+        masks
+    }
+
+    fn count(&mut self) {
+        let [_, nj, nk] = self.size;
+        let words = self.words;
+        let mut cells = std::mem::take(&mut self.cells);
+        let counts: Vec<(usize, usize)> = cells
+            .par_chunks_mut(words)
+            .enumerate()
+            .with_min_len(64)
+            .map(|(r, out)| {
+                let (cy, cz) = (r % (nj + 1), r / (nj + 1));
+                let mut vertices = 0;
+                for (w, out) in out.iter_mut().enumerate() {
+                    *out = self.edges(cy, cz, w).into_iter().fold(0, |a, b| a | b);
+                    vertices += out.count_ones() as usize;
+                }
+                let ones = |row: &[u64]| row.iter().map(|w| w.count_ones() as usize).sum::<usize>();
+                (vertices, ones(self.x(cy, cz)) + ones(self.y(cy, cz)) + ones(self.z(cy, cz)))
+            })
+            .collect();
+        self.cells = cells;
+        debug_assert_eq!(counts.len(), (nj + 1) * (nk + 1));
+        let running = |pick: fn(&(usize, usize)) -> usize| {
+            let mut sum = 0;
+            let mut first = Vec::with_capacity(counts.len() + 1);
+            for count in &counts {
+                first.push(sum);
+                sum += pick(count);
+            }
+            first.push(sum);
+            first
+        };
+        self.first_vertex = running(|c| c.0);
+        self.first_quad = running(|c| c.1);
+    }
+
+    /// Pairs along the row (j, k); all equal outside the grid.
+    pub(super) fn x(&self, j: usize, k: usize) -> &[u64] {
+        let [_, nj, nk] = self.size;
+        if j < nj && k < nk { self.row(&self.x, j + nj * k) } else { &self.zero }
+    }
+
+    /// Pairs between rows (c − 1, k) and (c, k); all equal outside the grid.
+    pub(super) fn y(&self, c: usize, k: usize) -> &[u64] {
+        let [_, nj, nk] = self.size;
+        if c <= nj && k < nk { self.row(&self.y, c + (nj + 1) * k) } else { &self.zero }
+    }
+
+    /// Pairs between rows (j, c − 1) and (j, c); all equal outside the grid.
+    pub(super) fn z(&self, j: usize, c: usize) -> &[u64] {
+        let [_, nj, nk] = self.size;
+        if j < nj && c <= nk { self.row(&self.z, j + nj * c) } else { &self.zero }
+    }
+
+    /// Cells with a vertex in the row (cy, cz).
+    pub(super) fn cells(&self, cy: usize, cz: usize) -> &[u64] {
+        self.row(&self.cells, cy + (self.size[1] + 1) * cz)
+    }
+
+    fn row<'a>(&self, of: &'a [u64], r: usize) -> &'a [u64] {
+        &of[r * self.words..(r + 1) * self.words]
+    }
+
+    /// The twelve edges of the 64 cells of word `w` in cell row (cy, cz), numbered as in [`super::cell`].
+    pub(super) fn edges(&self, cy: usize, cz: usize, w: usize) -> [u64; 12] {
+        // Index −1 wraps to a row outside the grid, which reads as zero.
+        let (y0, z0) = (cy.wrapping_sub(1), cz.wrapping_sub(1));
+        let shifted = |row: &[u64]| (row[w] << 1 | if w > 0 { row[w - 1] >> 63 } else { 0 }, row[w]);
+        let (y00, y10) = shifted(self.y(cy, z0));
+        let (y01, y11) = shifted(self.y(cy, cz));
+        let (z00, z10) = shifted(self.z(y0, cz));
+        let (z01, z11) = shifted(self.z(cy, cz));
+        let x = |j, k| self.x(j, k)[w];
+        [x(y0, z0), x(cy, z0), x(y0, cz), x(cy, cz), y00, y10, y01, y11, z00, z10, z01, z11]
+    }
+
+    /// The twelve edges of one cell as bits.
+    pub(super) fn cell_edges(&self, [cx, cy, cz]: [usize; 3]) -> u16 {
+        let words = self.edges(cy, cz, cx / 64);
+        (0..12).fold(0, |bits, e| bits | ((words[e] >> (cx % 64) & 1) as u16) << e)
+    }
+
+    /// Number of the first vertex of a cell that has one.
+    pub(super) fn vertex(&self, [cx, cy, cz]: [usize; 3]) -> u32 {
+        (self.first_vertex[cy + (self.size[1] + 1) * cz] + rank(self.cells(cy, cz), cx)) as u32
+    }
+
+    /// Number of the quad of the pair below (`axis` 0: voxels `c − 1` and `c` on the row; and so on) the given voxel.
+    pub(super) fn quad(&self, axis: usize, [i, j, k]: [usize; 3]) -> u32 {
+        let ones = |row: &[u64]| row.iter().map(|w| w.count_ones() as usize).sum::<usize>();
+        let first = self.first_quad[j + (self.size[1] + 1) * k];
+        let rank = match axis {
+            0 => rank(self.x(j, k), i),
+            1 => ones(self.x(j, k)) + rank(self.y(j, k), i),
+            _ => ones(self.x(j, k)) + ones(self.y(j, k)) + rank(self.z(j, k), i),
+        };
+        (first + rank) as u32
+    }
+
+    /// Number of vertices, one a cell.
+    pub(super) fn vertex_count(&self) -> usize {
+        self.first_vertex.last().copied().unwrap_or(0)
+    }
+
+    /// Number of quads.
+    pub(super) fn quad_count(&self) -> usize {
+        self.first_quad.last().copied().unwrap_or(0)
+    }
+}
+
+/// Number of bits set before `bit`.
+fn rank(row: &[u64], bit: usize) -> usize {
+    let before: usize = row[..bit / 64].iter().map(|w| w.count_ones() as usize).sum();
+    before + (row[bit / 64] & ((1u64 << (bit % 64)) - 1)).count_ones() as usize
+}
+
+/// Bit `i`: `a[i] != b[i]`.
+fn differences<T: LabelVoxel>(a: &[T], b: &[T], out: &mut [u64]) {
+    let (a, a_rest) = a.as_chunks::<64>();
+    let (b, b_rest) = b.as_chunks::<64>();
+    for ((a, b), out) in a.iter().zip(b).zip(&mut *out) {
+        *out = differences_64(a, b);
+    }
+    if let Some(out) = out.get_mut(a.len()) {
+        *out = a_rest.iter().zip(b_rest).enumerate().fold(0, |w, (i, (a, b))| w | u64::from(a != b) << i);
+    }
+}
+
+/// Bit `c`: `row[c − 1] != row[c]`, with background before and after.
+fn along_row<T: LabelVoxel>(row: &[T], out: &mut [u64]) {
+    let n = row.len();
+    differences(&row[..n - 1], &row[1..], out);
+    let mut carry = u64::from(row[0] != T::default());
+    for word in out.iter_mut() {
+        (*word, carry) = (*word << 1 | carry, *word >> 63);
+    }
+    if row[n - 1] != T::default() {
+        out[n / 64] |= 1 << (n % 64);
+    }
+}
+
+fn differences_64<T: LabelVoxel>(a: &[T; 64], b: &[T; 64]) -> u64 {
+    let mut bytes = [0u8; 64];
+    for ((byte, a), b) in bytes.iter_mut().zip(a).zip(b) {
+        *byte = u8::from(a != b);
+    }
+    let (eights, _) = bytes.as_chunks::<8>();
+    // Multiplying moves bit 8i to bit 56 + i without carries, so the top byte gathers eight flags.
+    eights.iter().enumerate().fold(0, |word, (n, eight)| {
+        word | (u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * n)
+    })
+}
