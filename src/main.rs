@@ -1,1 +1,54 @@
-fn main(){}
+//! Vestibule: walk through a patient's scan in a headset. Not a medical device.
+//!
+//! This program parses arguments and wires crates together; what it can do lives in `crates/`.
+
+mod build;
+mod cli;
+mod data;
+mod demo;
+mod doctor;
+mod inspect;
+mod output;
+mod phantom;
+mod progress;
+mod walk;
+
+use std::panic;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Arguments, Verb};
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        // Help and version go to stdout with code 0, wrong usage to stderr with code 2.
+        Err(error) => {
+            let _closed_pipe = error.print();
+            return ExitCode::from(error.exit_code().clamp(0, 2) as u8);
+        }
+    };
+    let done = panic::catch_unwind(|| run(&arguments));
+    match done {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            output::error(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+        Err(_reported_by_the_hook) => ExitCode::FAILURE,
+    }
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    output::install_panic_hook();
+    match &arguments.verb {
+        None => output::help(),
+        Some(Verb::Demo(demo)) => demo::run(demo),
+        Some(Verb::Inspect(inspect)) => inspect::run(inspect),
+        Some(Verb::Build(build)) => build::run(build),
+        Some(Verb::Walk(walk)) => walk::run(walk),
+        Some(Verb::Phantom(phantom)) => phantom::run(phantom),
+        Some(Verb::Doctor(doctor)) => doctor::run(doctor),
+    }
+}

@@ -1,1 +1,54 @@
-fn main(){}
+//! Benchmarks: one JSON object a line on stdout, nothing else there (DESIGN: benchmarks, a contract).
+//!
+//! `cargo xtask bench [NAME…] [--peers]` builds and runs this; the figures in docs/benchmarks.md come from it.
+
+mod dicom;
+mod frame;
+mod peer;
+mod record;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use crate::record::{BenchArgs, Record};
+
+type Benchmark = fn(&BenchArgs) -> Result<Vec<Record>>;
+
+const BENCHMARKS: &[(&str, Benchmark)] = &[("dicom", dicom::run), ("frame", frame::run)];
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let mut names = Vec::new();
+    let mut peers = false;
+    for argument in std::env::args().skip(1) {
+        match argument.as_str() {
+            "--peers" => peers = true,
+            "--json" => {}
+            name if BENCHMARKS.iter().any(|(known, _)| *known == name) => names.push(argument),
+            other => {
+                let known: Vec<_> = BENCHMARKS.iter().map(|(name, _)| *name).collect();
+                bail!("no benchmark `{other}`; there are {}", known.join(", "));
+            }
+        }
+    }
+    let arguments = BenchArgs::new(peers);
+    for (name, benchmark) in BENCHMARKS {
+        if names.is_empty() || names.iter().any(|n| n == name) {
+            eprintln!("bench: {name}");
+            for record in benchmark(&arguments)? {
+                record.print()?;
+            }
+        }
+    }
+    Ok(())
+}

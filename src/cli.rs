@@ -1,0 +1,160 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Walk through a patient's scan: in a headset, in a window, or as pictures. Not a medical device.
+#[derive(Debug, Parser)]
+#[command(name = "vestibule", version, about, after_help = "Start with: vestibule demo")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) verb: Option<Verb>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Make the embedded patient, build a case from it and walk through it
+    Demo(Demo),
+    /// Say what a scan holds: series, geometry, what would be dropped, which recipe fits
+    Inspect(Inspect),
+    /// Turn a scan into a case folder
+    Build(Build),
+    /// Walk through a case
+    Walk(Walk),
+    /// Write the embedded patient as a DICOM series with its true labels
+    Phantom(Phantom),
+    /// Say what this machine lacks
+    Doctor(Doctor),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Display {
+    /// A headset if one answers, else a window if there is a display, else offscreen
+    Auto,
+    /// An OpenXR headset
+    Headset,
+    /// A window on this screen
+    Window,
+    /// Pictures only
+    Offscreen,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Where the DICOM series, the case and, offscreen, the pictures go
+    #[arg(long, default_value = "vestibule-demo")]
+    pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) view: View,
+    /// Print one JSON report on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// How a walk is shown.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct View {
+    /// Where to walk
+    #[arg(long, value_enum, default_value_t = Display::Auto)]
+    pub(crate) display: Display,
+    /// What happens in the walk; `tour` offscreen, `free` elsewhere unless named
+    #[arg(long, value_name = "NAME")]
+    pub(crate) scene: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// A folder of DICOM files, one file, a zip, NIfTI or NRRD
+    pub(crate) path: PathBuf,
+    /// Print one JSON document on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Build {
+    /// A folder of DICOM files, one file, a zip, NIfTI or NRRD
+    pub(crate) scan: PathBuf,
+    /// The case folder to make; an older case there is replaced
+    #[arg(long, value_name = "CASE")]
+    pub(crate) out: PathBuf,
+    /// The series to take where there are several, by its UID or number as `inspect` lists them
+    #[arg(long, value_name = "UID")]
+    pub(crate) series: Option<String>,
+    /// How to find structures; `inspect` lists what fits
+    #[arg(long, value_name = "NAME")]
+    pub(crate) recipe: Option<String>,
+    /// Labels to use instead of finding structures: NIfTI, NRRD or DICOM SEG, on any grid
+    #[arg(long, value_name = "FILE")]
+    pub(crate) labels: Option<PathBuf>,
+    /// The trained model to use
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: Option<String>,
+    /// What the case is called for those who use it; never the patient's name
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) alias: Option<String>,
+    /// Neither read nor write the cache
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+    /// Print one JSON report on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Walk {
+    /// The case folder
+    pub(crate) case: PathBuf,
+    #[command(flatten)]
+    pub(crate) view: View,
+    /// Write the tour's pictures, or those taken, into this folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) shots: Option<PathBuf>,
+    /// End after this many drawn frames
+    #[arg(long, value_name = "N")]
+    pub(crate) frames: Option<u64>,
+    /// Write down what happens, as JSON lines
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+    /// Do again what a record holds
+    #[arg(long, value_name = "FILE")]
+    pub(crate) replay: Option<PathBuf>,
+    /// Print one JSON report on stdout at the end
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Phantom {
+    /// Where the series and its labels go
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Which body of the family
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Voxel size in the slice's plane and between slices, in mm
+    #[arg(long, num_args = 2, value_names = ["PLANE", "SLICE"])]
+    pub(crate) spacing: Option<Vec<f64>>,
+    /// Print one JSON report on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Print one JSON report on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,15 @@
+//! `vestibule inspect`.
+
+use anyhow::Result;
+
+use crate::{cli, output};
+
+pub(crate) fn run(arguments: &cli::Inspect) -> Result<()> {
+    let inspection = pipeline::inspect(&arguments.path)?;
+    if arguments.json {
+        output::json(&inspection)
+    } else {
+        output::say(&inspection.to_string());
+        Ok(())
+    }
+}
