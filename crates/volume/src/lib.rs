@@ -2,11 +2,14 @@
 //!
 //! Voxels are stored with the column index `i` fastest, then row `j`, then slice `k`; geometry is LPS millimetres.
 
+pub mod formats;
 mod geometry;
 mod grid;
 pub mod gzip;
 mod label_map;
 pub mod nifti;
+pub mod nrrd;
+pub mod overlap;
 mod raw;
 pub mod terminology;
 
