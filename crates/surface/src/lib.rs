@@ -1,9 +1,15 @@
 //! Surfaces from labels and fields, smoothed within bounds, decimated, with measured error.
 
+mod assemble;
+mod decimate;
 mod error;
 mod mesh;
 mod nets;
+mod normals;
+mod patches;
+mod surfaces;
 
 pub use error::SurfaceError;
 pub use mesh::{Mesh, Topology};
 pub use nets::{LabelSurface, LabelVoxel, Smoothing, label_surface};
+pub use surfaces::{Fidelity, SegmentSurface, SurfaceLod, SurfaceOptions, surfaces_of_labels};

@@ -1,0 +1,91 @@
+//! The mesh of one segment from the patches around it.
+
+use glam::{DMat3, DVec3, Vec3};
+use meshopt::VertexDataAdapter;
+use volume::ImageGeometry;
+
+use crate::decimate::to_local;
+use crate::mesh::Mesh;
+use crate::nets::Net;
+use crate::normals::Normals;
+use crate::patches::Tile;
+
+/// Overdraw may cost this much of the vertex cache's gain; meshoptimizer's own recommendation.
+const OVERDRAW_THRESHOLD: f32 = 1.05;
+
+/// The part of a patch's orientation that a segment sees: as it is, or turned round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Facing {
+    /// The segment holds the higher label; triangles face outward.
+    Outward,
+    /// The segment holds the lower label.
+    Inward,
+}
+
+/// How a segment uses each patch; `None` where both sides or neither are inside.
+pub(crate) fn facings(patches: &[[u16; 2]], inside: &[u16]) -> Vec<Option<Facing>> {
+    let is_inside = |label| inside.binary_search(&label).is_ok();
+    patches
+        .iter()
+        .map(|&[low, high]| match (is_inside(low), is_inside(high)) {
+            (false, true) => Some(Facing::Outward),
+            (true, false) => Some(Facing::Inward),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Joins the tiles of all patches of a segment, and orders them for drawing.
+pub(crate) fn assemble(
+    net: &Net,
+    tiles: &[Tile],
+    normals: &Normals,
+    facings: &[Option<Facing>],
+    geometry: &ImageGeometry,
+) -> Mesh {
+    let mirrored = geometry.lps_from_index().mirrors();
+    let mut triangles = Vec::new();
+    for tile in tiles {
+        let Some(facing) = facings[tile.patch as usize] else { continue };
+        let turned = (facing == Facing::Inward) != mirrored;
+        triangles.extend(tile.triangles.iter().map(|&[a, b, c]| if turned { [a, c, b] } else { [a, b, c] }));
+    }
+    let (local, vertices) = to_local(&triangles);
+    let transform = geometry.lps_from_index();
+    let positions: Vec<[f32; 3]> = vertices
+        .iter()
+        .map(|&v| {
+            let p = DVec3::from_array(net.position(v).map(f64::from));
+            (transform.linear * p + transform.translation).as_vec3().to_array()
+        })
+        .collect();
+    // Area vectors go over by the cofactor matrix, which also turns them for mirrored grids.
+    let cofactor = cofactor(transform.linear);
+    let unit = |n: [f32; 3]| {
+        let n = cofactor * DVec3::from_array(n.map(f64::from));
+        n.as_vec3().try_normalize().unwrap_or(Vec3::Z).to_array()
+    };
+    let sign = if mirrored { -1.0 } else { 1.0 };
+    let normals: Vec<[f32; 3]> = vertices.iter().map(|&v| unit(normals.of(v, facings).map(|x| x * sign))).collect();
+    in_drawing_order(Mesh { positions, normals, triangles: local })
+}
+
+fn cofactor(m: DMat3) -> DMat3 {
+    DMat3::from_cols(m.y_axis.cross(m.z_axis), m.z_axis.cross(m.x_axis), m.x_axis.cross(m.y_axis))
+}
+
+/// Reorders triangles for the vertex cache, then against overdraw, then vertices for fetching.
+pub(crate) fn in_drawing_order(mesh: Mesh) -> Mesh {
+    if mesh.triangles.is_empty() {
+        return mesh;
+    }
+    let indices: &[u32] = bytemuck::cast_slice(&mesh.triangles);
+    let mut indices = meshopt::optimize_vertex_cache(indices, mesh.positions.len());
+    if let Ok(vertices) = VertexDataAdapter::new(bytemuck::cast_slice(&mesh.positions), 12, 0) {
+        meshopt::optimize_overdraw_in_place(&mut indices, &vertices, OVERDRAW_THRESHOLD);
+    }
+    let triangles: Vec<[u32; 3]> = indices.as_chunks::<3>().0.to_vec();
+    let (triangles, order) = to_local(&triangles);
+    let pick = |of: &[[f32; 3]]| order.iter().map(|&v| of[v as usize]).collect();
+    Mesh { positions: pick(&mesh.positions), normals: pick(&mesh.normals), triangles }
+}

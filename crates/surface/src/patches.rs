@@ -1,0 +1,154 @@
+//! Patches: the boundary between two labels, which both use; and tiles, the pieces in which patches are worked on.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rayon::prelude::*;
+
+use crate::nets::Net;
+
+/// Edge of a tile of the finest level, in cells, as a power of two; each coarser level doubles it.
+///
+/// Large enough that the locked rim of a tile is a few percent of it, small enough that meshopt works inside the L2 cache.
+const TILE_BITS: u32 = 6;
+
+/// A piece of a patch: triangles that are decimated together.
+#[derive(Clone, Debug)]
+pub(crate) struct Tile {
+    /// Which patch it belongs to.
+    pub(crate) patch: u32,
+    /// Vertices are those of the net.
+    pub(crate) triangles: Vec<[u32; 3]>,
+}
+
+/// The labels on the two sides of each patch, the lower first, in order.
+pub(crate) fn patch_sides(net: &Net) -> Vec<[u16; 2]> {
+    let mut sides: Vec<[u16; 2]> = net
+        .sides
+        .par_chunks(1 << 16)
+        .flat_map_iter(|chunk| {
+            let mut seen: Vec<[u16; 2]> = Vec::new();
+            let mut last = None;
+            for &side in chunk {
+                if last != Some(side) {
+                    last = Some(side);
+                    if let Err(at) = seen.binary_search(&side) {
+                        seen.insert(at, side);
+                    }
+                }
+            }
+            seen
+        })
+        .collect();
+    sides.sort_unstable();
+    sides.dedup();
+    sides
+}
+
+/// Cuts the net into tiles of the finest level, ordered by patch and place, and triangulates them.
+pub(crate) fn tiles_of_net(net: &Net, patches: &[[u16; 2]]) -> Vec<Tile> {
+    let chunks: Vec<BTreeMap<u128, Vec<u32>>> = net
+        .sides
+        .par_chunks(1 << 16)
+        .enumerate()
+        .map(|(chunk, sides)| {
+            let mut slots: BTreeMap<u128, usize> = BTreeMap::new();
+            let mut lists: Vec<Vec<u32>> = Vec::new();
+            let (mut last_side, mut patch) = (None, 0);
+            let mut last: Option<(u128, usize)> = None;
+            for (n, &side) in sides.iter().enumerate() {
+                let quad = (chunk << 16) + n;
+                if last_side != Some(side) {
+                    last_side = Some(side);
+                    patch = patches.partition_point(|p| *p < side) as u32;
+                }
+                let key = tile_key(net, patch, net.quads[quad][0], 0);
+                let slot = match last {
+                    Some((k, slot)) if k == key => slot,
+                    _ => *slots.entry(key).or_insert_with(|| {
+                        lists.push(Vec::new());
+                        lists.len() - 1
+                    }),
+                };
+                last = Some((key, slot));
+                lists[slot].push(quad as u32);
+            }
+            slots.into_iter().map(|(key, slot)| (key, std::mem::take(&mut lists[slot]))).collect()
+        })
+        .collect();
+    let mut tiles: BTreeMap<u128, Vec<&[u32]>> = BTreeMap::new();
+    for (key, quads) in chunks.iter().flatten() {
+        tiles.entry(*key).or_default().push(quads);
+    }
+    let tiles: Vec<(u128, Vec<&[u32]>)> = tiles.into_iter().collect();
+    tiles
+        .into_par_iter()
+        .map(|(key, parts)| {
+            let count: usize = parts.iter().map(|p| p.len()).sum();
+            let mut triangles = Vec::with_capacity(2 * count);
+            for &quad in parts.into_iter().flatten() {
+                net.triangles_of(quad, |t| triangles.push(t));
+            }
+            Tile { patch: (key >> 64) as u32, triangles }
+        })
+        .collect()
+}
+
+/// Cuts patches into tiles of a coarser level, whose borders lie elsewhere than those of the level before.
+pub(crate) fn retile(net: &Net, tiles: &[Tile], level: u32) -> Vec<Tile> {
+    let runs: Vec<&[Tile]> = tiles.chunk_by(|a, b| a.patch == b.patch).collect();
+    runs.into_par_iter()
+        .flat_map_iter(|run| {
+            let mut pieces: BTreeMap<u128, Vec<[u32; 3]>> = BTreeMap::new();
+            for triangle in run.iter().flat_map(|t| &t.triangles) {
+                pieces.entry(tile_key(net, run[0].patch, triangle[0], level)).or_default().push(*triangle);
+            }
+            pieces.into_iter().map(|(key, triangles)| Tile { patch: (key >> 64) as u32, triangles })
+        })
+        .collect()
+}
+
+/// Patch, then block of cells, in one number that sorts.
+fn tile_key(net: &Net, patch: u32, vertex: u32, level: u32) -> u128 {
+    let bits = TILE_BITS + level;
+    // Shifting the blocks by about half moves their borders off those of the level before.
+    let shift = if level == 0 { 0 } else { (1u32 << (bits - 1)) - (1u32 << (bits - 3)) };
+    let [x, y, z] = net.cells[vertex as usize].map(|c| u128::from((u32::from(c) + shift) >> bits));
+    u128::from(patch) << 64 | z << 40 | y << 20 | x
+}
+
+/// Which vertices more than one tile uses; they stay where they are.
+pub(crate) struct Shared {
+    owners: Vec<AtomicU32>,
+}
+
+const NOBODY: u32 = u32::MAX;
+const SEVERAL: u32 = u32::MAX - 1;
+
+impl Shared {
+    /// Looks at every triangle of every tile.
+    pub(crate) fn of(vertices: usize, tiles: &[Tile]) -> Self {
+        let mut owners = Vec::with_capacity(vertices);
+        owners.resize_with(vertices, || AtomicU32::new(NOBODY));
+        tiles.par_iter().enumerate().for_each(|(n, tile)| {
+            let tile_number = n as u32;
+            for vertex in tile.triangles.iter().flatten() {
+                let owner = &owners[*vertex as usize];
+                let seen = owner.load(Ordering::Relaxed);
+                if seen == tile_number || seen == SEVERAL {
+                    continue;
+                }
+                // Whoever comes first, a second tile always leaves `SEVERAL` behind.
+                if owner.compare_exchange(NOBODY, tile_number, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+                    owner.store(SEVERAL, Ordering::Relaxed);
+                }
+            }
+        });
+        Self { owners }
+    }
+
+    /// True if several tiles use the vertex.
+    pub(crate) fn contains(&self, vertex: u32) -> bool {
+        self.owners[vertex as usize].load(Ordering::Relaxed) == SEVERAL
+    }
+}

@@ -1,0 +1,164 @@
+//! From a label map to the surfaces of its segments, in four levels of detail.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rayon::prelude::*;
+use volume::{BACKGROUND, Label, LabelMap};
+
+use crate::assemble::{assemble, facings};
+use crate::decimate::decimate_tile;
+use crate::error::SurfaceError;
+use crate::mesh::Mesh;
+use crate::nets::{Net, Smoothing};
+use crate::normals::Normals;
+use crate::patches::{Shared, Tile, patch_sides, retile, tiles_of_net};
+
+/// How surfaces are made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SurfaceOptions {
+    /// How voxel steps are relaxed.
+    pub smoothing: Smoothing,
+    /// Farthest each level may lie from the label boundary, and the boundary from it, in voxels: lengths along each grid axis are
+    /// divided by that axis' spacing. The boundary is the voxel faces between different labels.
+    pub lod_error_voxels: [f64; 4],
+}
+
+impl Default for SurfaceOptions {
+    fn default() -> Self {
+        Self { smoothing: Smoothing::default(), lod_error_voxels: [0.5, 1.0, 2.0, 4.0] }
+    }
+}
+
+/// How far a surface lies from the label boundary it stands for.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Fidelity {
+    /// Largest distance from the surface to the voxel faces of the boundary or back, in mm.
+    pub hausdorff_mm: f64,
+    /// 95 % of the area lies nearer than this, in mm; the larger of both directions.
+    pub p95_mm: f64,
+    /// Difference of the enclosed volume to that of the voxels, without sign, in percent of the latter.
+    pub volume_error_percent: f64,
+    /// Distance between the samples that were measured, in mm.
+    pub sample_spacing_mm: f64,
+}
+
+/// One level of detail.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SurfaceLod {
+    /// The surface.
+    pub mesh: Mesh,
+    /// Its distance from the label boundary.
+    pub fidelity: Fidelity,
+}
+
+/// The surface of one segment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SegmentSurface {
+    /// The segment's label.
+    pub label: Label,
+    /// True if every edge of every level is run along equally often in both directions.
+    pub closed: bool,
+    /// Finest first; four.
+    pub lods: Vec<SurfaceLod>,
+    /// Volume of the segment's voxels in ml, parts included.
+    pub volume_ml: f64,
+}
+
+/// Target errors handed to meshopt, in parts of what a level may lie off; its estimate is a mean, the bound a maximum.
+const TARGET_PARTS: [f64; 4] = [0.24, 0.3, 0.36, 0.4];
+
+/// Makes closed surfaces of all segments, and of all labels that occur without one; ordered by label.
+///
+/// Segments without voxels are left out. Neighbours share the vertices of their common boundary at every level.
+///
+/// # Errors
+/// [`SurfaceError`] for a grid too large to number or an option out of range.
+pub fn surfaces_of_labels(
+    map: &LabelMap,
+    options: &SurfaceOptions,
+    progress: &(dyn Fn(f32) + Sync),
+) -> Result<Vec<SegmentSurface>, SurfaceError> {
+    let net = Net::extract(&map.voxels, &options.smoothing)?;
+    progress(0.1);
+    let patches = patch_sides(&net);
+    let counts = map.counts();
+    let segments = segments_of(map, &counts);
+    let geometry = map.geometry();
+    let mut surfaces: Vec<SegmentSurface> = segments
+        .iter()
+        .map(|(&label, inside)| {
+            let voxels: usize = inside.iter().filter_map(|l| counts.get(l)).sum();
+            let volume_ml = voxels as f64 * geometry.voxel_volume_mm3() * 1e-3;
+            SegmentSurface { label, closed: true, lods: Vec::new(), volume_ml }
+        })
+        .collect();
+
+    let mut tiles = tiles_of_net(&net, &patches);
+    let shared = Shared::of(net.moves.len(), &tiles);
+    let normals = Normals::of_tiles(&net, &tiles, &shared);
+    let mut shared = Some(shared);
+    progress(0.2);
+    for level in 0..options.lod_error_voxels.len() {
+        if level > 0 {
+            tiles = retile(&net, &tiles, level as u32);
+        }
+        let shared = shared.take().unwrap_or_else(|| Shared::of(net.moves.len(), &tiles));
+        let max_error = options.lod_error_voxels[level] * TARGET_PARTS[level];
+        tiles = tiles
+            .into_par_iter()
+            .map(|tile| Tile {
+                patch: tile.patch,
+                triangles: decimate_tile(
+                    &tile.triangles,
+                    max_error as f32,
+                    |v| net.position(v),
+                    |v| shared.contains(v),
+                ),
+            })
+            .collect();
+        let meshes: Vec<Mesh> = segments
+            .par_iter()
+            .map(|(_, inside)| assemble(&net, &tiles, &normals, &facings(&patches, inside), geometry))
+            .collect();
+        for (surface, mesh) in surfaces.iter_mut().zip(meshes) {
+            surface.closed &= is_closed(&mesh.triangles);
+            let volume_mm3 = surface.volume_ml * 1e3;
+            let volume_error_percent = 100.0 * (mesh.volume_mm3() / volume_mm3 - 1.0).abs();
+            let fidelity = Fidelity { volume_error_percent, ..Fidelity::default() };
+            surface.lods.push(SurfaceLod { mesh, fidelity });
+        }
+        progress(0.4 + 0.2 * level as f32);
+    }
+    Ok(surfaces)
+}
+
+/// Each segment with the sorted labels inside it; only those that have voxels.
+fn segments_of(map: &LabelMap, counts: &BTreeMap<Label, usize>) -> BTreeMap<Label, Vec<Label>> {
+    let labels: BTreeSet<Label> =
+        map.segments.keys().chain(counts.keys()).copied().filter(|&l| l != BACKGROUND).collect();
+    labels
+        .into_iter()
+        .map(|label| {
+            let parts = map.segments.get(&label).map_or(&[][..], |s| &s.parts);
+            let inside: BTreeSet<Label> = parts.iter().copied().chain([label]).filter(|&l| l != BACKGROUND).collect();
+            (label, inside.into_iter().collect::<Vec<_>>())
+        })
+        .filter(|(_, inside)| inside.iter().any(|l| counts.contains_key(l)))
+        .collect()
+}
+
+/// True if each edge is run along equally often in both directions, judged by a sum of hashes.
+fn is_closed(triangles: &[[u32; 3]]) -> bool {
+    let hash = |a: u32, b: u32| {
+        // The finalizer of SplitMix64.
+        let mut x = (u64::from(a) << 32 | u64::from(b)).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        x ^ x >> 31
+    };
+    triangles
+        .iter()
+        .flat_map(|&[a, b, c]| [(a, b), (b, c), (c, a)])
+        .fold(0u64, |sum, (a, b)| sum.wrapping_add(hash(a, b)).wrapping_sub(hash(b, a)))
+        == 0
+}
