@@ -3,12 +3,13 @@
 use bevy::camera::{CameraProjection, SubCameraView};
 use bevy::math::{Mat4, Quat, Vec3, Vec3A, Vec4};
 use bevy::prelude::*;
+use bevy::render::extract_component::ExtractComponent;
 
 /// Nearest distance drawn, in metres: close enough to put the head into a wall of the heart.
 const NEAR_M: f32 = 0.05;
 
 /// One eye of the headset: 0 left, 1 right.
-#[derive(Component, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Component, Clone, Copy, Debug, PartialEq, Eq, ExtractComponent)]
 pub struct EyeCamera(pub u32);
 
 /// The asymmetric projection of one eye, reversed depth with the far plane at infinity.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use bevy::camera::{ManualTextureViewHandle, RenderTarget};
 use bevy::math::UVec2;
 use bevy::prelude::*;
-use bevy::render::extract_component::{ExtractComponent, ExtractComponentPlugin};
+use bevy::render::extract_component::ExtractComponentPlugin;
 use bevy::render::extract_resource::{ExtractResource, ExtractResourcePlugin};
 use bevy::render::render_resource::{Texture, TextureFormat, TextureViewDescriptor, TextureViewDimension};
 use bevy::render::texture::{ManualTextureView, ManualTextureViews};
@@ -169,15 +169,6 @@ fn eye_view(texture: &Texture, eye: u32, size: UVec2) -> ManualTextureView {
 impl HeadsetPlugin {
     pub(crate) fn new(session: Session, output: Output) -> Self {
         Self { open: Mutex::new(Some((session, output))) }
-    }
-}
-
-impl ExtractComponent for EyeCamera {
-    type QueryData = &'static Self;
-    type QueryFilter = ();
-    type Out = Self;
-    fn extract_component(item: &Self) -> Option<Self> {
-        Some(*item)
     }
 }
 

@@ -9,8 +9,8 @@ use walkthrough::frame::{Pose, Tracking};
 use walkthrough::grab::GrabRequested;
 use walkthrough::hands::{Hand, HandTracking, PosesMoved};
 use walkthrough::input::Input;
-use walkthrough::locomotion::{LocomotionRequested, Rig, RigRoot, Side};
-use walkthrough::panel::PanelRequested;
+use walkthrough::locomotion::{LocomotionRequested, RigRoot, Side};
+use walkthrough::panel::{PanelId, PanelRequested};
 use walkthrough::pointer::{PointerId, PointerRequested};
 
 use crate::actions::HandState;
@@ -69,7 +69,7 @@ pub(crate) fn read(
     let tracked = [0, 1].map(|i| tracking(&state[i], hands.joints[i].as_deref()));
     let [left, right] = tracked;
     if let Some(head) = head.0 {
-        inputs.write(PosesMoved { head: pose(head), left, right }.into());
+        inputs.write(PosesMoved { head: pose(head), left: left.map(Box::new), right: right.map(Box::new) }.into());
     }
     let before = hands.pressed;
     for (index, hand) in Hand::BOTH.into_iter().enumerate() {
@@ -126,7 +126,7 @@ fn write_edges(hand: Hand, was: Pressed, now: Pressed, inputs: &mut MessageWrite
         _ => {}
     }
     if now.menu && !was.menu {
-        inputs.write(PanelRequested::ToggleMenu.into());
+        inputs.write(PanelRequested::Toggle(PanelId::Structures).into());
     }
     if now.reset && !was.reset {
         inputs.write(ResetRequested.into());
