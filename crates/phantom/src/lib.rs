@@ -1,1 +1,30 @@
 //! A digital patient: procedural anatomy with exact truth, written as real DICOM.
+//!
+//! [`body`](fn@body) makes labels and Hounsfield units of a torso from the base of the neck to the upper thigh,
+//! [`write_phantom`] a CT series and a segmentation of it. Every shape is a smooth implicit solid made from published
+//! measurements (`docs/phantom.md`); no one's data is in it.
+//!
+//! ```
+//! use phantom::PhantomOptions;
+//! let coarse = PhantomOptions { spacing_mm: [8.0, 8.0, 10.0], ..Default::default() };
+//! let patient = phantom::body(&coarse, &|_| ())?;
+//! assert!(patient.labels.segments.values().any(|s| s.name == "liver_lesion"));
+//! # Ok::<(), phantom::PhantomError>(())
+//! ```
+
+pub mod body;
+mod error;
+mod noise;
+pub mod options;
+mod raster;
+mod scan;
+pub mod sdf;
+mod spline;
+mod tissue;
+mod write;
+
+pub use error::PhantomError;
+pub use options::PhantomOptions;
+pub use scan::{Body, body};
+pub use tissue::Tissue;
+pub use write::{PhantomSummary, write_phantom};

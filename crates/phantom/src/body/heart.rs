@@ -1,0 +1,77 @@
+//! The heart: four chambers of blood in their walls.
+//!
+//! In end-diastole, after the reference ranges of Kawel-Boehm et al. (J Cardiovasc Magn Reson 2020; 22: 87): left ventricle
+//! 160 ml and 130 g, right ventricle 180 ml, left atrium 75 ml, right atrium 90 ml at their greatest; the whole with its
+//! blood as the 840 g of ICRP Publication 89.
+
+use std::sync::Arc;
+
+use glam::{Vec3, vec3};
+
+use super::Model;
+use crate::options::Person;
+use crate::sdf::{Form, Shape, axes_along, ellipsoid, ellipsoid_along, half_space, intersection, offset, rod, union};
+use crate::tissue::Tissue;
+
+/// From the base to the apex.
+pub(super) const AXIS: Vec3 = vec3(0.56, -0.54, -0.628);
+const LEFT_CENTER: Vec3 = vec3(44.0, -28.0, 324.0);
+
+struct Chambers {
+    left_ventricle: Form,
+    left_wall: Form,
+    right_ventricle: Form,
+    left_atrium: Form,
+    right_atrium: Form,
+}
+
+fn chambers() -> Chambers {
+    let axes = axes_along(AXIS, Vec3::Y);
+    // Open towards the mitral valve.
+    let valve = half_space(LEFT_CENTER - AXIS * 36.0, -AXIS);
+    let left = |long: f32, short: f32| ellipsoid_along(LEFT_CENTER, axes, vec3(short, short, long));
+    let left_ventricle = intersection(vec![left(48.0, 28.0), valve.clone()], 4.0);
+    let left_wall = intersection(vec![left(58.5, 38.5), offset(&valve, 4.0)], 8.0);
+    let body = ellipsoid_along(vec3(14.0, -46.0, 319.0), axes, vec3(36.0, 33.0, 56.0));
+    let outflow = rod(vec3(14.0, -54.0, 334.0), 19.0, vec3(22.0, -52.0, 356.0), 14.0);
+    let right_ventricle =
+        union(vec![intersection(vec![body, half_space(vec3(-16.0, -34.0, 330.0), vec3(-0.85, 0.45, 0.25))], 8.0), outflow], 8.0);
+    let left_atrium = union(
+        vec![
+            ellipsoid(vec3(6.0, -6.0, 348.0), vec3(37.0, 20.0, 25.0)),
+            rod(vec3(28.0, -16.0, 352.0), 9.0, vec3(44.0, -36.0, 358.0), 6.0),
+        ],
+        7.0,
+    );
+    let right_atrium = union(
+        vec![
+            ellipsoid(vec3(-29.0, -27.0, 325.0), vec3(26.5, 30.0, 37.0)),
+            rod(vec3(-22.0, -42.0, 344.0), 9.0, vec3(-2.0, -60.0, 352.0), 6.0),
+        ],
+        8.0,
+    );
+    Chambers { left_ventricle, left_wall, right_ventricle, left_atrium, right_atrium }
+}
+
+/// The heart with its walls.
+pub(super) fn outline() -> Form {
+    let c = chambers();
+    union(vec![c.left_wall, offset(&c.right_ventricle, 4.0), offset(&c.left_atrium, 2.4), offset(&c.right_atrium, 2.6)], 12.0)
+}
+
+pub(super) fn paint(model: &mut Model, person: &Person) {
+    let c = chambers();
+    let heart = |form: &Form| place_together(person, form);
+    model.paint("heart", Tissue::MYOCARDIUM, heart(&outline()));
+    model.paint("heart_ventricle_right", Tissue::HEART_BLOOD, heart(&c.right_ventricle));
+    model.paint("heart_myocardium", Tissue::MYOCARDIUM, heart(&c.left_wall));
+    model.paint("heart_atrium_right", Tissue::HEART_BLOOD, heart(&c.right_atrium));
+    model.paint("heart_atrium_left", Tissue::HEART_BLOOD, heart(&c.left_atrium));
+    model.paint("heart_ventricle_left", Tissue::HEART_BLOOD, heart(&c.left_ventricle));
+}
+
+/// Every chamber moves as the whole does.
+fn place_together(person: &Person, form: &Form) -> Form {
+    let (scale, shift) = person.organ("heart", 1.0);
+    Arc::new(Shape::Placed { form: form.clone(), pivot: LEFT_CENTER, shift, scale })
+}

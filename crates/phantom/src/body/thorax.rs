@@ -1,0 +1,298 @@
+//! The cavities and what fills the chest beside the heart: lungs, diaphragm, airways, oesophagus, thyroid.
+//!
+//! The lungs hold the functional residual capacity of the reference adult male, 3.3 l of air, besides 1.2 kg of tissue and
+//! blood (ICRP Publication 89, tables 2.8 and 6.2), the right 54 % of it.
+
+use std::sync::Arc;
+
+use glam::{Mat3, Vec3, vec3};
+
+use super::tree::{Growth, grow};
+use super::{Model, Side, Spine};
+use crate::options::Person;
+use crate::sdf::{
+    Form, Loft, Node, Section, Shape, Tube, ellipsoid, ellipsoid_along, half_space, intersection, offset, rod, union,
+};
+use crate::spline::curve;
+use crate::tissue::{Tissue, smooth_step};
+
+/// Spaces that several systems refer to.
+#[derive(Debug)]
+pub(super) struct Cavities {
+    /// The surface through the middle of the ribs.
+    pub cage: Arc<Loft>,
+    /// Within the parietal pleura and, lower, within the transversalis fascia.
+    pub trunk: Form,
+    /// Below the diaphragm's upper surface.
+    pub below_diaphragm: Form,
+    /// Between the lungs.
+    mediastinum: Form,
+}
+
+/// z; half width, front, back, widest line: the middle of the ribs.
+#[rustfmt::skip]
+const CAGE: [(f32, [f32; 4]); 14] = [
+    ( 90.0, [116.0, -88.0,  64.0, -4.0]),
+    (140.0, [124.0, -90.0,  72.0, -3.0]),
+    (175.0, [130.0, -92.0,  79.0, -2.0]),
+    (210.0, [135.0, -95.0,  86.0,  0.0]),
+    (245.0, [139.0, -98.0,  94.0,  2.0]),
+    (280.0, [140.0, -99.0, 100.0,  5.0]),
+    (315.0, [138.0, -96.0, 104.0,  8.0]),
+    (350.0, [132.0, -89.0, 105.0, 11.0]),
+    (380.0, [121.0, -79.0, 102.0, 15.0]),
+    (405.0, [108.0, -63.0,  97.0, 19.0]),
+    (430.0, [ 89.0, -46.0,  88.0, 22.0]),
+    (450.0, [ 68.0, -33.0,  75.0, 22.0]),
+    (465.0, [ 50.0, -23.0,  60.0, 20.0]),
+    (482.0, [ 36.0, -12.0,  45.0, 20.0]),
+];
+
+/// The same for the abdomen and pelvis within the wall's muscles.
+#[rustfmt::skip]
+const ABDOMEN: [(f32, [f32; 4]); 11] = [
+    (-150.0, [ 30.0, -22.0, 44.0, 14.0]),
+    (-120.0, [ 47.0, -42.0, 60.0, 14.0]),
+    ( -85.0, [ 57.0, -62.0, 72.0, 12.0]),
+    ( -50.0, [ 72.0, -76.0, 76.0,  8.0]),
+    ( -15.0, [ 98.0, -82.0, 70.0,  4.0]),
+    (  30.0, [112.0, -84.0, 62.0,  0.0]),
+    (  80.0, [115.0, -84.0, 62.0, -2.0]),
+    ( 120.0, [117.0, -85.0, 66.0, -2.0]),
+    ( 160.0, [121.0, -87.0, 71.0, -2.0]),
+    ( 200.0, [126.0, -89.0, 78.0,  0.0]),
+    ( 240.0, [131.0, -91.0, 87.0,  2.0]),
+];
+
+fn loft(rows: &[(f32, [f32; 4])], power: [f32; 2], inset: f32) -> Arc<Loft> {
+    let section = |&(z, [half_width, front, back, widest]): &(f32, [f32; 4])| Section {
+        z,
+        half_width: half_width - inset,
+        front: front + inset,
+        back: back - inset,
+        widest,
+        power,
+        // Beside the spine the ribs turn forward to meet the vertebral bodies; the pelvis is open to the sacrum.
+        furrow: [46.0 * smooth_step((z + 40.0) / 130.0), 36.0],
+    };
+    Arc::new(Loft::new(&rows.iter().map(section).collect::<Vec<_>>()))
+}
+
+impl Cavities {
+    pub(super) fn new(spine: &Spine) -> Self {
+        let cage = loft(&CAGE, [2.3, 2.5], 0.0);
+        let pleura: Form = Arc::new(Shape::Loft(loft(&CAGE, [2.3, 2.5], 6.0)));
+        let chest = intersection(
+            vec![
+                pleura,
+                half_space(vec3(0.0, 0.0, 462.0), vec3(0.0, -0.35, 1.0)),
+                half_space(vec3(0.0, 0.0, 185.0), vec3(0.0, 0.0, -1.0)),
+            ],
+            26.0,
+        );
+        let belly: Form = Arc::new(Shape::Loft(loft(&ABDOMEN, [2.3, 2.4], 0.0)));
+        let belly = intersection(
+            vec![
+                belly,
+                half_space(vec3(0.0, 0.0, -142.0), vec3(0.0, 0.0, -1.0)),
+                half_space(vec3(0.0, 0.0, 215.0), vec3(0.0, 0.0, 1.0)),
+            ],
+            16.0,
+        );
+        let domes = union(
+            vec![
+                ellipsoid(vec3(-66.0, -6.0, 188.0), vec3(76.0, 82.0, 106.0)),
+                ellipsoid(vec3(68.0, -4.0, 188.0), vec3(73.0, 80.0, 92.0)),
+                ellipsoid(vec3(0.0, -30.0, 192.0), vec3(100.0, 72.0, 84.0)),
+            ],
+            18.0,
+        );
+        // The cavities go on below the domes' widest line.
+        let below = union(vec![domes, half_space(vec3(0.0, 0.0, 192.0), vec3(0.0, 0.0, 1.0))], 6.0);
+        Self { cage, trunk: union(vec![chest, belly], 10.0), below_diaphragm: below, mediastinum: mediastinum(spine) }
+    }
+}
+
+/// What parts the lungs: heart, great vessels, trachea, oesophagus and spine with the fat round them.
+fn mediastinum(spine: &Spine) -> Form {
+    let column: Vec<Node> = spine
+        .levels
+        .iter()
+        .map(|l| Node { at: l.mid(8.0, 0.0), normal: Vec3::Y, along: l.depth / 2.0 + 10.0, across: l.width / 2.0 + 4.0 })
+        .collect();
+    let flat = |at: Vec3, across: f32, along: f32| Node { at, normal: Vec3::Y, along, across };
+    let septum = [
+        flat(vec3(0.0, -20.0, 480.0), 40.0, 40.0),
+        flat(vec3(0.0, -10.0, 440.0), 32.0, 46.0),
+        flat(vec3(2.0, -18.0, 410.0), 31.0, 46.0),
+        flat(vec3(2.0, -24.0, 380.0), 29.0, 50.0),
+        flat(vec3(4.0, -26.0, 350.0), 24.0, 54.0),
+        flat(vec3(6.0, -28.0, 310.0), 22.0, 56.0),
+        flat(vec3(6.0, -28.0, 180.0), 24.0, 56.0),
+    ];
+    let before = [
+        flat(vec3(0.0, -60.0, 440.0), 10.0, 40.0),
+        flat(vec3(3.0, -76.0, 340.0), 7.0, 40.0),
+        flat(vec3(6.0, -90.0, 180.0), 16.0, 40.0),
+    ];
+    let aorta = curve(
+        &[
+            (vec3(24.0, 18.0, 408.0), 17.0),
+            (vec3(27.0, 32.0, 372.0), 16.0),
+            (vec3(24.0, 32.0, 320.0), 15.0),
+            (vec3(15.0, 20.0, 255.0), 15.0),
+            (vec3(8.0, 10.0, 200.0), 15.0),
+        ],
+        12.0,
+    );
+    union(
+        vec![
+            Arc::new(Shape::Tube(Tube::oval(&column))),
+            Arc::new(Shape::Tube(Tube::oval(&septum))),
+            Arc::new(Shape::Tube(Tube::oval(&before))),
+            Arc::new(Shape::Tube(Tube::round(&aorta))),
+            offset(&super::heart::outline(), 4.5),
+        ],
+        8.0,
+    )
+}
+
+/// What lies behind and below the oblique fissure, which runs from T4 at the back to the sixth costochondral junction.
+fn oblique(side: Side) -> Form {
+    let tilt = if side == Side::Left { 1.1 } else { 1.2 };
+    half_space(side.at(60.0, 0.0, 324.0), side.at(-0.12, -1.0, tilt))
+}
+
+pub(super) fn paint(model: &mut Model, person: &Person, spine: &Spine, cavities: &Cavities) {
+    model.paint("torso_fat", Tissue::FAT, cavities.trunk.clone());
+    for side in Side::BOTH {
+        let lung = intersection(
+            vec![cavities.trunk.clone(), half_space(Vec3::ZERO, side.at(-1.0, 0.0, 0.0)), half_space(vec3(0.0, 0.0, 190.0), vec3(0.0, 0.0, -1.0))],
+            2.0,
+        );
+        let name = |lobe: &str| format!("lung_{lobe}_lobe_{}", side.name());
+        model.paint(&name("upper"), Tissue::Lung, lung.clone());
+        if side == Side::Right {
+            // The horizontal fissure follows the fourth rib.
+            let middle = half_space(side.at(60.0, -50.0, 338.0), vec3(0.0, 0.12, 1.0));
+            model.paint(&name("middle"), Tissue::Lung, intersection(vec![lung.clone(), middle], 1.0));
+        }
+        model.paint(&name("lower"), Tissue::Lung, intersection(vec![lung, oblique(side)], 1.0));
+    }
+    model.paint("torso_fat", Tissue::FAT, intersection(vec![cavities.mediastinum.clone(), cavities.trunk.clone()], 0.0));
+    let diaphragm = intersection(vec![offset(&cavities.below_diaphragm, 3.2), cavities.trunk.clone()], 1.0);
+    model.paint("diaphragm", Tissue::Muscle, diaphragm);
+    let cavity = intersection(vec![cavities.below_diaphragm.clone(), offset(&cavities.trunk, -1.5)], 1.0);
+    model.paint("torso_fat", Tissue::FAT, cavity);
+    let crus = |side: Side, low: f32| {
+        let mut nodes = Vec::new();
+        for l in spine.levels.iter().filter(|l| l.center.z > low && l.center.z < 255.0) {
+            let x = 11.0 + 0.05 * (l.center.z - low);
+            nodes.push(Node { at: l.at(side, x, -l.depth / 2.0 - 4.0, 0.0), normal: l.axes.y_axis, along: 3.5, across: 7.0 });
+        }
+        Arc::new(Shape::Tube(Tube::oval(&nodes)))
+    };
+    // The right crus reaches L3, the left L2.
+    model.paint("diaphragm", Tissue::Muscle, union(vec![crus(Side::Right, 90.0), crus(Side::Left, 120.0)], 2.0));
+    let _ = person;
+}
+
+/// The oesophagus from the neck to the stomach.
+pub(super) const GULLET: [(Vec3, f32); 8] = [
+    (vec3(4.0, 2.0, 530.0), 6.6),
+    (vec3(5.0, 8.0, 470.0), 6.6),
+    (vec3(5.0, 17.0, 420.0), 6.6),
+    (vec3(4.0, 21.0, 385.0), 6.6),
+    (vec3(6.0, 20.0, 345.0), 6.6),
+    (vec3(12.0, 14.0, 305.0), 8.0),
+    (vec3(20.0, 2.0, 270.0), 8.5),
+    (vec3(32.0, -6.0, 252.0), 9.0),
+];
+
+/// Where the windpipe forks.
+const CARINA: Vec3 = vec3(0.0, 5.0, 384.0);
+
+pub(super) fn paint_airways(model: &mut Model, person: &Person, cavities: &Cavities) {
+    let gullet = curve(&GULLET, 8.0);
+    let hollow = Tissue::Hollow { wall_mm: 3.4, content: 20.0, gas_before: f32::NEG_INFINITY };
+    model.paint("esophagus", hollow, Arc::new(Shape::Tube(Tube::round(&gullet))));
+    for side in Side::BOTH {
+        let lobe = ellipsoid_along(
+            side.at(19.0, -20.0, 506.0),
+            Mat3::from_rotation_y(side.sign() * 0.18),
+            vec3(9.5, 10.5, 25.0),
+        );
+        model.paint("thyroid_gland", Tissue::THYROID, lobe);
+    }
+    model.paint("thyroid_gland", Tissue::THYROID, rod(vec3(-14.0, -27.0, 497.0), 5.0, vec3(14.0, -27.0, 497.0), 5.0));
+    paint_lung_trees(model, person, cavities);
+    let windpipe = [
+        (vec3(0.0, -16.0, 530.0), 10.0),
+        (vec3(0.0, -13.0, 490.0), 10.3),
+        (vec3(-1.0, -7.0, 450.0), 10.5),
+        (vec3(-3.0, 0.0, 415.0), 10.5),
+        (CARINA, 10.8),
+    ];
+    for (side, bronchus) in [
+        (Side::Right, vec![(CARINA, 8.8), (vec3(-17.0, 6.0, 371.0), 8.8), (vec3(-34.0, 8.0, 356.0), 8.2)]),
+        (Side::Left, vec![(CARINA, 8.0), (vec3(20.0, 9.0, 372.0), 7.8), (vec3(46.0, 13.0, 355.0), 7.2)]),
+    ] {
+        let name = format!("bronchus_{}", side.name());
+        let main = Arc::new(Shape::Tube(Tube::round(&curve(&bronchus, 5.0))));
+        let lobar: Vec<Form> = lobar_bronchi(side)
+            .iter()
+            .map(|b| -> Form { Arc::new(Shape::Tube(Tube::round(&curve(b, 5.0)))) })
+            .collect();
+        let mut forms: Vec<Form> = vec![main];
+        forms.extend(lobar);
+        model.paint(&name, Tissue::Airway { wall_mm: 1.5 }, union(forms, 2.0));
+    }
+    let trachea = Arc::new(Shape::Tube(Tube::round(&curve(&windpipe, 6.0))));
+    model.paint("trachea", Tissue::Airway { wall_mm: 1.7 }, trachea);
+}
+
+/// Lobar and first segmental bronchi.
+fn lobar_bronchi(side: Side) -> Vec<Vec<(Vec3, f32)>> {
+    match side {
+        Side::Right => vec![
+            vec![(vec3(-26.0, 7.0, 364.0), 6.0), (vec3(-44.0, 4.0, 370.0), 5.4), (vec3(-58.0, 0.0, 384.0), 4.2)],
+            vec![(vec3(-48.0, 4.0, 371.0), 4.2), (vec3(-62.0, -18.0, 370.0), 3.4)],
+            vec![(vec3(-34.0, 8.0, 356.0), 7.0), (vec3(-40.0, 10.0, 338.0), 6.4), (vec3(-50.0, 18.0, 312.0), 4.6)],
+            vec![(vec3(-39.0, 8.0, 340.0), 4.8), (vec3(-54.0, -16.0, 324.0), 3.8)],
+            vec![(vec3(-39.0, 12.0, 338.0), 4.4), (vec3(-52.0, 36.0, 342.0), 3.4)],
+            vec![(vec3(-46.0, 14.0, 322.0), 4.4), (vec3(-66.0, 6.0, 302.0), 3.2)],
+        ],
+        Side::Left => vec![
+            vec![(vec3(45.0, 13.0, 356.0), 6.0), (vec3(56.0, 4.0, 366.0), 5.2), (vec3(64.0, 2.0, 384.0), 4.0)],
+            vec![(vec3(54.0, 5.0, 364.0), 4.6), (vec3(72.0, -18.0, 352.0), 3.4)],
+            vec![(vec3(46.0, 13.0, 355.0), 6.6), (vec3(54.0, 20.0, 338.0), 6.0), (vec3(64.0, 28.0, 312.0), 4.4)],
+            vec![(vec3(53.0, 19.0, 341.0), 4.2), (vec3(60.0, 42.0, 344.0), 3.2)],
+            vec![(vec3(58.0, 23.0, 327.0), 4.2), (vec3(80.0, 10.0, 306.0), 3.0)],
+        ],
+    }
+}
+
+/// Pulmonary vessels within the lungs, grown from each hilum.
+fn paint_lung_trees(model: &mut Model, person: &Person, cavities: &Cavities) {
+    for side in Side::BOTH {
+        let hilum = match side {
+            Side::Right => vec3(-44.0, -2.0, 362.0),
+            Side::Left => vec3(52.0, 6.0, 364.0),
+        };
+        let inside = intersection(
+            vec![
+                cavities.trunk.clone(),
+                Arc::new(Shape::Complement(offset(&cavities.below_diaphragm, 3.2))),
+                Arc::new(Shape::Complement(cavities.mediastinum.clone())),
+                half_space(Vec3::ZERO, side.at(-1.0, 0.0, 0.0)),
+            ],
+            0.0,
+        );
+        let growth = Growth { root: hilum, leaves: 420, leaf_radius_mm: 0.75, margin_mm: 6.0, step_mm: 7.0 };
+        let name = format!("lung_vessels_{}", side.name());
+        let branches = grow(&inside, &growth, &mut person.stream(&name));
+        let tree: Form = Arc::new(Shape::Tube(Tube::tree(&branches)));
+        let within = intersection(vec![tree, offset(&inside, -1.0)], 0.0);
+        model.paint(&name, Tissue::HEART_BLOOD, within);
+    }
+}

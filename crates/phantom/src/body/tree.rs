@@ -1,0 +1,115 @@
+//! Vascular trees that fill an organ.
+//!
+//! Leaves are spread evenly through the organ; each joins the tree where the way to it, together with a share of the way
+//! from the root, is shortest, so trunks are short and branches reach everywhere. Radii follow Murray's law: the cube of a
+//! parent's radius is the sum of its children's (Murray, PNAS 1926; 12: 207).
+
+use glam::{Vec3, vec3};
+
+use crate::noise::Stream;
+use crate::sdf::Form;
+
+/// How a tree grows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Growth {
+    /// Where it starts.
+    pub root: Vec3,
+    /// How many twigs.
+    pub leaves: usize,
+    /// Radius of a twig in mm.
+    pub leaf_radius_mm: f32,
+    /// Twigs end this deep below the organ's surface, in mm.
+    pub margin_mm: f32,
+    /// Length of a segment in mm.
+    pub step_mm: f32,
+}
+
+/// Share of the way from the root that counts against a joint.
+const DETOUR: f32 = 0.35;
+
+struct Joint {
+    at: Vec3,
+    parent: Option<usize>,
+    way: f32,
+}
+
+/// Grows a tree within a solid; branches are pairs of points with their radii in mm.
+pub(super) fn grow(organ: &Form, growth: &Growth, draw: &mut Stream) -> Vec<[(Vec3, f32); 2]> {
+    let mut joints = vec![Joint { at: growth.root, parent: None, way: 0.0 }];
+    let mut leaves = leaves(organ, growth, draw);
+    leaves.sort_by(|a, b| a.distance(growth.root).total_cmp(&b.distance(growth.root)));
+    // Far leaves first lay the trunks that the nearer ones join.
+    leaves.reverse();
+    let mut ends = Vec::new();
+    for leaf in leaves {
+        let cost = |j: &Joint| j.at.distance(leaf) + DETOUR * j.way;
+        let Some(best) = (0..joints.len()).min_by(|&a, &b| cost(&joints[a]).total_cmp(&cost(&joints[b]))) else { break };
+        let from = joints[best].at;
+        let steps = (from.distance(leaf) / growth.step_mm).ceil().max(1.0) as usize;
+        let bend = vec3(draw.normal(), draw.normal(), draw.normal()) * (0.07 * from.distance(leaf));
+        let mut parent = best;
+        for s in 1..=steps {
+            let t = s as f32 / steps as f32;
+            let at = from.lerp(leaf, t) + bend * (t * (1.0 - t) * 4.0);
+            let way = joints[parent].way + at.distance(joints[parent].at);
+            joints.push(Joint { at, parent: Some(parent), way });
+            parent = joints.len() - 1;
+        }
+        ends.push(parent);
+    }
+    let mut cubes = vec![0.0f32; joints.len()];
+    for &end in &ends {
+        cubes[end] += growth.leaf_radius_mm.powi(3);
+    }
+    // A joint's parent always comes before it.
+    for i in (0..joints.len()).rev() {
+        if let Some(parent) = joints[i].parent {
+            cubes[parent] += cubes[i];
+        }
+    }
+    let radius = |i: usize| cubes[i].cbrt();
+    let branch = |(i, j): (usize, &Joint)| {
+        let parent = j.parent?;
+        // A branch leaves with its own radius: it does not swell towards a thick parent.
+        Some([(joints[parent].at, radius(parent).min(radius(i) * 1.25)), (j.at, radius(i))])
+    };
+    joints.iter().enumerate().filter_map(branch).collect()
+}
+
+/// Points spread through the organ, none close to another.
+fn leaves(organ: &Form, growth: &Growth, draw: &mut Stream) -> Vec<Vec3> {
+    let b = organ.bounds();
+    let (low, high) = (b.min.max(Vec3::splat(-400.0)), b.max.min(Vec3::splat(600.0)));
+    let mut points: Vec<Vec3> = Vec::new();
+    let mut apart = 24.0;
+    while points.len() < growth.leaves && apart > 3.0 {
+        for _ in 0..growth.leaves * 12 {
+            let p = low + (high - low) * vec3(draw.uniform(), draw.uniform(), draw.uniform());
+            let free = points.iter().all(|q| q.distance_squared(p) > apart * apart);
+            if free && points.len() < growth.leaves && organ.distance(p) < -growth.margin_mm {
+                points.push(p);
+            }
+        }
+        apart *= 0.85;
+    }
+    points
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sdf::ball;
+
+    #[test]
+    fn a_tree_reaches_its_leaves_and_obeys_murray() {
+        let organ = ball(Vec3::ZERO, 40.0);
+        let growth =
+            Growth { root: vec3(-38.0, 0.0, 0.0), leaves: 60, leaf_radius_mm: 1.0, margin_mm: 4.0, step_mm: 5.0 };
+        let branches = grow(&organ, &growth, &mut Stream::new(1, "t"));
+        let thickest = branches.iter().map(|b| b[1].1).fold(0.0, f32::max);
+        assert!(thickest <= 60f32.cbrt() + 1e-3, "root of radius {thickest}");
+        let thin = branches.iter().filter(|b| (b[1].1 - 1.0).abs() < 1e-3).count();
+        assert!(thin >= 60, "only {thin} twigs");
+        assert!(branches.iter().all(|b| organ.distance(b[1].0) < 0.0), "a branch leaves the organ");
+    }
+}

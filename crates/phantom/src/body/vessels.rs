@@ -1,0 +1,191 @@
+//! Great arteries and veins.
+//!
+//! Diameters: aortic root to arch 30–33 mm, descending 24 mm, suprarenal 21 mm, above the bifurcation 18 mm (Erbel et al.,
+//! Eur Heart J 2014; 35: 2873, normal men); pulmonary trunk 27 mm (Truong et al., Circ Cardiovasc Imaging 2012; 5: 147);
+//! inferior vena cava 20–24 mm, portal vein 12 mm.
+
+use std::sync::Arc;
+
+use glam::{Vec3, vec3};
+
+use super::{Model, Side};
+use crate::sdf::{Form, Shape, Tube, union};
+use crate::spline::curve;
+use crate::tissue::Tissue;
+
+/// A round vessel through stations of position and radius in mm.
+pub(super) fn vessel(stations: &[(Vec3, f32)]) -> Form {
+    Arc::new(Shape::Tube(Tube::round(&curve(stations, 6.0))))
+}
+
+const fn at(x: f32, y: f32, z: f32, radius: f32) -> (Vec3, f32) {
+    (vec3(x, y, z), radius)
+}
+
+const AORTA: [(Vec3, f32); 21] = [
+    at(14.0, -20.0, 348.0, 14.0),
+    at(6.0, -26.0, 357.0, 16.5),
+    at(-6.0, -36.0, 370.0, 15.5),
+    at(-14.0, -42.0, 386.0, 15.5),
+    at(-10.0, -39.0, 403.0, 15.0),
+    at(3.0, -29.0, 413.0, 14.5),
+    at(17.0, -11.0, 414.0, 13.8),
+    at(25.0, 10.0, 408.0, 13.2),
+    at(28.0, 27.0, 394.0, 12.8),
+    at(28.0, 33.0, 372.0, 12.5),
+    at(26.0, 34.0, 340.0, 12.3),
+    at(23.0, 31.0, 305.0, 12.0),
+    at(17.0, 22.0, 268.0, 11.5),
+    at(11.0, 10.0, 235.0, 11.0),
+    at(8.0, 1.0, 205.0, 10.6),
+    at(6.0, -6.0, 175.0, 10.2),
+    at(5.0, -12.0, 145.0, 9.6),
+    at(4.0, -14.0, 115.0, 9.3),
+    at(3.0, -14.0, 90.0, 9.1),
+    at(2.0, -12.0, 70.0, 9.0),
+    at(1.0, -10.0, 60.0, 9.5),
+];
+
+const INFERIOR_CAVA: [(Vec3, f32); 11] = [
+    at(-15.0, -7.0, 36.0, 10.5),
+    at(-17.0, -9.0, 55.0, 10.5),
+    at(-18.5, -11.0, 90.0, 10.5),
+    at(-19.0, -11.0, 125.0, 11.0),
+    at(-20.0, -9.0, 160.0, 11.5),
+    at(-22.0, -8.0, 195.0, 11.5),
+    at(-25.0, -9.0, 230.0, 12.0),
+    at(-27.0, -12.0, 258.0, 12.5),
+    at(-28.0, -16.0, 275.0, 12.5),
+    at(-28.0, -20.0, 292.0, 12.5),
+    at(-28.0, -23.0, 300.0, 12.5),
+];
+
+const SUPERIOR_CAVA: [(Vec3, f32); 6] = [
+    at(-22.0, -38.0, 417.0, 9.5),
+    at(-29.0, -36.0, 405.0, 9.8),
+    at(-32.0, -32.0, 385.0, 10.0),
+    at(-31.0, -29.0, 365.0, 10.0),
+    at(-29.0, -28.0, 350.0, 10.5),
+    at(-28.0, -28.0, 342.0, 10.5),
+];
+
+pub(super) fn paint(model: &mut Model) {
+    veins(model);
+    pulmonary(model);
+    arteries(model);
+}
+
+fn veins(model: &mut Model) {
+    for side in Side::BOTH {
+        let name = |vessel: &str| format!("{vessel}_{}", side.name());
+        let common = match side {
+            Side::Left => side.at(12.0, -2.0, 22.0),
+            Side::Right => side.at(24.0, 0.0, 16.0),
+        };
+        let iliac = [
+            at(-15.0, -6.0, 38.0, 9.0),
+            (common, 8.0),
+            (side.at(42.0, 22.0, -20.0), 7.5),
+            (side.at(58.0, 12.0, -52.0), 7.0),
+            (side.at(66.0, -22.0, -84.0), 7.0),
+            (side.at(70.0, -46.0, -108.0), 7.0),
+            (side.at(74.0, -50.0, -140.0), 6.5),
+            (side.at(80.0, -42.0, -260.0), 6.0),
+        ];
+        model.paint(&name("iliac_vena"), Tissue::VEIN, vessel(&iliac));
+        let arm = [(side.at(26.0, -42.0, 432.0), 7.5), (side.at(62.0, -36.0, 436.0), 6.0), (side.at(98.0, -22.0, 428.0), 5.5), (side.at(140.0, 2.0, 404.0), 5.0), (side.at(162.0, 16.0, 380.0), 4.0)];
+        let neck = [(side.at(26.0, -42.0, 432.0), 7.0), (side.at(31.0, -34.0, 460.0), 6.5), (side.at(34.0, -22.0, 530.0), 6.0)];
+        model.paint(&name("subclavian_vein"), Tissue::VEIN, vessel(&arm));
+        model.paint(&name("jugular_vein"), Tissue::VEIN, vessel(&neck));
+        let trunk = match side {
+            Side::Left => vec![at(26.0, -42.0, 432.0, 7.5), at(8.0, -50.0, 428.0, 7.5), at(-12.0, -48.0, 422.0, 7.5), at(-24.0, -39.0, 415.0, 7.5)],
+            Side::Right => vec![at(-26.0, -42.0, 432.0, 7.5), at(-26.0, -40.0, 424.0, 8.0), at(-25.0, -38.0, 415.0, 8.5)],
+        };
+        model.paint(&name("brachiocephalic_vein"), Tissue::VEIN, vessel(&trunk));
+    }
+    let portal = [
+        at(92.0, 34.0, 232.0, 4.0),
+        at(76.0, 20.0, 222.0, 4.3),
+        at(50.0, 2.0, 206.0, 4.5),
+        at(24.0, -16.0, 188.0, 5.0),
+        at(-2.0, -26.0, 178.0, 6.0),
+        at(-16.0, -26.0, 192.0, 6.2),
+        at(-30.0, -26.0, 212.0, 6.2),
+    ];
+    let mesenteric = [at(-3.0, -26.0, 178.0, 5.5), at(-6.0, -28.0, 155.0, 5.0), at(-4.0, -32.0, 110.0, 4.0), at(-2.0, -36.0, 80.0, 3.0)];
+    model.paint("portal_vein_and_splenic_vein", Tissue::PORTAL, union(vec![vessel(&portal), vessel(&mesenteric)], 3.0));
+    for side in Side::BOTH {
+        let renal = match side {
+            Side::Left => vec![at(42.0, 20.0, 172.0, 5.0), at(20.0, -16.0, 168.0, 5.0), at(2.0, -23.0, 164.0, 4.6), at(-18.0, -10.0, 160.0, 5.0)],
+            Side::Right => vec![at(-42.0, 20.0, 158.0, 5.0), at(-20.0, -9.0, 158.0, 5.2)],
+        };
+        model.paint(&format!("renal_vein_{}", side.name()), Tissue::VEIN, vessel(&renal));
+    }
+    model.paint("inferior_vena_cava", Tissue::VEIN, vessel(&INFERIOR_CAVA));
+    model.paint("superior_vena_cava", Tissue::VEIN, vessel(&SUPERIOR_CAVA));
+}
+
+fn pulmonary(model: &mut Model) {
+    let veins = [
+        [at(-16.0, -4.0, 352.0, 7.0), at(-34.0, -8.0, 354.0, 6.0), at(-48.0, -12.0, 362.0, 5.0)],
+        [at(-16.0, 0.0, 342.0, 7.0), at(-34.0, 4.0, 336.0, 6.0), at(-48.0, 12.0, 326.0, 5.0)],
+        [at(28.0, -2.0, 352.0, 7.0), at(44.0, -6.0, 354.0, 6.0), at(58.0, -10.0, 360.0, 5.0)],
+        [at(28.0, 2.0, 342.0, 7.0), at(44.0, 8.0, 336.0, 6.0), at(58.0, 16.0, 326.0, 5.0)],
+    ];
+    model.paint("pulmonary_vein", Tissue::HEART_BLOOD, union(veins.iter().map(|v| vessel(v)).collect(), 3.0));
+    let trunk = [at(22.0, -52.0, 354.0, 13.0), at(22.0, -46.0, 366.0, 13.5), at(18.0, -34.0, 377.0, 13.5), at(13.0, -22.0, 381.0, 12.0)];
+    let right = [at(13.0, -22.0, 381.0, 10.5), at(-6.0, -14.0, 379.0, 10.0), at(-28.0, -9.0, 374.0, 9.5), at(-46.0, -4.0, 362.0, 8.0), at(-56.0, 8.0, 340.0, 6.0)];
+    let left = [at(18.0, -30.0, 378.0, 10.5), at(32.0, -10.0, 384.0, 10.0), at(46.0, 6.0, 378.0, 9.0), at(56.0, 16.0, 362.0, 7.5), at(64.0, 22.0, 340.0, 6.0)];
+    model.paint("pulmonary_artery", Tissue::HEART_BLOOD, union(vec![vessel(&trunk), vessel(&right), vessel(&left)], 4.0));
+}
+
+fn arteries(model: &mut Model) {
+    for side in Side::BOTH {
+        let name = |vessel: &str| format!("{vessel}_{}", side.name());
+        let iliac = [
+            at(1.0, -11.0, 60.0, 6.5),
+            (side.at(14.0, -10.0, 38.0), 5.5),
+            (side.at(32.0, 6.0, 4.0), 5.2),
+            (side.at(50.0, 4.0, -38.0), 5.0),
+            (side.at(66.0, -24.0, -70.0), 4.6),
+            (side.at(80.0, -50.0, -106.0), 4.6),
+            (side.at(86.0, -54.0, -140.0), 4.4),
+            (side.at(88.0, -44.0, -260.0), 4.0),
+        ];
+        model.paint(&name("iliac_artery"), Tissue::ARTERY, vessel(&iliac));
+        let renal = match side {
+            Side::Left => vec![at(5.0, -6.0, 174.0, 3.0), at(24.0, 2.0, 172.0, 2.8), at(42.0, 22.0, 176.0, 2.6)],
+            Side::Right => vec![at(5.0, -6.0, 170.0, 3.0), at(-18.0, 5.0, 166.0, 2.8), at(-42.0, 22.0, 163.0, 2.6)],
+        };
+        model.paint(&name("renal_artery"), Tissue::ARTERY, vessel(&renal));
+    }
+    let innominate = [at(-6.0, -37.0, 408.0, 6.5), at(-12.0, -32.0, 424.0, 6.2), at(-22.0, -24.0, 440.0, 6.0)];
+    let carotid = |side: Side, from: &[(Vec3, f32)]| {
+        let mut stations = from.to_vec();
+        stations.extend([(side.at(25.0, -16.0, 462.0), 3.6), (side.at(25.0, -12.0, 490.0), 3.5), (side.at(26.0, -8.0, 530.0), 3.5)]);
+        vessel(&stations)
+    };
+    let subclavian = |side: Side, from: &[(Vec3, f32)]| {
+        let mut stations = from.to_vec();
+        stations.extend([
+            (side.at(40.0, -8.0, 456.0), 4.6),
+            (side.at(68.0, -14.0, 448.0), 4.4),
+            (side.at(100.0, -6.0, 432.0), 4.2),
+            (side.at(142.0, 12.0, 408.0), 4.0),
+            (side.at(164.0, 22.0, 380.0), 3.5),
+        ]);
+        vessel(&stations)
+    };
+    model.paint("brachiocephalic_trunk", Tissue::ARTERY, vessel(&innominate));
+    model.paint("common_carotid_artery_right", Tissue::ARTERY, carotid(Side::Right, &[at(-21.0, -24.0, 439.0, 4.0)]));
+    model.paint("common_carotid_artery_left", Tissue::ARTERY, carotid(Side::Left, &[at(8.0, -22.0, 413.0, 4.2), at(15.0, -20.0, 432.0, 3.8)]));
+    model.paint("subclavian_artery_right", Tissue::ARTERY, subclavian(Side::Right, &[at(-22.0, -23.0, 440.0, 5.0)]));
+    model.paint("subclavian_artery_left", Tissue::ARTERY, subclavian(Side::Left, &[at(20.0, -4.0, 412.0, 5.0), at(26.0, -2.0, 436.0, 4.8)]));
+    let celiac = [at(7.0, -2.0, 196.0, 3.6), at(6.0, -22.0, 197.0, 3.4)];
+    let hepatic = [at(6.0, -22.0, 197.0, 2.8), at(-12.0, -33.0, 200.0, 2.5), at(-26.0, -35.0, 212.0, 2.3)];
+    let splenic = [at(6.0, -22.0, 197.0, 3.0), at(28.0, -10.0, 208.0, 2.7), at(54.0, 8.0, 216.0, 2.6), at(88.0, 30.0, 236.0, 2.4)];
+    model.paint("celiac_trunk", Tissue::ARTERY, union(vec![vessel(&celiac), vessel(&hepatic), vessel(&splenic)], 1.5));
+    let superior = [at(6.0, -6.0, 182.0, 3.6), at(5.0, -24.0, 172.0, 3.5), at(5.0, -30.0, 150.0, 3.4), at(5.0, -34.0, 105.0, 3.0), at(4.0, -38.0, 78.0, 2.4)];
+    model.paint("superior_mesenteric_artery", Tissue::ARTERY, vessel(&superior));
+    model.paint("aorta", Tissue::ARTERY, vessel(&AORTA));
+}

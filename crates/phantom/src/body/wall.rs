@@ -1,0 +1,105 @@
+//! Skin, subcutaneous fat and the muscles' common envelope.
+//!
+//! Breadths and depths follow the male medians of Pheasant and Haslegrave (Bodyspace, 3rd ed. 2006): shoulder breadth
+//! (bideltoid) 465–510 mm, chest depth 230–250 mm, hip breadth 350–360 mm, abdominal depth 220–270 mm. Skin is 2 mm thick.
+
+use std::sync::Arc;
+
+use glam::vec3;
+
+use super::{Model, Side};
+use crate::sdf::{Form, Loft, Section, Shape, ellipsoid, half_space, intersection, rod, union, without};
+use crate::tissue::Tissue;
+
+/// Thickness of the skin in mm.
+const SKIN_MM: f32 = 2.2;
+
+/// A cross-section of the trunk's skin, and the fat below it in mm: side, front, back.
+struct Trunk(f32, [f32; 4], [f32; 2], f32, [f32; 3]);
+
+/// z; half width, front, back, widest line; exponents front and back; furrow; fat.
+#[rustfmt::skip]
+const TRUNK: [Trunk; 17] = [
+    Trunk(-190.0, [120.0, -70.0,  80.0,  5.0], [2.3, 2.3],  0.0, [18.0, 14.0, 20.0]),
+    Trunk(-150.0, [160.0, -86.0, 104.0,  8.0], [2.4, 2.4],  6.0, [20.0, 14.0, 24.0]),
+    Trunk(-105.0, [176.0, -98.0, 112.0, 10.0], [2.4, 2.4],  9.0, [19.0, 15.0, 24.0]),
+    Trunk( -60.0, [172.0, -106.0, 112.0, 10.0], [2.4, 2.4], 8.0, [19.0, 18.0, 22.0]),
+    Trunk( -10.0, [163.0, -112.0, 104.0,  8.0], [2.4, 2.5], 6.0, [19.0, 20.0, 16.0]),
+    Trunk(  45.0, [154.0, -114.0,  98.0,  5.0], [2.3, 2.6], 7.0, [19.0, 21.0, 14.0]),
+    Trunk( 100.0, [148.0, -111.0,  96.0,  4.0], [2.3, 2.6], 8.0, [17.0, 19.0, 12.0]),
+    Trunk( 160.0, [149.0, -110.0,  99.0,  5.0], [2.3, 2.6], 8.0, [14.0, 15.0, 10.0]),
+    Trunk( 220.0, [155.0, -112.0, 107.0,  7.0], [2.4, 2.6], 8.0, [11.0, 11.0,  9.0]),
+    Trunk( 280.0, [163.0, -115.0, 116.0, 10.0], [2.6, 2.6], 7.0, [ 9.0,  9.0,  8.0]),
+    Trunk( 335.0, [170.0, -114.0, 124.0, 14.0], [2.7, 2.6], 6.0, [ 9.0,  8.0,  8.0]),
+    Trunk( 380.0, [168.0, -103.0, 127.0, 18.0], [2.6, 2.6], 5.0, [ 9.0,  8.0,  8.0]),
+    Trunk( 415.0, [150.0, -85.0, 124.0, 22.0], [2.4, 2.5],  4.0, [ 8.0,  8.0,  8.0]),
+    Trunk( 445.0, [114.0, -66.0, 115.0, 24.0], [2.2, 2.4],  3.0, [ 8.0,  7.0,  8.0]),
+    Trunk( 472.0, [ 76.0, -55.0, 100.0, 22.0], [2.1, 2.2],  2.0, [ 7.0,  6.0,  8.0]),
+    Trunk( 500.0, [ 62.0, -56.0,  84.0, 18.0], [2.0, 2.0],  2.0, [ 6.0,  5.0,  7.0]),
+    Trunk( 540.0, [ 59.0, -60.0,  72.0, 12.0], [2.0, 2.0],  2.0, [ 6.0,  5.0,  7.0]),
+];
+
+fn trunk(inset: impl Fn(&Trunk) -> [f32; 3]) -> Form {
+    let sections = TRUNK.each_ref().map(|t| {
+        let [side, before, behind] = inset(t);
+        let Trunk(z, [half_width, front, back, widest], power, furrow, _) = *t;
+        Section { z, half_width: half_width - side, front: front + before, back: back - behind, widest, power, furrow: [furrow, 16.0] }
+    });
+    Arc::new(Shape::Loft(Arc::new(Loft::new(&sections))))
+}
+
+/// The trunk closed at the perineum, with thighs, buttocks, shoulders and upper-arm stumps, all shrunk by some mm.
+fn figure(trunk: Form, inset: f32) -> Form {
+    let closed = intersection(vec![trunk, half_space(vec3(0.0, 0.0, -158.0 + inset), vec3(0.0, 0.0, -1.0))], 45.0);
+    let mut forms = vec![closed];
+    for side in Side::BOTH {
+        let thigh = rod(side.at(84.0, 8.0, -95.0), 84.0 - inset, side.at(94.0, 4.0, -260.0), 79.0 - inset);
+        let buttock = ellipsoid(side.at(64.0, 74.0, -92.0), vec3(64.0, 56.0, 72.0) - inset);
+        let before = rod(side.at(40.0, -16.0, 434.0), 44.0 - inset, side.at(142.0, 10.0, 434.0), 40.0 - inset);
+        let behind = rod(side.at(36.0, 74.0, 430.0), 48.0 - inset, side.at(126.0, 70.0, 430.0), 47.0 - inset);
+        let slope = rod(side.at(34.0, 30.0, 478.0), 32.0 - inset, side.at(140.0, 38.0, 446.0), 34.0 - inset);
+        let shoulder = rod(side.at(120.0, 42.0, 432.0), 48.0 - inset, side.at(168.0, 36.0, 427.0), 48.0 - inset);
+        let deltoid = rod(side.at(172.0, 33.0, 426.0), 48.0 - inset, side.at(181.0, 28.0, 396.0), 42.0 - inset);
+        let breast = ellipsoid(side.at(72.0, -70.0, 352.0), vec3(66.0, 44.0, 50.0) - inset);
+        forms.extend([thigh, buttock, before, behind, slope, shoulder, deltoid, breast]);
+    }
+    union(forms, 22.0)
+}
+
+/// The skin's outer surface.
+pub(super) fn skin() -> Form {
+    let navel = ellipsoid(vec3(0.0, -117.0, 52.0), vec3(5.5, 9.0, 7.0));
+    without(figure(trunk(|_| [0.0; 3]), 0.0), vec![navel], 6.0)
+}
+
+/// What the deep fascia encloses.
+pub(super) fn fascia() -> Form {
+    let extra = SKIN_MM;
+    let trunk = trunk(|t| t.4.map(|fat| fat + extra));
+    let mut forms = vec![intersection(
+        vec![trunk, half_space(vec3(0.0, 0.0, -140.0), vec3(0.0, 0.0, -1.0))],
+        40.0,
+    )];
+    for side in Side::BOTH {
+        let thigh = rod(side.at(86.0, 6.0, -115.0), 66.0, side.at(95.0, 3.0, -260.0), 65.0);
+        let buttock = ellipsoid(side.at(62.0, 62.0, -80.0), vec3(52.0, 42.0, 58.0));
+        let before = rod(side.at(40.0, -14.0, 430.0), 36.0, side.at(140.0, 10.0, 430.0), 32.0);
+        let behind = rod(side.at(36.0, 72.0, 424.0), 42.0, side.at(124.0, 68.0, 426.0), 40.0);
+        let trapezius = rod(side.at(36.0, 34.0, 472.0), 24.0, side.at(140.0, 40.0, 444.0), 26.0);
+        let shoulder = rod(side.at(120.0, 42.0, 430.0), 40.0, side.at(164.0, 36.0, 424.0), 40.0);
+        let deltoid = rod(side.at(172.0, 33.0, 426.0), 41.0, side.at(181.0, 28.0, 398.0), 36.0);
+        let pectoral = ellipsoid(side.at(70.0, -68.0, 362.0), vec3(62.0, 37.0, 44.0));
+        forms.extend([thigh, buttock, before, behind, trapezius, shoulder, deltoid, pectoral]);
+    }
+    union(forms, 14.0)
+}
+
+pub(super) fn paint(model: &mut Model) {
+    let skin = skin();
+    let below = crate::sdf::offset(&skin, -SKIN_MM);
+    model.paint("skin", Tissue::SKIN, skin);
+    model.paint("subcutaneous_fat", Tissue::FAT, below.clone());
+    // Never closer to the skin than a few millimetres of fat.
+    let muscle = intersection(vec![fascia(), crate::sdf::offset(&below, -3.5)], 3.0);
+    model.paint("skeletal_muscle", Tissue::Muscle, muscle);
+}

@@ -1,0 +1,185 @@
+//! From solids to voxels: labels decided at voxel centres, HU with partial volume.
+//!
+//! A block of voxels is split until each solid is known to hold it, to miss it, or to cross it; only crossing solids are
+//! asked voxel by voxel, and what lies below a solid that holds the block is dropped. Time grows with the surface of the
+//! body rather than with its number of structures, and results depend on neither the number of threads nor the blocks.
+
+use glam::{Affine3A, Vec3, Vec3A};
+use rayon::prelude::*;
+use volume::{ImageGeometry, Label};
+
+use crate::body::Layer;
+use crate::sdf::{Bounds, Form, SLACK, Shape};
+use crate::tissue::{AIR, smooth_step};
+
+/// Slices painted together.
+const SLAB: usize = 16;
+/// Edges in voxels of the blocks that are tried whole, coarse to fine.
+const BLOCKS: [usize; 3] = [16, 8, 4];
+
+/// Standard deviation-like half width of the scanner's point spread in mm.
+const POINT_SPREAD_MM: f32 = 0.55;
+
+/// A layer that crosses the block at hand.
+struct Live<'a> {
+    layer: &'a Layer,
+    form: Form,
+    bounds: Bounds,
+    /// Whether it holds the block whole.
+    whole: bool,
+}
+
+struct Raster {
+    body_from_index: Affine3A,
+    /// Half width in mm over which a surface blurs.
+    blur: f32,
+    step: Vec3,
+}
+
+struct Slab<'a> {
+    labels: &'a mut [Label],
+    hounsfield: &'a mut [i16],
+    size: [usize; 3],
+    first: usize,
+}
+
+/// Labels and HU of every voxel; `background` gives HU where no layer is. `progress` gets the share done.
+pub fn paint(
+    layers: &[Layer],
+    geometry: &ImageGeometry,
+    lps_from_body: Affine3A,
+    background: impl Fn(Vec3) -> f32 + Sync,
+    progress: &(dyn Fn(f32) + Sync),
+) -> (Vec<Label>, Vec<i16>) {
+    let lps_from_index = geometry.lps_from_index();
+    let linear = lps_from_index.linear.as_mat3();
+    let lps_from_index = Affine3A::from_mat3_translation(linear, lps_from_index.translation.as_vec3());
+    let spacing = geometry.spacing().map(|s| s as f32);
+    let mean = (spacing[0] + spacing[1] + spacing[2]) / 3.0;
+    let body_from_index = lps_from_body.inverse() * lps_from_index;
+    let raster =
+        Raster { body_from_index, blur: POINT_SPREAD_MM + 0.5 * mean, step: body_from_index.matrix3.abs_row_sums() };
+    let [width, height, depth] = geometry.size();
+    let plane = width * height;
+    let mut labels = vec![volume::BACKGROUND; plane * depth];
+    let mut hounsfield = vec![AIR as i16; plane * depth];
+    let done = std::sync::atomic::AtomicUsize::new(0);
+    let slabs = labels.par_chunks_mut(plane * SLAB).zip(hounsfield.par_chunks_mut(plane * SLAB)).enumerate();
+    slabs.for_each(|(s, (labels, hounsfield))| {
+        let count = labels.len() / plane;
+        let mut slab = Slab { labels, hounsfield, size: [width, height, count], first: s * SLAB };
+        let all: Vec<Live<'_>> = layers
+            .iter()
+            .map(|layer| Live { layer, form: layer.form.clone(), bounds: layer.form.bounds(), whole: false })
+            .collect();
+        for y in (0..height).step_by(BLOCKS[0]) {
+            for x in (0..width).step_by(BLOCKS[0]) {
+                raster.block(&mut slab, &all, [x, y, 0], 0, &background);
+            }
+        }
+        let slices = done.fetch_add(count, std::sync::atomic::Ordering::Relaxed) + count;
+        progress(slices as f32 / depth as f32);
+    });
+    (labels, hounsfield)
+}
+
+trait AbsRowSums {
+    fn abs_row_sums(&self) -> Vec3;
+}
+
+impl AbsRowSums for glam::Mat3A {
+    /// Length of each column: mm in the body's frame for one step in the grid.
+    fn abs_row_sums(&self) -> Vec3 {
+        Vec3::new(self.x_axis.length(), self.y_axis.length(), self.z_axis.length())
+    }
+}
+
+impl Raster {
+    fn block(
+        &self,
+        slab: &mut Slab<'_>,
+        above: &[Live<'_>],
+        start: [usize; 3],
+        level: usize,
+        background: &impl Fn(Vec3) -> f32,
+    ) {
+        let edge = BLOCKS[level];
+        let end = [0, 1, 2].map(|a| (start[a] + edge).min(slab.size[a]));
+        let extent = [0, 1, 2].map(|a| end[a].saturating_sub(start[a]));
+        if extent.contains(&0) {
+            return;
+        }
+        let half = Vec3::from_array(extent.map(|e| (e - 1) as f32 * 0.5));
+        let offset = Vec3::new(start[0] as f32, start[1] as f32, (start[2] + slab.first) as f32);
+        let center = Vec3::from(self.body_from_index.transform_point3a(Vec3A::from(offset + half)));
+        let radius = (half * self.step).length() + 1e-3;
+        let reach = radius * SLACK + self.blur;
+        let mut live: Vec<Live<'_>> = Vec::with_capacity(above.len());
+        for l in above {
+            if l.whole {
+                live.push(Live { layer: l.layer, form: l.form.clone(), bounds: l.bounds, whole: true });
+                continue;
+            }
+            if l.bounds.distance(center) > radius + self.blur {
+                continue;
+            }
+            let d = l.form.distance(center);
+            if d > reach {
+                continue;
+            }
+            let whole = d < -reach;
+            if whole {
+                live.clear();
+            }
+            let form = if whole { l.form.clone() } else { Shape::narrow(&l.form, center, radius + self.blur) };
+            live.push(Live { layer: l.layer, form, bounds: l.bounds, whole });
+        }
+        let single = live.len() == 1 && live[0].whole;
+        if level + 1 < BLOCKS.len() && !live.is_empty() && !single {
+            let next = BLOCKS[level + 1];
+            for z in (start[2]..end[2]).step_by(next) {
+                for y in (start[1]..end[1]).step_by(next) {
+                    for x in (start[0]..end[0]).step_by(next) {
+                        self.block(slab, &live, [x, y, z], level + 1, background);
+                    }
+                }
+            }
+            return;
+        }
+        for z in start[2]..end[2] {
+            for y in start[1]..end[1] {
+                for x in start[0]..end[0] {
+                    let index = Vec3A::new(x as f32, y as f32, (z + slab.first) as f32);
+                    let p = Vec3::from(self.body_from_index.transform_point3a(index));
+                    let (label, hu) = self.voxel(&live, p, background);
+                    let n = x + slab.size[0] * (y + slab.size[1] * z);
+                    slab.labels[n] = label;
+                    slab.hounsfield[n] = hu.round() as i16;
+                }
+            }
+        }
+    }
+
+    fn voxel(&self, live: &[Live<'_>], p: Vec3, background: &impl Fn(Vec3) -> f32) -> (Label, f32) {
+        let mut label = volume::BACKGROUND;
+        let mut hu = if live.first().is_some_and(|l| l.whole) { AIR } else { background(p) };
+        for l in live {
+            let d = if l.whole { -self.depth_of_whole(l, p) } else { l.form.distance(p) };
+            if d >= self.blur {
+                continue;
+            }
+            if d < 0.0 {
+                label = l.layer.label;
+            }
+            let inside = l.layer.tissue.hounsfield(p, -d);
+            let cover = smooth_step(0.5 - d / (2.0 * self.blur));
+            hu += (inside - hu) * cover;
+        }
+        (label, hu)
+    }
+
+    /// Depth is asked for only where the tissue changes with it.
+    fn depth_of_whole(&self, l: &Live<'_>, p: Vec3) -> f32 {
+        if l.layer.tissue.is_layered() { -l.form.distance(p) } else { 1e3 }
+    }
+}

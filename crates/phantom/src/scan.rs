@@ -1,0 +1,96 @@
+//! The phantom on a grid: labels, Hounsfield units, noise and couch.
+
+use std::collections::BTreeMap;
+
+use glam::{DMat3, Vec3};
+use rayon::prelude::*;
+use space::Point;
+use volume::terminology;
+use volume::{Code, ImageGeometry, Label, LabelMap, Segment, Volume};
+
+use crate::body::{Model, Structure};
+use crate::noise::{add_scan_noise, scatter};
+use crate::options::{Person, PhantomOptions};
+use crate::raster;
+use crate::tissue::{AIR, smooth_step};
+use crate::error::PhantomError;
+
+/// A body on a grid.
+#[derive(Clone, Debug)]
+pub struct Body {
+    /// Which structure each voxel belongs to.
+    pub labels: LabelMap,
+    /// What CT would measure.
+    pub hounsfield: Volume<i16>,
+}
+
+/// The part of the body's frame that is scanned, in mm: least and greatest x, y, z.
+const FIELD: [[f64; 2]; 3] = [[-246.0, 246.0], [-140.0, 152.0], [-206.0, 506.0]];
+
+/// Labels and Hounsfield units of the person that `options` describe.
+///
+/// # Errors
+/// [`PhantomError::Grid`] for a spacing that is not positive and finite.
+pub fn body(options: &PhantomOptions, progress: &(dyn Fn(f32) + Sync)) -> Result<Body, PhantomError> {
+    let size = [0, 1, 2].map(|a| {
+        let [low, high] = FIELD[a];
+        ((high - low) / options.spacing_mm[a]).round().max(1.0) as usize
+    });
+    let origin = Point::new(FIELD[0][0], FIELD[1][0], FIELD[2][0]);
+    let geometry = ImageGeometry::new(size, options.spacing_mm, origin, DMat3::IDENTITY)?;
+    let person = Person::new(options.seed);
+    let model = Model::new(&person);
+    let couch = |p: Vec3| if options.couch { couch(p) } else { AIR };
+    let (labels, mut hounsfield) =
+        raster::paint(model.layers(), &geometry, person.lps_from_body(), couch, &|done| progress(done * 0.9));
+    if options.noise_hu > 0.0 {
+        let [width, height, _] = size;
+        let middle = (width as f32 / 2.0, height as f32 * 0.48);
+        let slices = hounsfield.par_chunks_mut(width * height).enumerate();
+        slices.for_each(|(k, slice)| {
+            // Photons starve in the middle and where the slice is full of tissue.
+            let filled = slice.iter().filter(|&&v| v > -300).count() as f32 / slice.len() as f32;
+            let level = options.noise_hu * (0.55 + 0.75 * filled);
+            let sigma = |x: usize, y: usize| {
+                let (dx, dy) = (x as f32 / middle.0 - 1.0, y as f32 / middle.1 - 1.0);
+                level * (1.12 - 0.35 * (dx * dx + dy * dy).min(1.6))
+            };
+            add_scan_noise(slice, width, scatter(options.seed) ^ scatter(k as u64), sigma);
+        });
+    }
+    progress(1.0);
+    let segments: BTreeMap<Label, Segment> =
+        model.structures().iter().map(|s| (s.label, segment(s))).collect();
+    Ok(Body {
+        labels: LabelMap { voxels: Volume::new(geometry, labels)?, segments },
+        hounsfield: Volume::new(geometry, hounsfield)?,
+    })
+}
+
+/// Name, code and colour of a structure; where the table knows only the unpaired structure, its code with the side's name.
+fn segment(structure: &Structure) -> Segment {
+    let mut segment = terminology::segment(structure.label, &structure.name);
+    segment.parts.clone_from(&structure.parts);
+    let sided = |side: &str| structure.name.strip_suffix(side).and_then(terminology::find);
+    for (suffix, side) in [("_left", "Left"), ("_right", "Right")] {
+        if let (None, Some(known)) = (terminology::find(&structure.name), sided(suffix)) {
+            let mut display = known.display.to_owned();
+            if let Some(first) = display.get_mut(0..1) {
+                first.make_ascii_lowercase();
+            }
+            segment.display = format!("{side} {display}");
+            segment.code = known.code.map(Code::from);
+            segment.color = known.color;
+        }
+    }
+    segment
+}
+
+/// A carbon shell with a foam core, hollowed for the back.
+fn couch(p: Vec3) -> f32 {
+    let top = 129.0 + 0.00028 * p.x * p.x - 4.0;
+    let depth = (p.y - top).min(top + 18.0 - p.y).min(212.0 - p.x.abs());
+    let shell = smooth_step(depth / 1.5 + 0.5);
+    let core = smooth_step((depth - 2.0) / 1.5 + 0.5);
+    AIR + 860.0 * shell - 780.0 * core
+}

@@ -1,0 +1,143 @@
+//! Chains of segments: vessels, ribs, bowel.
+
+use std::sync::Arc;
+
+use glam::Vec3;
+
+use super::{Bounds, SLACK, scaled_distance};
+
+/// A point of a tube's axis.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Node {
+    /// Position.
+    pub at: Vec3,
+    /// Unit direction of the first radius; of no account for a round tube.
+    pub normal: Vec3,
+    /// Radius along `normal` in mm.
+    pub along: f32,
+    /// Radius across in mm.
+    pub across: f32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    a: Node,
+    b: Node,
+    ab: Vec3,
+    inverse_length_squared: f32,
+}
+
+/// A tree or chain of segments, each round or oval, hard-joined at their round ends.
+#[derive(Clone, Debug)]
+pub struct Tube {
+    segments: Arc<[Segment]>,
+    round: bool,
+}
+
+impl Segment {
+    fn new(a: Node, b: Node) -> Self {
+        let ab = b.at - a.at;
+        Self { a, b, ab, inverse_length_squared: 1.0 / ab.length_squared().max(1e-9) }
+    }
+
+    fn along(&self, p: Vec3) -> (f32, Vec3) {
+        let ap = p - self.a.at;
+        let t = (ap.dot(self.ab) * self.inverse_length_squared).clamp(0.0, 1.0);
+        (t, ap - self.ab * t)
+    }
+
+    fn round_distance(&self, p: Vec3) -> f32 {
+        let (t, away) = self.along(p);
+        away.length() - (self.a.across + (self.b.across - self.a.across) * t)
+    }
+
+    fn oval_distance(&self, p: Vec3) -> f32 {
+        let (t, away) = self.along(p);
+        let normal = self.a.normal.lerp(self.b.normal, t);
+        let along = self.a.along + (self.b.along - self.a.along) * t;
+        let across = self.a.across + (self.b.across - self.a.across) * t;
+        let n = away.dot(normal);
+        // Beyond an end only; the cap is as thick as the oval is thin, so that bends stay smooth.
+        let axial = away.dot(self.ab);
+        let axial = axial * axial * self.inverse_length_squared;
+        let rest = (away.length_squared() - n * n - axial).max(0.0);
+        let thin = n * n + axial;
+        let k0 = (thin / (along * along) + rest / (across * across)).sqrt();
+        let k1 = (thin / along.powi(4) + rest / across.powi(4)).sqrt();
+        scaled_distance(k0, k1, along.min(across))
+    }
+
+    fn reach(&self) -> f32 {
+        [self.a.along, self.a.across, self.b.along, self.b.across].into_iter().fold(0.0, f32::max)
+    }
+}
+
+impl Tube {
+    /// A round tube through points with a radius each.
+    pub fn round(points: &[(Vec3, f32)]) -> Self {
+        let node = |&(at, r): &(Vec3, f32)| Node { at, normal: Vec3::Z, along: r, across: r };
+        let segments = points.windows(2).map(|w| Segment::new(node(&w[0]), node(&w[1]))).collect();
+        Self { segments, round: true }
+    }
+
+    /// A tube of oval cross-section.
+    pub fn oval(nodes: &[Node]) -> Self {
+        Self { segments: nodes.windows(2).map(|w| Segment::new(w[0], w[1])).collect(), round: false }
+    }
+
+    /// A round tree: each branch is a pair of points with a radius each.
+    pub fn tree(branches: &[[(Vec3, f32); 2]]) -> Self {
+        let node = |(at, r): (Vec3, f32)| Node { at, normal: Vec3::Z, along: r, across: r };
+        Self { segments: branches.iter().map(|&[a, b]| Segment::new(node(a), node(b))).collect(), round: true }
+    }
+
+    /// Signed distance in mm.
+    pub fn distance(&self, p: Vec3) -> f32 {
+        if self.round {
+            self.segments.iter().fold(1e6, |d, s| s.round_distance(p).min(d))
+        } else {
+            self.segments.iter().fold(1e6, |d, s| s.oval_distance(p).min(d))
+        }
+    }
+
+    pub(super) fn bounds(&self) -> Bounds {
+        Bounds::around(self.segments.iter().flat_map(|s| [(s.a.at, s.reach()), (s.b.at, s.reach())]))
+    }
+
+    /// Only the segments that can be nearest within `reach` of `center`; none if that is all of them.
+    pub(super) fn narrow(&self, center: Vec3, reach: f32) -> Option<Self> {
+        if self.segments.len() < 2 {
+            return None;
+        }
+        // An oval's distance shrinks outside, so the true distance to its widest round hull decides.
+        let bound = |s: &Segment| s.along(center).1.length() - s.reach();
+        let least = self.distance(center).max(0.0) * SLACK;
+        let near = |s: &&Segment| bound(s) <= least + 2.0 * reach;
+        let kept = self.segments.iter().filter(near).count();
+        (kept < self.segments.len() && kept > 0)
+            .then(|| Self { segments: self.segments.iter().filter(near).copied().collect(), round: self.round })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use glam::vec3;
+
+    #[test]
+    fn an_oval_is_wide_across_and_flat_along_its_normal() {
+        let node = |z| Node { at: vec3(0.0, 0.0, z), normal: Vec3::Y, along: 3.0, across: 8.0 };
+        let tube = Tube::oval(&[node(0.0), node(50.0)]);
+        assert!(tube.distance(vec3(8.0, 0.0, 25.0)).abs() < 1e-3);
+        assert!(tube.distance(vec3(0.0, 3.0, 25.0)).abs() < 1e-3);
+    }
+
+    #[test]
+    fn far_segments_are_dropped() {
+        let points: Vec<_> = (0..50).map(|i| (vec3(i as f32 * 5.0, 0.0, 0.0), 4.0)).collect();
+        let tube = Tube::round(&points);
+        let narrow = tube.narrow(vec3(100.0, 3.0, 0.0), 6.0).unwrap();
+        assert!(narrow.segments.len() < 12);
+        assert_eq!(narrow.distance(vec3(103.0, 6.0, 1.0)), tube.distance(vec3(103.0, 6.0, 1.0)));
+    }
+}

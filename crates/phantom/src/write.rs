@@ -1,0 +1,93 @@
+//! The phantom as DICOM files.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use dicom::{CtOptions, InventedPatient, write_ct_series, write_segmentation};
+use serde::Serialize;
+
+use crate::error::PhantomError;
+use crate::options::PhantomOptions;
+use crate::scan::body;
+
+/// What was written.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PhantomSummary {
+    /// The person's seed.
+    pub seed: u64,
+    /// Columns, rows, slices.
+    pub size: [usize; 3],
+    /// Millimetres between voxel centres.
+    pub spacing_mm: [f64; 3],
+    /// Structures that have voxels of their own.
+    pub structures: usize,
+    /// Where the CT series is.
+    pub series: PathBuf,
+    /// The truth.
+    pub segmentation: PathBuf,
+}
+
+impl fmt::Display for PhantomSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ([i, j, k], [x, y, z]) = (self.size, self.spacing_mm);
+        write!(
+            f,
+            "phantom {}: {i}×{j}×{k} voxels of {x}×{y}×{z} mm, {} structures, in {}",
+            self.seed,
+            self.structures,
+            self.series.display()
+        )
+    }
+}
+
+/// File name of the truth, beside the slices.
+const SEGMENTATION: &str = "SEG0001.dcm";
+
+/// Writes one CT series and its truth as DICOM SEG into `dir`, which is made if absent; `progress` gets the share done.
+///
+/// The patient is called `Vestibule^Phantom` and has the ID `PHANTOM-<seed>`.
+///
+/// # Errors
+/// [`PhantomError::Grid`] for an impossible spacing, [`PhantomError::NotEmpty`] for a folder in use,
+/// [`PhantomError::Dicom`] if a file cannot be written.
+pub fn write_phantom(
+    dir: &Path,
+    options: &PhantomOptions,
+    progress: &(dyn Fn(f32) + Sync),
+) -> Result<PhantomSummary, PhantomError> {
+    if dir.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(PhantomError::NotEmpty { path: dir.to_owned() });
+    }
+    let body = body(options, &|done| progress(done * 0.7))?;
+    let patient = InventedPatient {
+        name: "Vestibule^Phantom".to_owned(),
+        id: format!("PHANTOM-{}", options.seed),
+        birth_date: "19810401".to_owned(),
+        sex: "M".to_owned(),
+        accession: format!("VP{:08}", options.seed % 100_000_000),
+    };
+    let ct = CtOptions {
+        seed: options.seed,
+        study: "Digital phantom".to_owned(),
+        series: "Torso, portal venous phase".to_owned(),
+        // PS3.16 Annex L knows no torso; CHESTABDPELVIS is its term for all three.
+        body_part: "CHESTABDPELVIS".to_owned(),
+        contrast_agent: Some("Simulated".to_owned()),
+        slice_thickness_mm: Some(options.spacing_mm[2]),
+        ..Default::default()
+    };
+    let series = write_ct_series(dir, &body.hounsfield, &patient, &ct)?;
+    progress(0.85);
+    let segmentation = dir.join(SEGMENTATION);
+    write_segmentation(&segmentation, &body.labels, &series)?;
+    progress(1.0);
+    let geometry = body.labels.geometry();
+    Ok(PhantomSummary {
+        seed: options.seed,
+        size: geometry.size(),
+        spacing_mm: geometry.spacing(),
+        structures: body.labels.counts().len(),
+        series: dir.to_owned(),
+        segmentation,
+    })
+}
