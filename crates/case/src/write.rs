@@ -1,0 +1,288 @@
+//! From scan, labels and surfaces to a case folder.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::sync::Mutex;
+
+use surface::SegmentSurface;
+use volume::nifti;
+use volume::terminology;
+use volume::{Label, LabelMap, ScanVolume};
+
+use crate::checksum::{PLACEHOLDER, seal, sha256, sha256_file};
+use crate::error::CaseError;
+use crate::folder::{Replacement, sync};
+use crate::glb::{GlbMesh, GlbSegment, write_glb};
+use crate::manifest::{
+    Checksums, GeometryEntry, LodEntry, Manifest, Provenance, RecipeRef, SCHEMA, SegmentEntry, SurfaceEntry,
+};
+use crate::open::Case;
+use crate::report;
+use crate::text::without_paths;
+use crate::window::{WindowPreset, default_windows};
+
+/// The longest alias; it must fit on a wall of the room.
+const MAX_ALIAS_CHARS: usize = 64;
+
+/// What goes into a case.
+#[derive(Clone, Debug)]
+pub struct CaseContents<'a> {
+    /// The scan on its own grid.
+    pub scan: &'a ScanVolume,
+    /// Labels on the scan's grid.
+    pub labels: &'a LabelMap,
+    /// Surfaces of the segments, in any order.
+    pub surfaces: &'a [SegmentSurface],
+    /// DICOM's letters: `CT`, `MR`, …
+    pub modality: String,
+    /// What made the labels.
+    pub recipe: RecipeRef,
+    /// What its users call the case. That it is no stripped identity is the caller's to check.
+    pub alias: Option<String>,
+    /// Where it came from.
+    pub provenance: Provenance,
+    /// Windows to look at the scan with; if empty, [`default_windows`].
+    pub windows: Vec<WindowPreset>,
+    /// What models think of their work, by label.
+    pub certainty: BTreeMap<Label, Certainty>,
+}
+
+/// How sure a model is of a segment.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Certainty {
+    /// Mean over its voxels, 0–1; none if no model drew it.
+    pub confidence: Option<f64>,
+    /// Share of its voxels whose grey values a model made up.
+    pub inferred_percent: f64,
+}
+
+/// Writes a case beside `target` and puts it there when it is whole.
+///
+/// An old case at `target` is replaced; what people added to it, `marks/` and `sessions/` above all, stays. The same
+/// contents give the same bytes. `progress` hears a share of 0–1, from any thread.
+///
+/// # Errors
+/// [`CaseError::Occupied`] and its kin if the target is not free, [`CaseError::Alias`], [`CaseError::GridsDiffer`],
+/// [`CaseError::Glb`], [`CaseError::Nifti`], [`CaseError::Io`]; the target is then as it was.
+pub fn write_case(
+    target: &Path,
+    contents: &CaseContents<'_>,
+    progress: &(dyn Fn(f32) + Sync),
+) -> Result<Case, CaseError> {
+    let replacement = Replacement::begin(target)?;
+    let mut manifest = describe(contents)?;
+    let folder = replacement.path();
+    let steps = Steps { done: Mutex::new(0), progress };
+
+    let scan = || {
+        let file = "scan.nii.gz";
+        let path = folder.join(file);
+        nifti::write_scan(contents.scan, &path).map_err(|e| CaseError::Nifti { file, source: Box::new(e) })?;
+        steps.finish(finish_file(&path))
+    };
+    let labels = || {
+        let file = "labels.nii.gz";
+        let path = folder.join(file);
+        nifti::write_labels(contents.labels, &path).map_err(|e| CaseError::Nifti { file, source: Box::new(e) })?;
+        steps.finish(finish_file(&path))
+    };
+    let glb = || {
+        let bytes = write_glb(&glb_segments(&manifest, contents.surfaces))?;
+        steps.finish(write_file(&folder.join("anatomy.glb"), &bytes))
+    };
+    let pictures = || steps.finish(report::draw(&manifest, contents));
+    let ((scan, labels), (glb, pictures)) = rayon::join(|| rayon::join(scan, labels), || rayon::join(glb, pictures));
+    let (glb, pictures) = (glb?, pictures?);
+    let mut files =
+        BTreeMap::from([("anatomy.glb", glb), ("labels.nii.gz", labels?), ("scan.nii.gz", scan?)].map(named));
+    manifest.checksums.files.clone_from(&files);
+
+    let html = report::html(&manifest, &pictures);
+    files.insert("report.html".to_owned(), write_file(&folder.join("report.html"), html.as_bytes())?);
+    manifest.checksums = Checksums { files, case: PLACEHOLDER.to_owned() };
+    let mut text = serde_json::to_string_pretty(&manifest)?;
+    text.push('\n');
+    let (text, checksum) = seal(&text);
+    write_file(&folder.join("case.json"), text.as_bytes())?;
+    manifest.checksums.case = checksum;
+    let path = replacement.commit()?;
+    progress(1.0);
+    Ok(Case::from_parts(manifest, path))
+}
+
+fn named((file, checksum): (&str, String)) -> (String, String) {
+    (file.to_owned(), checksum)
+}
+
+/// Tells how many of the four large files are done.
+struct Steps<'a> {
+    done: Mutex<u8>,
+    progress: &'a (dyn Fn(f32) + Sync),
+}
+
+impl Steps<'_> {
+    fn finish<T>(&self, result: Result<T, CaseError>) -> Result<T, CaseError> {
+        let mut done = self.done.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        *done += 1;
+        (self.progress)(f32::from(*done) * 0.23);
+        result
+    }
+}
+
+fn write_file(path: &Path, bytes: &[u8]) -> Result<String, CaseError> {
+    fs::write(path, bytes).map_err(CaseError::io("write", path))?;
+    sync(path).map_err(CaseError::io("flush", path))?;
+    Ok(sha256(bytes))
+}
+
+fn finish_file(path: &Path) -> Result<String, CaseError> {
+    sync(path).map_err(CaseError::io("flush", path))?;
+    sha256_file(path).map_err(CaseError::io("read", path))
+}
+
+/// The manifest, checksums left out.
+pub(crate) fn describe(contents: &CaseContents<'_>) -> Result<Manifest, CaseError> {
+    if !contents.scan.geometry().is_same_grid(contents.labels.geometry(), 1e-3) {
+        return Err(CaseError::GridsDiffer);
+    }
+    if let Some(alias) = &contents.alias {
+        let found = alias.chars().count();
+        if alias.trim().is_empty() || found > MAX_ALIAS_CHARS || alias.chars().any(char::is_control) {
+            return Err(CaseError::Alias { max: MAX_ALIAS_CHARS, found });
+        }
+    }
+    let windows = if contents.windows.is_empty() {
+        default_windows(&contents.modality, contents.scan)
+    } else {
+        contents.windows.clone()
+    };
+    Ok(Manifest {
+        schema: SCHEMA.to_owned(),
+        alias: contents.alias.clone(),
+        modality: contents.modality.clone(),
+        geometry: GeometryEntry::from(contents.scan.geometry()),
+        recipe: contents.recipe.clone(),
+        windows,
+        segments: segment_entries(contents),
+        provenance: presentable(contents.provenance.clone()),
+        checksums: Checksums::default(),
+    })
+}
+
+/// Texts may quote a path they were read from; nothing of it enters a case.
+fn presentable(mut provenance: Provenance) -> Provenance {
+    for text in
+        [&mut provenance.source, &mut provenance.measured, &mut provenance.interpolated, &mut provenance.inferred]
+    {
+        *text = without_paths(text);
+    }
+    for finding in &mut provenance.findings {
+        finding.text = without_paths(&finding.text);
+    }
+    provenance
+}
+
+/// Segments that have a surface or voxels, by label, with names made unique.
+fn segment_entries(contents: &CaseContents<'_>) -> Vec<SegmentEntry> {
+    let surfaces: BTreeMap<Label, &SegmentSurface> = contents.surfaces.iter().map(|s| (s.label, s)).collect();
+    let without_surface = contents.labels.segments.keys().any(|l| !surfaces.contains_key(l));
+    let counts = if without_surface { contents.labels.counts() } else { BTreeMap::new() };
+    let voxel_ml = contents.labels.geometry().voxel_volume_mm3() / 1000.0;
+    let labels: BTreeSet<Label> = surfaces
+        .keys()
+        .copied()
+        .chain(contents.labels.segments.keys().copied().filter(|l| counts.contains_key(l)))
+        .collect();
+    let mut names = BTreeSet::new();
+    labels
+        .into_iter()
+        .map(|label| {
+            let segment = contents
+                .labels
+                .segments
+                .get(&label)
+                .cloned()
+                .unwrap_or_else(|| terminology::segment(label, &format!("label_{label}")));
+            let surface = surfaces.get(&label);
+            let certainty = contents.certainty.get(&label).copied().unwrap_or_default();
+            let voxels = counts.get(&label).copied().unwrap_or(0) as f64;
+            let group = terminology::group_of(&segment.name);
+            SegmentEntry {
+                label,
+                name: unique_name(&segment.name, label, &mut names),
+                display: if segment.display.is_empty() { segment.name } else { segment.display },
+                parts: segment.parts,
+                code: segment.code,
+                color: segment.color,
+                group,
+                volume_ml: surface.and_then(|s| rounded(s.volume_ml)).unwrap_or(voxels * voxel_ml),
+                surface: surface.map(|s| surface_entry(s)).unwrap_or_default(),
+                confidence: certainty.confidence.and_then(rounded),
+                inferred_percent: rounded(certainty.inferred_percent).unwrap_or(0.0),
+            }
+        })
+        .collect()
+}
+
+fn unique_name(name: &str, label: Label, taken: &mut BTreeSet<String>) -> String {
+    let name: String = name.chars().filter(|c| !c.is_control()).collect();
+    let mut unique = if name.is_empty() { format!("label_{label}") } else { name };
+    while taken.contains(&unique) {
+        unique = format!("{unique}_{label}");
+    }
+    taken.insert(unique.clone());
+    unique
+}
+
+fn surface_entry(surface: &SegmentSurface) -> SurfaceEntry {
+    let lods: Vec<LodEntry> = surface
+        .lods
+        .iter()
+        .filter(|lod| !lod.mesh.triangles.is_empty())
+        .map(|lod| LodEntry {
+            triangles: lod.mesh.triangles.len(),
+            hausdorff_mm: rounded(lod.fidelity.hausdorff_mm),
+            p95_mm: rounded(lod.fidelity.p95_mm),
+            volume_error_percent: rounded(lod.fidelity.volume_error_percent),
+            sample_spacing_mm: rounded(lod.fidelity.sample_spacing_mm),
+        })
+        .collect();
+    let finest = lods.first();
+    SurfaceEntry {
+        closed: surface.closed && finest.is_some(),
+        hausdorff_mm: finest.and_then(|l| l.hausdorff_mm),
+        p95_mm: finest.and_then(|l| l.p95_mm),
+        volume_error_percent: finest.and_then(|l| l.volume_error_percent),
+        lods,
+    }
+}
+
+/// To four digits after the point, which is more than any of the figures is worth; none if it is no number.
+fn rounded(value: f64) -> Option<f64> {
+    value.is_finite().then(|| (value * 1e4).round() / 1e4)
+}
+
+fn glb_segments<'a>(manifest: &'a Manifest, surfaces: &'a [SegmentSurface]) -> Vec<GlbSegment<'a>> {
+    let surfaces: BTreeMap<Label, &SegmentSurface> = surfaces.iter().map(|s| (s.label, s)).collect();
+    manifest
+        .segments
+        .iter()
+        .map(|segment| GlbSegment {
+            label: segment.label,
+            name: &segment.name,
+            code: segment.code.as_ref(),
+            color: segment.color,
+            lods: surfaces
+                .get(&segment.label)
+                .into_iter()
+                .flat_map(|s| &s.lods)
+                .map(|lod| GlbMesh {
+                    positions: &lod.mesh.positions,
+                    normals: &lod.mesh.normals,
+                    triangles: &lod.mesh.triangles,
+                })
+                .collect(),
+        })
+        .collect()
+}
