@@ -17,7 +17,7 @@ use crate::writer::{Builder, SeriesReference, code_item, common_modules, derived
 pub(crate) const PRIVATE_SCHEME: &str = "99VESTIBULE";
 
 /// Grey, as other viewers show a segment without a colour.
-const DEFAULT_COLOR: [u8; 3] = [128, 174, 128];
+pub(crate) const DEFAULT_COLOR: [u8; 3] = [128, 174, 128];
 
 /// Well above those of scans.
 const SERIES_NUMBER: &str = "301";

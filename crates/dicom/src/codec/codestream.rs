@@ -1,0 +1,120 @@
+//! What compressed images say about themselves, read before a decoder may act on it.
+
+/// The shape a codestream declares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    pub(super) components: usize,
+    /// Bits a sample.
+    pub(super) precision: u32,
+}
+
+/// Tiles a real encoder makes of a slice, generously; a decoder keeps a kilobyte and more for each.
+const MAX_TILES: u64 = 4096;
+
+/// Of JPEG (ISO 10918-1 B.2.2) and JPEG-LS (ISO 14495-1 C.2.2): the frame header.
+pub(super) fn jpeg_shape(bytes: &[u8]) -> Result<Shape, String> {
+    if bytes.get(..2) != Some(&[0xFF, 0xD8]) {
+        return Err("it does not begin as a JPEG image".to_owned());
+    }
+    let mut at = 2;
+    loop {
+        let Some(&[fill, marker, high, low]) = bytes.get(at..at + 4) else {
+            return Err("the JPEG image has no frame header".to_owned());
+        };
+        if fill != 0xFF {
+            return Err("the JPEG image is damaged".to_owned());
+        }
+        if marker == 0xFF {
+            at += 1;
+            continue;
+        }
+        let length = usize::from(u16::from_be_bytes([high, low]));
+        match marker {
+            0xC0..=0xC3 | 0xF7 => {
+                let Some(&[precision, r1, r0, c1, c0, components]) = bytes.get(at + 4..at + 10) else {
+                    return Err("the JPEG frame header is cut short".to_owned());
+                };
+                if marker != 0xC3 && marker != 0xF7 && precision != 8 {
+                    return Err(format!("JPEG with {precision}-bit samples and loss is not supported"));
+                }
+                return Ok(Shape {
+                    rows: usize::from(u16::from_be_bytes([r1, r0])),
+                    columns: usize::from(u16::from_be_bytes([c1, c0])),
+                    components: usize::from(components),
+                    precision: u32::from(precision),
+                });
+            }
+            0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => {
+                return Err("hierarchical or arithmetic JPEG is not supported".to_owned());
+            }
+            _ if length < 2 => return Err("the JPEG image is damaged".to_owned()),
+            _ => at += 2 + length,
+        }
+    }
+}
+
+/// Of JPEG 2000 (ISO 15444-1 A.5.1): the SIZ segment.
+pub(super) fn jpeg_2000_shape(bytes: &[u8]) -> Result<Shape, String> {
+    // Some writers leave the boxes of a JP2 file around the codestream.
+    let start = bytes.windows(4).take(1 << 12).position(|w| w == [0xFF, 0x4F, 0xFF, 0x51]);
+    let siz = start.and_then(|start| bytes.get(start + 4..)).ok_or("it does not begin as a JPEG 2000 image")?;
+    let word = |at: usize| siz.get(at..at + 4).map(|b| u64::from(u32::from_be_bytes([b[0], b[1], b[2], b[3]])));
+    let short = "the JPEG 2000 size segment is cut short";
+    let mut fields = [0u64; 8];
+    for (n, field) in fields.iter_mut().enumerate() {
+        *field = word(4 + 4 * n).ok_or(short)?;
+    }
+    let [x, y, x_offset, y_offset, tile_x, tile_y, tile_x_offset, tile_y_offset] = fields;
+    let Some(&[c1, c0, depth, dx, dy]) = siz.get(36..41) else { return Err(short.to_owned()) };
+    if x <= x_offset
+        || y <= y_offset
+        || tile_x == 0
+        || tile_y == 0
+        || tile_x_offset > x_offset
+        || tile_y_offset > y_offset
+    {
+        return Err("the JPEG 2000 size segment is damaged".to_owned());
+    }
+    let tiles = (x - tile_x_offset).div_ceil(tile_x).saturating_mul((y - tile_y_offset).div_ceil(tile_y));
+    if tiles > MAX_TILES {
+        return Err(format!("{tiles} JPEG 2000 tiles are too many; the file is damaged"));
+    }
+    if (dx, dy) != (1, 1) {
+        return Err("subsampled JPEG 2000 is not supported".to_owned());
+    }
+    Ok(Shape {
+        rows: usize::try_from(y - y_offset).unwrap_or(usize::MAX),
+        columns: usize::try_from(x - x_offset).unwrap_or(usize::MAX),
+        components: usize::from(u16::from_be_bytes([c1, c0])),
+        precision: u32::from(depth & 0x7F) + 1,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_are_read_from_frame_headers() {
+        let jpeg = [0xFF, 0xD8, 0xFF, 0xE0, 0, 4, 9, 9, 0xFF, 0xC3, 0, 11, 16, 1, 0, 2, 0, 1, 1, 0x11, 0];
+        assert_eq!(jpeg_shape(&jpeg), Ok(Shape { rows: 256, columns: 512, components: 1, precision: 16 }));
+        for cut in 0..jpeg.len() - 4 {
+            assert!(jpeg_shape(&jpeg[..cut]).is_err(), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_thousand_tiles_a_pixel_are_refused() {
+        let mut siz = vec![0xFF, 0x4F, 0xFF, 0x51, 0, 41, 0, 0];
+        for word in [512u32, 256, 0, 0, 512, 256, 0, 0] {
+            siz.extend(word.to_be_bytes());
+        }
+        siz.extend([0, 1, 11, 1, 1]);
+        assert_eq!(jpeg_2000_shape(&siz), Ok(Shape { rows: 256, columns: 512, components: 1, precision: 12 }));
+        siz[24..28].copy_from_slice(&1u32.to_be_bytes());
+        siz[28..32].copy_from_slice(&1u32.to_be_bytes());
+        assert!(jpeg_2000_shape(&siz).is_err());
+    }
+}
