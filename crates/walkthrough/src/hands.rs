@@ -17,7 +17,11 @@ impl Plugin for HandsPlugin {
         ensure_walk(app);
         app.add_message::<PosesMoved>()
             .init_resource::<HeadPose>()
-            .configure_sets(Walk, HandsSystems::Track.in_set(WalkSystems::Move));
+            .configure_sets(Walk, HandsSystems::Track.in_set(WalkSystems::Move))
+            .add_systems(Walk, take_poses.in_set(HandsSystems::Track).run_if(on_message::<PosesMoved>));
+        for hand in Hand::BOTH {
+            app.world_mut().spawn((HandPose { hand, tracking: None }, Name::new(format!("{hand:?} hand"))));
+        }
     }
 }
 
@@ -89,4 +93,40 @@ pub struct HandPose {
     pub hand: Hand,
     /// None while untracked; its transform stays where it was last.
     pub tracking: Option<Box<HandTracking>>,
+}
+
+fn take_poses(mut moved: MessageReader<PosesMoved>, mut head: ResMut<HeadPose>, mut hands: Query<&mut HandPose>) {
+    // Only the last of a frame counts: the device reports where things are, not how they went.
+    let Some(poses) = moved.read().last() else { return };
+    head.set_if_neq(HeadPose(poses.head));
+    for mut hand in &mut hands {
+        let tracking = match hand.hand {
+            Hand::Left => &poses.left,
+            Hand::Right => &poses.right,
+        };
+        if hand.tracking != *tracking {
+            hand.tracking.clone_from(tracking);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alone_it_follows_the_device() {
+        let mut app = App::new();
+        app.add_plugins(HandsPlugin);
+        let mut head = Pose::IDENTITY;
+        head.position.y = 1.2;
+        let left = HandTracking { grip: head, aim: head, joints: Vec::new() };
+        app.world_mut().write_message(PosesMoved { head, left: Some(Box::new(left.clone())), right: None });
+        app.update();
+        assert_eq!(app.world().resource::<HeadPose>().0, head);
+        let mut hands = app.world_mut().query::<&HandPose>();
+        let mut seen: Vec<_> = hands.iter(app.world()).map(|h| (h.hand, h.tracking.is_some())).collect();
+        seen.sort();
+        assert_eq!(seen, [(Hand::Left, true), (Hand::Right, false)]);
+    }
 }

@@ -22,6 +22,8 @@ pub mod planes;
 pub mod pointer;
 pub mod session;
 pub mod stage;
+#[cfg(test)]
+mod test_support;
 pub mod text;
 pub mod tour;
 pub mod visibility;

@@ -3,16 +3,25 @@
 //! A panel is rebuilt from the state it shows when that changes. Its layout is plain numbers in panel pixels, so pressing
 //! works without a renderer. What a press asks for is a [`Request`](crate::input::Request), as from any key.
 
+mod build;
 pub mod layout;
+mod press;
+mod space;
 
+use ::space::Scene;
 use bevy_app::{App, Plugin};
 use bevy_ecs::prelude::*;
 use serde::{Deserialize, Serialize};
 use volume::Label;
 
+use crate::clip::ClipPlane;
 use crate::frame::Pose;
-use crate::input::Request;
+use crate::input::{Request, ensure_input};
 use crate::planes::PlaneKind;
+use crate::pointer::PointerSystems;
+use crate::stage::CaseStaged;
+use crate::text::{Text, text};
+use crate::visibility::VisibilitySystems;
 use crate::walk::{Walk, WalkSystems, ensure_walk};
 
 /// Keeps the panels and answers presses on them.
@@ -26,17 +35,41 @@ impl Plugin for PanelPlugin {
             .add_message::<PanelPointer>()
             .add_message::<PanelKey>()
             .add_message::<PanelHovered>()
+            .add_message::<PanelPressed>()
+            .add_message::<CaseStaged>()
             .init_resource::<PanelState>()
+            .init_resource::<PanelHome>()
             .configure_sets(
                 Walk,
-                (PanelSystems::Press.in_set(WalkSystems::Point), PanelSystems::Rebuild.in_set(WalkSystems::Present)),
+                (
+                    (PanelSystems::Point, PanelSystems::Press).chain().in_set(WalkSystems::Point),
+                    PanelSystems::Rebuild.in_set(WalkSystems::Present).after(VisibilitySystems::Derive),
+                ),
+            )
+            .configure_sets(Walk, PanelSystems::Point.after(PointerSystems::Hit).before(PointerSystems::Press))
+            .add_systems(
+                Walk,
+                (
+                    space::point_at_panels.in_set(PanelSystems::Point),
+                    (press::fold_large_cases, press::answer_panel_requests, press::answer_pointers, press::type_keys)
+                        .chain()
+                        .in_set(PanelSystems::Press),
+                    build::rebuild.in_set(PanelSystems::Rebuild),
+                ),
             );
+        ensure_input(app);
+        for id in PanelId::ALL {
+            let name = Name::new(format!("{id:?} panel"));
+            app.world_mut().spawn((Panel::closed(id), PanelPlacement::Screen, PanelPress::default(), name));
+        }
     }
 }
 
 /// The steps of panels.
 #[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PanelSystems {
+    /// Lets pointers in the scene meet panels in the scene. Runs in [`Walk`].
+    Point,
     /// Turns presses and keys into requests. Runs in [`Walk`].
     Press,
     /// Rebuilds the rows of open panels whose state changed. Runs in [`Walk`].
@@ -116,6 +149,23 @@ pub struct PanelHovered {
     pub panel: PanelId,
 }
 
+/// A control was pressed.
+#[derive(Message, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PanelPressed {
+    /// Where.
+    pub panel: PanelId,
+}
+
+/// Where panels hang when they are opened; a headset sets it.
+#[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PanelHome {
+    /// On the screen, one at a time.
+    #[default]
+    Screen,
+    /// In the scene, in front of where the walker looks, and staying there.
+    InFront,
+}
+
 /// What panels remember; not undoable.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Eq)]
 pub struct PanelState {
@@ -150,6 +200,50 @@ pub struct Panel {
     pub pressed: Option<usize>,
 }
 
+impl Panel {
+    /// Empty and not to be seen.
+    pub fn closed(id: PanelId) -> Self {
+        let title = match id {
+            PanelId::Structures => Text::Structures,
+            PanelId::View => Text::View,
+            PanelId::Measurements => Text::Measurements,
+            PanelId::Help => Text::Help,
+        };
+        Self {
+            id,
+            title: text(title).to_owned(),
+            open: false,
+            size_px: [layout::WIDTH_PX, layout::HEIGHT_PX],
+            scroll_px: 0.0,
+            rows: Vec::new(),
+            controls: Vec::new(),
+            hovered: None,
+            pressed: None,
+        }
+    }
+
+    /// How far the rows can be scrolled, in panel pixels.
+    pub fn longest_scroll_px(&self) -> f32 {
+        (layout::content_height_px(self.rows.len()) - self.size_px[1]).max(0.0)
+    }
+
+    /// The control at a point of the panel, as index into `controls`; `uv` as in [`PanelPointer`].
+    pub fn control_at(&self, uv: [f32; 2]) -> Option<usize> {
+        let [x, y] = [uv[0] * self.size_px[0], uv[1] * self.size_px[1]];
+        let in_title = y < layout::TITLE_PX;
+        let y = if in_title { y } else { y + self.scroll_px };
+        self.controls.iter().position(|c| (c.part == Part::Close) == in_title && c.rect.contains([x, y]))
+    }
+}
+
+/// The pointer's button on a panel, and the slider it drags.
+#[derive(Component, Clone, Debug, Default, PartialEq)]
+pub(crate) struct PanelPress {
+    down: bool,
+    /// Row id and part: indices may change while a slider is dragged.
+    drags: Option<(String, Part)>,
+}
+
 /// Where a panel hangs.
 #[derive(Component, Clone, Copy, Debug, Default, PartialEq)]
 pub enum PanelPlacement {
@@ -159,7 +253,7 @@ pub enum PanelPlacement {
     /// In the scene, facing +Z of the pose.
     Scene {
         /// Its middle.
-        pose: Pose<space::Scene>,
+        pose: Pose<Scene>,
         /// Width in metres; the height follows from the pixels.
         width_m: f64,
     },
@@ -297,9 +391,11 @@ pub enum SliderSets {
         /// Coordinates at both ends, in mm.
         range_mm: [f64; 2],
     },
-    /// The cut's distance along its normal from where it lies at fraction 0.
+    /// The cut's place along its normal.
     Clip {
-        /// Signed distances of both ends from the plane's present place, in mm.
+        /// The plane where its distance is 0.
+        plane: ClipPlane,
+        /// Distances of both ends along the normal, in mm.
         range_mm: [f64; 2],
     },
     /// Magnification, logarithmically.
@@ -308,11 +404,15 @@ pub enum SliderSets {
     WindowCenter {
         /// Values at both ends.
         range: [f32; 2],
+        /// Stays.
+        width: f32,
     },
     /// Window width.
     WindowWidth {
         /// Values at both ends.
         range: [f32; 2],
+        /// Stays.
+        center: f32,
     },
     /// Opacity of a segment.
     Opacity(Label),
@@ -321,17 +421,19 @@ pub enum SliderSets {
 /// A part of a row that can be pressed, and where it lies.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Control {
-    /// Index into [`Panel::rows`].
+    /// Index into [`Panel::rows`]; 0 for [`Part::Close`], which belongs to the title.
     pub row: usize,
     /// Which part of the row.
     pub part: Part,
-    /// In panel pixels, before scrolling.
+    /// In panel pixels, before scrolling; the title does not scroll.
     pub rect: RectPx,
 }
 
 /// A part of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
+    /// Closes the panel.
+    Close,
     /// A button, by its place in the row.
     Button(usize),
     /// The switch.
@@ -373,3 +475,6 @@ impl RectPx {
         (self.x..self.x + self.width).contains(&x) && (self.y..self.y + self.height).contains(&y)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,8 @@
 //! The patient on stage: one entity a segment, the case's facts, and where the body stands.
 
+pub mod bvh;
+mod contents;
+
 use std::sync::Arc;
 
 use bevy_app::{App, Plugin};
@@ -10,8 +13,16 @@ use serde::{Deserialize, Serialize};
 use space::{Affine, Lps, Magnification, Point, Scene};
 use volume::{Code, ImageGeometry, Label};
 
+pub use self::bvh::TriangleBvh;
+pub use self::contents::{Extent, PickMesh, StageContents, StagedSegment, group_of_name, standing_height_m};
+use crate::clip::ClipPlanes;
 use crate::frame::{Body, body_from_lps, lps_from_body};
-use crate::walk::{Walk, WalkSystems, ensure_walk};
+use crate::honesty::HonestColor;
+use crate::locomotion::{Rig, STARTING_DISTANCE_M};
+use crate::planes::ScanPlanes;
+use crate::visibility::{Drawn, SegmentLook};
+use crate::walk::{Walk, WalkClock, WalkSystems, ensure_walk};
+use crate::window_level::WindowLevel;
 
 /// Spawns the segments of a case and places the body in the room.
 #[derive(Default)]
@@ -23,7 +34,11 @@ impl Plugin for StagePlugin {
         app.add_message::<StageRequested>()
             .add_message::<CaseStaged>()
             .init_resource::<BodyPose>()
-            .add_systems(Walk, place_body.in_set(WalkSystems::Present).in_set(StageSystems::Place));
+            .configure_sets(
+                Walk,
+                (StageSystems::Spawn.in_set(WalkSystems::Clock), StageSystems::Place.in_set(WalkSystems::Present)),
+            )
+            .add_systems(Walk, (put_on_stage.in_set(StageSystems::Spawn), place_body.in_set(StageSystems::Place)));
     }
 }
 
@@ -44,15 +59,6 @@ pub struct StageRequested(pub Arc<StageContents>);
 #[derive(Message, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CaseStaged;
 
-/// Everything a walk needs of a case: plain data, made off the frame by the app's loader.
-#[derive(Clone, Debug)]
-pub struct StageContents {
-    /// The case's facts.
-    pub case: ActiveCase,
-    /// In order of label.
-    pub segments: Vec<SegmentInfo>,
-}
-
 /// The case on stage.
 #[derive(Resource, Clone, Debug, PartialEq)]
 pub struct ActiveCase {
@@ -67,6 +73,27 @@ pub struct ActiveCase {
     /// Ways to map the scan's values to grey; the first is the default.
     pub windows: Vec<crate::window_level::WindowPreset>,
 }
+
+/// Everything as it is when a case has just been staged; what a reset goes back to.
+#[derive(Resource, Clone, Debug, PartialEq)]
+pub struct StartingState {
+    /// Standing upright, facing +Z, life-size.
+    pub body: BodyPose,
+    /// In front of the body.
+    pub rig: Rig,
+    /// Off, through the middle.
+    pub clip: ClipPlanes,
+    /// Off, through the middle.
+    pub planes: ScanPlanes,
+    /// The first preset.
+    pub window: WindowLevel,
+    /// Around the body's surfaces.
+    pub extent: Extent,
+}
+
+/// The surface rays meet, in body metres; beside every [`SegmentInfo`].
+#[derive(Component, Clone, Debug)]
+pub struct PickShape(pub Arc<TriangleBvh>);
 
 /// A segment on stage; every entity with this is a child of [`BodyRoot`].
 #[derive(Component, Clone, Debug, PartialEq)]
@@ -85,7 +112,9 @@ pub struct SegmentInfo {
     pub color: [u8; 3],
     /// Which layer it belongs to, such as `bone`.
     pub group: String,
-    /// Where the group lies, outermost first; [`PeelRequested`](crate::visibility::VisibilityRequested) goes by it.
+    /// The same for people.
+    pub group_display: String,
+    /// Where the group lies, outermost first; [`Peel`](crate::visibility::VisibilityRequested::Peel) goes by it.
     pub peel_rank: u8,
     /// Of its voxels.
     pub volume_ml: f64,
@@ -158,10 +187,129 @@ impl BodyPose {
     }
 }
 
+/// The starting state of a case: upright, at natural height, the walker in front, everything else off.
+pub fn starting_state(contents: &StageContents) -> StartingState {
+    let extent = contents.extent;
+    let middle = extent.centre();
+    let position = Point::new(-middle.x, standing_height_m(contents), -middle.z);
+    let body = BodyPose { position, ..BodyPose::default() };
+    let front = extent.size().z * 0.5;
+    let rig = Rig { position: Point::new(0.0, 0.0, front + STARTING_DISTANCE_M), yaw_rad: 0.0 };
+    let centre = lps_from_body() * middle;
+    StartingState {
+        body,
+        rig,
+        clip: ClipPlanes::through(centre),
+        planes: ScanPlanes::through(lps_from_body() * Extent::of_scan(&contents.case.geometry).centre()),
+        window: contents.case.windows.first().map(WindowLevel::from).unwrap_or_default(),
+        extent,
+    }
+}
+
+fn put_on_stage(
+    mut commands: Commands,
+    mut requests: MessageReader<StageRequested>,
+    mut staged: MessageWriter<CaseStaged>,
+    old: Query<Entity, With<BodyRoot>>,
+    mut clock: ResMut<WalkClock>,
+) {
+    // Only the last counts: a case that nobody saw need not be spawned.
+    let Some(StageRequested(contents)) = requests.read().last() else { return };
+    for root in &old {
+        commands.entity(root).despawn();
+    }
+    // A walk begins with its patient.
+    (clock.frame, clock.t_s) = (0, 0.0);
+    let start = starting_state(contents);
+    let root = commands.spawn((BodyRoot, Name::new("Body"), start.body.transform())).id();
+    for StagedSegment { info, shape } in &contents.segments {
+        commands.spawn((
+            Name::new(info.name.clone()),
+            PickShape(Arc::clone(shape)),
+            SegmentLook::default(),
+            Drawn { visible: true, opacity: 1.0 },
+            HonestColor { color: info.color, words: String::new() },
+            info.clone(),
+            Transform::IDENTITY,
+            ChildOf(root),
+        ));
+    }
+    commands.insert_resource(contents.case.clone());
+    commands.insert_resource(start.body);
+    commands.insert_resource(start.rig);
+    commands.insert_resource(start.clip.clone());
+    commands.insert_resource(start.planes);
+    commands.insert_resource(start.window);
+    commands.insert_resource(crate::visibility::Peeled::default());
+    commands.insert_resource(crate::measure::Measurements::default());
+    commands.insert_resource(crate::pointer::Selection::default());
+    commands.insert_resource(crate::command::History::default());
+    commands.insert_resource(start);
+    staged.write(CaseStaged);
+}
+
 fn place_body(pose: Res<BodyPose>, mut roots: Query<&mut Transform, With<BodyRoot>>) {
     if pose.is_changed() {
         for mut transform in &mut roots {
             *transform = pose.transform();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::{fake_case, head_case, staged_app};
+    use crate::walk::WalkPlugin;
+
+    #[test]
+    fn alone_it_puts_segments_under_a_body() {
+        let mut app = App::new();
+        app.add_plugins(StagePlugin);
+        app.world_mut().write_message(StageRequested(Arc::new(fake_case())));
+        app.update();
+        assert!(app.is_plugin_added::<WalkPlugin>());
+        let count = app.world_mut().query::<(&SegmentInfo, &PickShape, &ChildOf)>().iter(app.world()).count();
+        assert_eq!(count, fake_case().segments.len());
+        assert_eq!(app.world().resource::<ActiveCase>().alias.as_deref(), Some("Fake torso"));
+    }
+
+    #[test]
+    fn a_second_case_takes_the_place_of_the_first() {
+        let mut app = staged_app(fake_case());
+        app.world_mut().write_message(StageRequested(Arc::new(head_case())));
+        app.update();
+        let names: Vec<String> =
+            app.world_mut().query::<&SegmentInfo>().iter(app.world()).map(|s| s.name.clone()).collect();
+        assert_eq!(names, ["head"]);
+    }
+
+    #[test]
+    fn the_patient_stands_upright_at_natural_height_facing_z() {
+        for (contents, structure, low, high) in [
+            (fake_case(), "heart", 1.15, 1.35),
+            (fake_case(), "urinary_bladder", 0.8, 1.0),
+            (head_case(), "head", 1.5, 1.7),
+        ] {
+            let start = starting_state(&contents);
+            let centre = start.body.scene_from_body() * contents.centre_of(structure).unwrap();
+            assert!((low..high).contains(&centre.y), "{structure} is {} m above the floor", centre.y);
+            let lowest = start.body.scene_from_body() * start.extent.low;
+            assert!(lowest.y >= 0.0, "feet side above the floor");
+            let ahead = start.body.scene_from_lps() * space::AnatomicalDirection::Anterior.lps();
+            assert!(ahead.z > 0.0 && ahead.x.abs() < 1e-12, "faces +Z");
+            assert!(start.rig.position.z >= STARTING_DISTANCE_M, "walker in front");
+        }
+    }
+
+    #[test]
+    fn magnifying_keeps_the_pivot() {
+        let pose = BodyPose { position: Point::new(0.3, 1.0, -0.2), ..BodyPose::default() };
+        let pivot = Point::new(0.1, 1.3, 0.05);
+        let before = pose.lps_from_scene() * pivot;
+        let large = pose.magnified(Magnification(20.0), pivot);
+        assert!((large.lps_from_scene() * pivot).distance(before) < 1e-9);
+        let back = large.magnified(Magnification::LIFE_SIZE, pivot);
+        assert!(back.position.distance(pose.position) < 1e-12);
     }
 }

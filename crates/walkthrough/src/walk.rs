@@ -27,6 +27,7 @@ impl Plugin for WalkPlugin {
                 WalkSystems::Input,
                 WalkSystems::Move,
                 WalkSystems::Point,
+                WalkSystems::HandOut,
                 WalkSystems::Apply,
                 WalkSystems::History,
                 WalkSystems::Present,
@@ -69,6 +70,8 @@ pub enum WalkSystems {
     Move,
     /// Casts rays at the body and at panels. Runs in [`Walk`].
     Point,
+    /// Hands out what presses of panels ask for. Runs in [`Walk`].
+    HandOut,
     /// Changes state as requested. Runs in [`Walk`].
     Apply,
     /// Undoes, redoes, and writes down what changed. Runs in [`Walk`].
@@ -94,7 +97,7 @@ pub enum Pace {
 /// The walk's own time; never the time of day.
 #[derive(Resource, Clone, Copy, Debug, PartialEq)]
 pub struct WalkClock {
-    /// Frames begun; the first frame is 1.
+    /// Frames since the case was staged; the frame that stages it is 0.
     pub frame: u64,
     /// Seconds since the start.
     pub t_s: f64,

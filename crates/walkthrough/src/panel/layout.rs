@@ -35,9 +35,15 @@ pub fn content_height_px(rows: usize) -> f32 {
     TITLE_PX + rows as f32 * ROW_PX
 }
 
-/// Every control of the rows, in their order.
+/// The title's control, then every control of the rows, in their order.
 pub fn controls(rows: &[Row]) -> Vec<Control> {
-    let mut out = Vec::new();
+    let close = RectPx {
+        x: WIDTH_PX - MARGIN_PX - SQUARE_PX,
+        y: (TITLE_PX - SQUARE_PX) * 0.5,
+        width: SQUARE_PX,
+        height: SQUARE_PX,
+    };
+    let mut out = vec![Control { row: 0, part: Part::Close, rect: close }];
     for (index, row) in rows.iter().enumerate() {
         let line = row_rect(index);
         let mut add = |part, x: f32, width: f32| {
