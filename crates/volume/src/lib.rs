@@ -2,15 +2,20 @@
 //!
 //! Voxels are stored with the column index `i` fastest, then row `j`, then slice `k`; geometry is LPS millimetres.
 
+pub mod components;
+pub mod distance;
 pub mod formats;
 mod geometry;
 mod grid;
 pub mod gzip;
 mod label_map;
+mod lines;
+pub mod morphology;
 pub mod nifti;
 pub mod nrrd;
 pub mod overlap;
 mod raw;
+pub mod resample;
 pub mod terminology;
 
 pub use geometry::{GeometryError, ImageGeometry};
