@@ -1,1 +1,31 @@
 //! Recipes from a scan to a case, with progress, cache and report.
+//!
+//! [`inspect`] says what is in a scan and which recipes fit; [`build`] reads it, finds structures, makes their surfaces
+//! and writes the case folder. Identity never gets here: `dicom` keeps it.
+//!
+//! | recipe | finds |
+//! |---|---|
+//! | `ct-basic` | body, skeleton, lungs, airways, fat, soft tissue, and vessels where contrast fills them, by density |
+//! | `mr-head` | the surface of a head, by intensity |
+//! | `labels` | what a label map or DICOM SEG holds |
+
+mod build;
+mod cache;
+mod error;
+mod input;
+mod inspect;
+mod mask;
+mod progress;
+mod recipe;
+mod source;
+mod summary;
+mod target;
+
+pub use build::{BuildRequest, build};
+pub use error::PipelineError;
+pub use inspect::{
+    FittingRecipe, InspectedGeometry, InspectedSegmentation, InspectedSeries, Inspection, Skipped, inspect,
+};
+pub use progress::{Progress, Silent, StageTime};
+pub use recipe::{CT_BASIC, LABELS, MR_HEAD, RECIPES, Recipe};
+pub use summary::{BuildSummary, BuiltSegment};

@@ -1,0 +1,238 @@
+//! Labels of recipes that ran before, by content: the same scan and recipe give the same labels.
+//!
+//! An entry is `KEY.labels`: a magic, the SHA-256 of what follows, then runs of equal labels. Anything unexpected in a
+//! file is as good as no file.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use sha2::{Digest, Sha256};
+use volume::{ImageGeometry, Label, ScanVolume, Volume};
+
+use crate::recipe::Recipe;
+
+/// Oldest entries go when all together are larger.
+const MAX_BYTES: u64 = 2 << 30;
+
+const MAGIC: &[u8; 16] = b"vestibule-label1";
+const SUM: usize = 32;
+
+/// A folder of entries.
+#[derive(Clone, Debug)]
+pub(crate) struct Cache {
+    folder: PathBuf,
+    max_bytes: u64,
+}
+
+impl Cache {
+    /// `$XDG_CACHE_HOME/vestibule`, else `~/.cache/vestibule`; `None` if neither is known.
+    pub(crate) fn of_user() -> Option<Self> {
+        let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+        let root = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|h| h.join(".cache")))?;
+        Some(Self::at(root.join("vestibule")))
+    }
+
+    /// A cache in a folder that need not exist.
+    pub(crate) fn at(folder: PathBuf) -> Self {
+        Self { folder, max_bytes: MAX_BYTES }
+    }
+
+    /// The labels of an entry, if it is there, whole, and of this grid.
+    pub(crate) fn load(&self, key: &str, geometry: &ImageGeometry) -> Option<Volume<Label>> {
+        let path = self.path(key);
+        let bytes = fs::read(&path).ok()?;
+        let labels = decode(&bytes, geometry.voxel_count())?;
+        // The entries used last are kept longest; a failure here only makes this one look older.
+        let _ = File::options().append(true).open(&path).and_then(|f| f.set_modified(now()));
+        Volume::new(*geometry, labels).ok()
+    }
+
+    /// Keeps labels; a cache that cannot be written is no reason to fail.
+    pub(crate) fn store(&self, key: &str, labels: &Volume<Label>) {
+        let written = fs::create_dir_all(&self.folder)
+            .and_then(|()| tempfile::Builder::new().prefix(".writing-").tempfile_in(&self.folder))
+            .and_then(|mut file| {
+                file.write_all(&encode(labels.data()))?;
+                file.persist(self.path(key)).map(drop).map_err(|e| e.error)
+            });
+        if written.is_ok() {
+            self.prune();
+        }
+    }
+
+    fn path(&self, key: &str) -> PathBuf {
+        self.folder.join(format!("{key}.labels"))
+    }
+
+    /// Removes the oldest entries until the rest fit, and what interrupted runs left.
+    fn prune(&self) {
+        let mut entries: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if let Ok(metadata) = entry.metadata()
+                && metadata.is_file()
+                && is_ours(&path)
+            {
+                entries.push((metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH), metadata.len(), path));
+            }
+        }
+        entries.sort();
+        let mut total: u64 = entries.iter().map(|e| e.1).sum();
+        for (_, bytes, path) in &entries {
+            if total <= self.max_bytes {
+                break;
+            }
+            if fs::remove_file(path).is_ok() {
+                total -= bytes;
+            }
+        }
+    }
+}
+
+fn is_ours(path: &Path) -> bool {
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    name.ends_with(".labels") || name.starts_with(".writing-")
+}
+
+/// The age of entries is wall time; it never enters a result.
+fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+/// Digest of everything the labels depend on: voxels, grid, recipe and its version.
+pub(crate) fn key(scan: &ScanVolume, recipe: &Recipe) -> String {
+    let mut hash = Sha256::new();
+    for text in [recipe.name, recipe.version] {
+        hash.update((text.len() as u64).to_le_bytes());
+        hash.update(text);
+    }
+    let g = scan.geometry();
+    g.size().iter().for_each(|&s| hash.update((s as u64).to_le_bytes()));
+    let numbers = g.spacing().into_iter().chain(g.origin().get().to_array()).chain(g.direction().to_cols_array());
+    numbers.for_each(|x| hash.update(x.to_le_bytes()));
+    let mut block = Vec::with_capacity(1 << 16);
+    let mut feed = |bytes: &mut dyn Iterator<Item = [u8; 4]>, width: usize| {
+        for value in bytes {
+            block.extend_from_slice(&value[..width]);
+            if block.len() >= 1 << 16 {
+                hash.update(&block);
+                block.clear();
+            }
+        }
+        hash.update(&block);
+    };
+    match scan {
+        ScanVolume::I16(v) => feed(&mut v.data().iter().map(|&x| i32::from(x).to_le_bytes()), 2),
+        ScanVolume::F32(v) => feed(&mut v.data().iter().map(|&x| x.to_le_bytes()), 4),
+    }
+    hex(&hash.finalize())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Runs of equal labels, each a label of two bytes and a length of four.
+fn encode(labels: &[Label]) -> Vec<u8> {
+    let mut runs = Vec::new();
+    for run in labels.chunk_by(|a, b| a == b) {
+        for part in run.chunks(u32::MAX as usize) {
+            runs.extend_from_slice(&part[0].to_le_bytes());
+            runs.extend_from_slice(&(part.len() as u32).to_le_bytes());
+        }
+    }
+    let mut bytes = Vec::with_capacity(MAGIC.len() + SUM + runs.len());
+    bytes.extend_from_slice(MAGIC);
+    bytes.extend_from_slice(&Sha256::digest(&runs));
+    bytes.extend_from_slice(&runs);
+    bytes
+}
+
+/// Exactly `voxels` labels, or nothing.
+fn decode(bytes: &[u8], voxels: usize) -> Option<Vec<Label>> {
+    let (sum, runs) = bytes.strip_prefix(MAGIC)?.split_at_checked(SUM)?;
+    if Sha256::digest(runs).as_slice() != sum {
+        return None;
+    }
+    let mut labels = Vec::with_capacity(voxels);
+    for run in runs.chunks(6) {
+        let &[a, b, c, d, e, f] = run else { return None };
+        let length = u32::from_le_bytes([c, d, e, f]) as usize;
+        if labels.len() + length > voxels {
+            return None;
+        }
+        labels.resize(labels.len() + length, Label::from_le_bytes([a, b]));
+    }
+    (labels.len() == voxels).then_some(labels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe;
+    use glam::DMat3;
+    use space::Point;
+
+    fn grid(size: [usize; 3]) -> ImageGeometry {
+        ImageGeometry::new(size, [1.0; 3], Point::ZERO, DMat3::IDENTITY).unwrap()
+    }
+
+    fn labels() -> Volume<Label> {
+        Volume::from_fn(grid([7, 6, 5]), |[i, j, k]| ((i / 2 + j * k) % 5) as Label)
+    }
+
+    #[test]
+    fn what_is_stored_is_loaded_and_damage_is_ignored() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::at(dir.path().join("deep/cache"));
+        assert!(cache.load("a", &grid([7, 6, 5])).is_none());
+        cache.store("a", &labels());
+        assert_eq!(cache.load("a", &grid([7, 6, 5])), Some(labels()));
+        assert!(cache.load("a", &grid([7, 6, 4])).is_none(), "another grid");
+        let path = cache.path("a");
+        let whole = fs::read(&path).unwrap();
+        for at in [0, 20, 60, whole.len() - 1] {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1;
+            fs::write(&path, &damaged).unwrap();
+            assert!(cache.load("a", &grid([7, 6, 5])).is_none(), "byte {at} changed");
+        }
+        for length in [0, 10, 48, whole.len() - 3, whole.len() - 6] {
+            fs::write(&path, &whole[..length]).unwrap();
+            assert!(cache.load("a", &grid([7, 6, 5])).is_none(), "cut to {length} bytes");
+        }
+        cache.store("a", &labels());
+        assert_eq!(cache.load("a", &grid([7, 6, 5])), Some(labels()), "a damaged entry is replaced");
+        assert_eq!(fs::read_dir(&cache.folder).unwrap().count(), 1, "nothing else is left behind");
+    }
+
+    #[test]
+    fn oldest_entries_make_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let bytes = encode(labels().data()).len() as u64;
+        let cache = Cache { folder: dir.path().to_owned(), max_bytes: 2 * bytes };
+        for (age, key) in [(300, "a"), (200, "b"), (100, "c")] {
+            cache.store(key, &labels());
+            let file = File::options().append(true).open(cache.path(key)).unwrap();
+            file.set_modified(now() - std::time::Duration::from_secs(age)).unwrap();
+        }
+        cache.prune();
+        let here = |key| cache.path(key).exists();
+        assert_eq!([here("a"), here("b"), here("c")], [false, true, true]);
+    }
+
+    #[test]
+    fn the_key_depends_on_all_there_is() {
+        let scan = |value, spacing| {
+            let geometry = ImageGeometry::new([3, 3, 3], [spacing, 1.0, 1.0], Point::ZERO, DMat3::IDENTITY).unwrap();
+            ScanVolume::I16(Volume::filled(geometry, value))
+        };
+        let base = key(&scan(1, 1.0), &recipe::CT_BASIC);
+        assert_eq!(base, key(&scan(1, 1.0), &recipe::CT_BASIC));
+        assert_ne!(base, key(&scan(2, 1.0), &recipe::CT_BASIC));
+        assert_ne!(base, key(&scan(1, 1.5), &recipe::CT_BASIC));
+        assert_ne!(base, key(&scan(1, 1.0), &recipe::MR_HEAD));
+    }
+}

@@ -1,0 +1,144 @@
+//! Recipes: ways to find structures in a scan.
+
+mod airways;
+mod body;
+pub(crate) mod ct_basic;
+mod histogram;
+pub(crate) mod labels;
+mod lungs;
+pub(crate) mod mr_head;
+mod skeleton;
+mod tissue;
+mod upright;
+mod vessels;
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+use serde::Serialize;
+use volume::{Label, LabelMap, ScanVolume, Volume, VolumeError, terminology};
+
+use crate::mask::BitMask;
+
+/// A way to find structures in a scan.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Recipe {
+    /// What `--recipe` calls it.
+    pub name: &'static str,
+    /// Changes when its labels may; part of the cache's key and of the case.
+    pub version: &'static str,
+    /// What it finds, in one sentence.
+    pub what: &'static str,
+    /// Seconds that any case takes on the machine this was measured on (two cores), and seconds a million voxels.
+    #[serde(skip)]
+    cost_s: [f64; 2],
+}
+
+/// Hounsfield units alone, quick.
+pub const CT_BASIC: Recipe = Recipe {
+    name: "ct-basic",
+    version: "1",
+    what: "body, skeleton, lungs, airways, fat, soft tissue (muscle and organs as one), vessels where contrast fills them; \
+           by density, without AI",
+    cost_s: [0.15, 0.12],
+};
+
+/// The surface of a head.
+pub const MR_HEAD: Recipe = Recipe {
+    name: "mr-head",
+    version: "1",
+    what: "the surface of the head, by intensity, without AI",
+    cost_s: [0.15, 0.09],
+};
+
+/// Labels that somebody made before.
+pub const LABELS: Recipe = Recipe {
+    name: "labels",
+    version: "1",
+    what: "the structures of a label map or DICOM SEG, with their names and codes",
+    cost_s: [0.15, 0.11],
+};
+
+/// All recipes.
+pub const RECIPES: [Recipe; 3] = [CT_BASIC, MR_HEAD, LABELS];
+
+impl Recipe {
+    /// The recipe of a name.
+    pub fn find(name: &str) -> Option<Self> {
+        RECIPES.into_iter().find(|r| r.name == name)
+    }
+
+    /// Seconds from scan to case to be expected on this machine, from the number of voxels and of cores.
+    pub fn expected_s(&self, voxels: usize) -> f64 {
+        // Measured on two cores; about a fifth does not run in parallel.
+        let cores = rayon::current_num_threads() as f64;
+        let share = 0.2 + 0.8 * 2.0 / cores;
+        (self.cost_s[0] + self.cost_s[1] * voxels as f64 / 1e6) * share
+    }
+}
+
+/// Runs a recipe that needs nothing but the scan; `None` for one that needs labels.
+///
+/// # Errors
+/// [`VolumeError`] if voxels and grid disagree.
+pub(crate) fn segment(
+    recipe: &Recipe,
+    scan: &ScanVolume,
+    progress: &(dyn Fn(f32) + Sync),
+) -> Result<Option<LabelMap>, VolumeError> {
+    let voxels = match recipe.name {
+        "ct-basic" => ct_basic::segment(scan, progress)?,
+        "mr-head" => mr_head::segment(scan, progress)?,
+        _ => return Ok(None),
+    };
+    Ok(Some(with_segments(recipe, voxels)))
+}
+
+/// Names the labels that a recipe writes, those without voxels left out.
+pub(crate) fn with_segments(recipe: &Recipe, voxels: Volume<Label>) -> LabelMap {
+    let names = match recipe.name {
+        "ct-basic" => &ct_basic::STRUCTURES[..],
+        "mr-head" => &mr_head::STRUCTURES[..],
+        _ => &[],
+    };
+    let mut map = LabelMap { voxels, segments: BTreeMap::new() };
+    let present = present_labels(&map);
+    let named = (1..).zip(names).filter(|(label, _)| present.contains(label));
+    map.segments = named.map(|(label, name)| (label, terminology::segment(label, name))).collect();
+    // The body is everything in it, so its surface is the skin.
+    if let Some(body) = map.segments.get_mut(&1).filter(|s| s.name == "body") {
+        body.parts = present.iter().copied().filter(|&label| label != 1).collect();
+    }
+    map
+}
+
+/// The labels that occur, in order, background left out.
+pub(crate) fn present_labels(map: &LabelMap) -> Vec<Label> {
+    let found = map
+        .voxels
+        .data()
+        .par_chunks(1 << 18)
+        .fold(
+            || vec![false; usize::from(Label::MAX) + 1],
+            |mut found, chunk| {
+                chunk.iter().for_each(|&label| found[usize::from(label)] = true);
+                found
+            },
+        )
+        .reduce(|| vec![false; usize::from(Label::MAX) + 1], |a, b| a.iter().zip(b).map(|(x, y)| *x | y).collect());
+    (1..=Label::MAX).filter(|&label| found[usize::from(label)]).collect()
+}
+
+/// Writes masks over each other, the last on top.
+fn paint(size: [usize; 3], layers: &[(Label, &BitMask)]) -> Vec<Label> {
+    let mut labels = vec![0; size.iter().product()];
+    labels.par_chunks_exact_mut(size[0] * size[1]).enumerate().for_each(|(k, slice)| {
+        for &(label, mask) in layers {
+            mask.for_runs(k..k + 1, |row, a, b| {
+                let base = (row - k * size[1]) * size[0];
+                slice[base + a..base + b].fill(label);
+            });
+        }
+    });
+    labels
+}

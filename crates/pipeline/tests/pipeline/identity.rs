@@ -1,0 +1,137 @@
+//! Nothing of a patient's identity reaches any file of a case.
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+
+use dicom::{CtOptions, InventedPatient, write_ct_series};
+use flate2::read::MultiGzDecoder;
+use pipeline::PipelineError;
+
+use crate::support::{build, coarse_phantom, files, open};
+
+fn patient() -> InventedPatient {
+    InventedPatient {
+        name: "Zwiebelfisch^Quirin".to_owned(),
+        id: "ZQ-4711-8815".to_owned(),
+        birth_date: "19340517".to_owned(),
+        sex: "M".to_owned(),
+        accession: "ACC9988776655".to_owned(),
+    }
+}
+
+/// All UIDs of a DICOM file that are not the standard's own.
+fn uids(bytes: &[u8]) -> Vec<String> {
+    let mut found = Vec::new();
+    for word in bytes.split(|b| !b.is_ascii_digit() && *b != b'.') {
+        let text = String::from_utf8_lossy(word).into_owned();
+        let long = text.len() >= 16 && text.matches('.').count() >= 1 && text.starts_with(|c: char| "12".contains(c));
+        if long && !text.starts_with("1.2.840.10008") && text.parse::<f64>().is_err() {
+            found.push(text);
+        } else if text.starts_with("2.25.") && text.len() >= 16 {
+            found.push(text);
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+fn contains(haystack: &[u8], needle: &str) -> bool {
+    let lower: Vec<u8> = haystack.iter().map(u8::to_ascii_lowercase).collect();
+    memchr_like(&lower, needle.to_ascii_lowercase().as_bytes())
+}
+
+fn memchr_like(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|w| w == needle)
+}
+
+#[test]
+fn no_output_holds_a_part_of_the_identity() {
+    let dir = tempfile::tempdir().unwrap();
+    // Names of folders and files give patients away too.
+    let scan = dir.path().join("Zwiebelfisch_Quirin_19340517");
+    let body = coarse_phantom();
+    let options = CtOptions {
+        seed: 77,
+        study: "Thorax Zwiebelfisch".to_owned(),
+        series: "Quirin Zwiebelfisch 17.05.1934".to_owned(),
+        ..CtOptions::default()
+    };
+    let series = write_ct_series(&scan, &body.hounsfield, &patient(), &options).unwrap();
+    dicom::write_segmentation(&scan.join("truth.dcm"), &body.labels, &series).unwrap();
+
+    let mut needles: Vec<String> = [
+        "Zwiebelfisch",
+        "Quirin",
+        "ZQ-4711-8815",
+        "ZQ47118815",
+        "19340517",
+        "1934-05-17",
+        "17.05.1934",
+        "1934/05/17",
+        "ACC9988776655",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    for file in files(&scan) {
+        needles.extend(uids(&fs::read(file).unwrap()));
+    }
+    needles.sort();
+    needles.dedup();
+    assert!(
+        needles.iter().filter(|n| n.starts_with("2.25.")).count() > 5,
+        "the search for UIDs found few: {needles:?}"
+    );
+
+    for (name, recipe) in [("truth", None), ("found", Some("ct-basic"))] {
+        let out = dir.path().join(name);
+        let summary = build(&scan, &out, |r| {
+            r.recipe = recipe.map(str::to_owned);
+            r.alias = Some("Case 12".to_owned());
+        })
+        .unwrap();
+        open(&out);
+        check_clean(&out, &needles);
+        let mut said = serde_json::to_string(&summary).unwrap();
+        said.push_str(&summary.to_string());
+        for needle in &needles {
+            assert!(!contains(said.as_bytes(), needle), "the summary holds {needle}");
+        }
+    }
+}
+
+#[track_caller]
+fn check_clean(case: &Path, needles: &[String]) {
+    let files = files(case);
+    assert!(files.len() >= 5, "{files:?}");
+    for file in files {
+        let bytes = fs::read(&file).unwrap();
+        let mut contents = vec![bytes.clone()];
+        if bytes.starts_with(&[0x1f, 0x8b]) {
+            let mut unpacked = Vec::new();
+            MultiGzDecoder::new(&bytes[..]).read_to_end(&mut unpacked).unwrap();
+            // Voxels are millions of arbitrary bytes; texts are in the header and whatever follows it.
+            unpacked.truncate(4096);
+            contents.push(unpacked);
+        }
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        for needle in needles {
+            assert!(!contains(name.as_bytes(), needle), "the name of {name} holds {needle}");
+            assert!(contents.iter().all(|c| !contains(c, needle)), "{name} holds {needle}");
+        }
+    }
+}
+
+#[test]
+fn an_alias_that_gives_the_patient_away_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let scan = dir.path().join("scan");
+    write_ct_series(&scan, &coarse_phantom().hounsfield, &patient(), &CtOptions::default()).unwrap();
+    for alias in ["Quirin", "zwiebelfisch", "ZQ-4711-8815", "born 17.05.1934 or 19340517", "ACC9988776655"] {
+        let out = dir.path().join("case");
+        let refused = build(&scan, &out, |r| r.alias = Some(alias.to_owned()));
+        assert!(matches!(refused, Err(PipelineError::AliasIsIdentity)), "{alias}: {refused:?}");
+        assert!(!out.exists(), "{alias}");
+    }
+}
