@@ -15,6 +15,9 @@ const LEVEL: u32 = 1;
 /// Deflate expands at most 1032 : 1 (zlib technical notes, "Maximum Expansion Factor").
 const MAX_EXPANSION: u64 = 1032;
 
+/// What scans unpack to at most, as a rule; labels may unpack to more.
+const LIKELY_EXPANSION: usize = 16;
+
 /// True if the bytes begin like a gzip member (RFC 1952 2.3.1).
 pub fn is_gzip(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0x1f, 0x8b])
@@ -80,7 +83,9 @@ pub fn read_up_to(compressed: &[u8], limit: usize) -> io::Result<Vec<u8>> {
     let possible = usize::try_from(most_unpacked(compressed.len())).unwrap_or(usize::MAX);
     let mut decoder = MultiGzDecoder::new(compressed);
     let mut bytes = Vec::new();
-    bytes.try_reserve_exact(limit.min(possible).saturating_add(1)).map_err(io::Error::other)?;
+    // Most scans unpack to less; what unpacks to more grows as it comes.
+    let likely = compressed.len().saturating_mul(LIKELY_EXPANSION).min(possible).min(limit);
+    bytes.try_reserve_exact(likely.saturating_add(1)).map_err(io::Error::other)?;
     (&mut decoder).take(limit as u64).read_to_end(&mut bytes)?;
     if bytes.len() == limit {
         // Reaching the end is what makes the decoder compare the checksum; longer streams are left unread.
