@@ -50,8 +50,11 @@ impl IdentityGuard {
         self.digests.is_empty()
     }
 
-    /// The guard of both.
+    /// The guard of both, which must be of one inventory or empty: salts differ otherwise.
     pub(crate) fn joined(&self, other: &Self) -> Self {
+        if self.is_empty() {
+            return other.clone();
+        }
         if Arc::ptr_eq(&self.digests, &other.digests) || other.digests.is_subset(&self.digests) {
             return self.clone();
         }
@@ -123,8 +126,9 @@ pub(crate) fn guard(data_set: &DataSet<'_>, charset: &SpecificCharacterSet, salt
             for value in text.split('\\') {
                 add(words(value).concat());
                 if whole_and_words {
-                    // The alphabetic, ideographic and phonetic forms of a name are each whole.
+                    // The alphabetic, ideographic and phonetic forms of a name are each whole, and so are their components.
                     value.split('=').map(|form| words(form).concat()).for_each(&mut add);
+                    value.split(['=', '^']).map(|component| words(component).concat()).for_each(&mut add);
                     words(value).into_iter().filter(|word| word.chars().count() >= MIN_WORD).for_each(&mut add);
                 }
             }

@@ -116,29 +116,22 @@ impl PixelFormat {
     fn fits_the_file(&self, codec: Codec) -> Result<(), Obstacle> {
         let needed = (self.frame_bytes() as u64).saturating_mul(self.frames as u64);
         let sizes = format!("{} rows × {} columns × {} frames", self.rows, self.columns, self.frames);
+        let left = self.bytes_left;
         match (codec, self.location.length) {
-            (Codec::Native, Some(declared)) => {
-                if declared < needed {
-                    return Err(damaged(format!("{sizes} need {needed} bytes, but Pixel Data declares {declared}")));
-                }
-                if self.bytes_left < needed {
-                    let left = self.bytes_left;
-                    return Err(damaged(format!(
-                        "{sizes} need {needed} bytes, but {left} are left; the file is cut short"
-                    )));
-                }
-            }
-            (_, Some(declared)) if self.bytes_left < declared => {
-                let left = self.bytes_left;
+            // A byte that pads to even length may be missing at the very end.
+            (_, Some(declared)) if declared > left + 1 => {
                 return Err(damaged(format!(
                     "Pixel Data declares {declared} bytes, but {left} are left; the file is cut short"
                 )));
             }
-            (Codec::Native, None) if self.bytes_left < needed => {
-                return Err(damaged(format!("{sizes} need {needed} bytes, but {} are left", self.bytes_left)));
+            (Codec::Native, Some(declared)) if declared.min(left) < needed => {
+                return Err(damaged(format!("{sizes} need {needed} bytes, but Pixel Data declares {declared}")));
             }
-            (codec, None) if !codec::is_plausible(codec, needed, self.bytes_left, self.columns, self.frames) => {
-                return Err(damaged(format!("{sizes} cannot come out of {} compressed bytes", self.bytes_left)));
+            (_, Some(declared)) if declared.min(left) < needed => {
+                return Err(Obstacle::Unsupported { what: "compressed pixel data without fragments".to_owned() });
+            }
+            (codec, None) if !codec::is_plausible(codec, needed, left, self.columns, self.frames) => {
+                return Err(damaged(format!("{sizes} cannot come out of {left} compressed bytes")));
             }
             _ => {}
         }

@@ -2,7 +2,8 @@
 //!
 //! A voxel's label stands for the set of segments it belongs to. The set in which a segment appears with nothing but
 //! segments that contain it altogether is that segment's own label; so a lesion inside a liver keeps its label, and the
-//! liver gets it as a part. Sets that are nobody's own, where segments cut into each other, get new labels.
+//! liver gets it as a part. Sets that are nobody's own, where segments cut into each other, get new labels without a
+//! segment. Unlike [`volume::overlap`], no segment needs a volume of its own meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,13 +26,21 @@ pub(super) struct Disjoint {
     pub(super) label_of_set: Vec<Label>,
     /// For each segment, the labels beside its own that make it up.
     pub(super) parts: BTreeMap<Label, Vec<Label>>,
-    /// Labels made for overlaps, with the segments that share them.
-    pub(super) shared: BTreeMap<Label, Vec<Label>>,
 }
 
 impl Overlaps {
     pub(super) fn new() -> Self {
         Self { sets: vec![BTreeSet::new()], numbers: BTreeMap::from([(BTreeSet::new(), 0)]) }
+    }
+
+    /// How many sets there are, the empty one included.
+    pub(super) fn len(&self) -> usize {
+        self.sets.len()
+    }
+
+    /// The segments of a set.
+    pub(super) fn members(&self, set: usize) -> impl Iterator<Item = Label> {
+        self.sets[set].iter().copied()
     }
 
     /// The set that `set` becomes when a segment is added.
@@ -41,7 +50,7 @@ impl Overlaps {
         if let Some(number) = self.numbers.get(&grown) {
             return Ok(*number);
         }
-        let number = u16::try_from(self.sets.len()).map_err(|_| TooManyOverlaps)?;
+        let Ok(number) = u16::try_from(self.sets.len()) else { return Err(TooManyOverlaps) };
         self.numbers.insert(grown.clone(), number);
         self.sets.push(grown);
         Ok(number)
@@ -62,7 +71,6 @@ impl Overlaps {
             }
         }
         let mut label_of_set = vec![0; self.sets.len()];
-        let mut shared = BTreeMap::new();
         let mut next = segments.iter().next_back().copied().unwrap_or(0);
         for set in used() {
             let members = &self.sets[set];
@@ -72,7 +80,6 @@ impl Overlaps {
                 Some(&owner) => owner,
                 None => {
                     next = next.checked_add(1).ok_or(TooManyOverlaps)?;
-                    shared.insert(next, members.iter().copied().collect());
                     next
                 }
             };
@@ -86,7 +93,7 @@ impl Overlaps {
             }
         }
         parts.values_mut().for_each(|parts| parts.sort_unstable());
-        Ok(Disjoint { label_of_set, parts, shared })
+        Ok(Disjoint { label_of_set, parts })
     }
 }
 
@@ -113,7 +120,6 @@ mod tests {
         let (labels, disjoint) = disjoint(&[&[], &[1], &[1, 2], &[1, 2, 3]]);
         assert_eq!(labels, [0, 1, 2, 3]);
         assert_eq!(disjoint.parts, BTreeMap::from([(1, vec![2, 3]), (2, vec![3])]));
-        assert!(disjoint.shared.is_empty());
     }
 
     #[test]
@@ -121,7 +127,6 @@ mod tests {
         let (labels, disjoint) = disjoint(&[&[1], &[1, 2], &[2]]);
         assert_eq!(labels, [1, 3, 2]);
         assert_eq!(disjoint.parts, BTreeMap::from([(1, vec![3]), (2, vec![3])]));
-        assert_eq!(disjoint.shared, BTreeMap::from([(3, vec![1, 2])]));
     }
 
     #[test]
@@ -138,7 +143,8 @@ mod tests {
                 masks.iter().map(|m| (1..=5).filter(|s| m >> (s - 1) & 1 == 1).collect()).collect();
             let slices: Vec<&[Label]> = memberships.iter().map(Vec::as_slice).collect();
             let (labels, disjoint) = disjoint(&slices);
-            for segment in 1..=5 {
+            let exists = |segment: &Label| memberships.iter().any(|m| m.contains(segment));
+            for segment in (1..=5).filter(exists) {
                 let parts = disjoint.parts.get(&segment).cloned().unwrap_or_default();
                 for (label, members) in labels.iter().zip(&memberships) {
                     let restored = *label == segment || parts.contains(label);

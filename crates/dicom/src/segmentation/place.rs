@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use glam::{DMat3, DVec3};
 use space::Point;
+use volume::resample::nearest;
 use volume::{BACKGROUND, ImageGeometry, Label, LabelMap, Segment, Volume};
 
 use crate::planes::{Frame, usual_distance};
 use crate::segmentation::overlap::{Overlaps, TooManyOverlaps};
-use crate::segmentation::segments::made_up;
+use crate::segmentation::segments::undescribed;
 
 /// What all frames have in common.
 pub(super) struct SourceGrid {
@@ -140,35 +141,17 @@ pub(super) fn place(
     let disjoint = overlaps.disjoint(&counts, &numbers).map_err(too_many)?;
     sets.iter_mut().for_each(|set| *set = disjoint.label_of_set[usize::from(*set)]);
 
-    for (label, shared_by) in &disjoint.shared {
-        let named: Vec<&Segment> = shared_by.iter().filter_map(|s| segments.get(s)).collect();
-        let segment = made_up(*label, &named);
-        segments.insert(*label, segment);
-    }
-    for label in sets.iter().copied().collect::<BTreeSet<Label>>() {
-        if label != BACKGROUND {
-            segments.entry(label).or_insert_with(|| made_up(label, &[]));
-        }
+    let segments_with_voxels = (1..overlaps.len()).filter(|&set| counts[set] > 0).flat_map(|set| overlaps.members(set));
+    for label in segments_with_voxels {
+        segments.entry(label).or_insert_with(|| undescribed(label));
     }
     for (label, parts) in disjoint.parts {
-        segments.entry(label).or_insert_with(|| made_up(label, &[])).parts = parts;
+        segments.entry(label).or_insert_with(|| undescribed(label)).parts = parts;
     }
     let voxels = Volume::new(target.grid, sets).map_err(|e| e.to_string())?;
     let voxels = match target.then_onto {
-        Some(wanted) => nearest(&voxels, &wanted),
+        Some(wanted) => nearest(&voxels, &wanted, BACKGROUND),
         None => voxels,
     };
     Ok(LabelMap { voxels, segments })
-}
-
-/// Each voxel of the wanted grid gets the label of the voxel that its centre lies in.
-fn nearest(labels: &Volume<Label>, wanted: &ImageGeometry) -> Volume<Label> {
-    let from_wanted = labels.geometry().index_from_lps() * wanted.lps_from_index();
-    Volume::from_fn(*wanted, |[i, j, k]| {
-        let at = (from_wanted * Point::new(i as f64, j as f64, k as f64)).get().round();
-        if at.min_element() < 0.0 {
-            return BACKGROUND;
-        }
-        labels.get(at.x as usize, at.y as usize, at.z as usize).copied().unwrap_or(BACKGROUND)
-    })
 }

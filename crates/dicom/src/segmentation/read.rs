@@ -129,7 +129,7 @@ fn read(file: &SegmentationFile, target: Option<&ImageGeometry>) -> Result<Label
             match kind {
                 Kind::Fractional { threshold } if value >= threshold => visit(at, frames[n].segment)?,
                 Kind::LabelMap if value > 0 => {
-                    let label = Label::try_from(value).map_err(|_| format!("{value} is no segment number"))?;
+                    let Ok(label) = Label::try_from(value) else { return Err(format!("{value} is no segment number")) };
                     visit(at, label)?;
                 }
                 _ => {}

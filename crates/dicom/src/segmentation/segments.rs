@@ -67,19 +67,10 @@ pub(super) fn segments(
     segments
 }
 
-/// A segment for voxels that several share, or that no item describes.
-pub(super) fn made_up(label: Label, shared_by: &[&Segment]) -> Segment {
-    let join = |name: fn(&Segment) -> &str, between: &str| {
-        let all: Vec<&str> = shared_by.iter().map(|segment| name(segment)).collect();
-        all.join(between).chars().take(MAX_NAME).collect::<String>()
-    };
-    let color = shared_by.first().map_or(DEFAULT_COLOR, |segment| segment.color);
-    let (name, display) = if shared_by.is_empty() {
-        (format!("label_{label}"), format!("Label {label}"))
-    } else {
-        (join(|s| &s.name, "_and_"), join(|s| &s.display, " and "))
-    };
-    Segment { label, parts: Vec::new(), name, display, code: None, color }
+/// A segment for a number that no item describes.
+pub(super) fn undescribed(label: Label) -> Segment {
+    let (name, display) = (format!("label_{label}"), format!("Label {label}"));
+    Segment { label, parts: Vec::new(), name, display, code: None, color: DEFAULT_COLOR }
 }
 
 fn code_of(item: &DataSet<'_>, charset: &SpecificCharacterSet) -> Option<Code> {
