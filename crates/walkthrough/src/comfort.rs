@@ -87,3 +87,32 @@ impl Comfort {
         Ok(preset)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_presets_we_ship_are_sound_and_the_first_is_the_default() {
+        let shipped = [
+            ("comfort.ron", include_str!("../../../xr-config/comfort.ron")),
+            ("comfort-gentle.ron", include_str!("../../../xr-config/comfort-gentle.ron")),
+            ("comfort-brisk.ron", include_str!("../../../xr-config/comfort-brisk.ron")),
+        ];
+        let presets = shipped.map(|(file, text)| Comfort::parse(text, file).unwrap());
+        assert_eq!(presets[0], Comfort::default());
+        assert!(presets[1].walk_m_per_s < presets[0].walk_m_per_s && presets[0].walk_m_per_s < presets[2].walk_m_per_s);
+    }
+
+    #[test]
+    fn faulty_presets_are_refused_with_the_reason() {
+        let check = |text: &str, part: &str| {
+            let error = Comfort::parse(text, "my.ron").unwrap_err().to_string();
+            assert!(error.contains(part) && error.ends_with("my.ron"), "{error}");
+        };
+        let fast = include_str!("../../../xr-config/comfort.ron").replace("1.4", "14.0");
+        check(&fast, "walk_m_per_s must be 0.1 to 3; found 14");
+        check(&fast.replace("14.0", "NaN"), "walk_m_per_s must be");
+        check("(walk: 1)", "walk");
+    }
+}

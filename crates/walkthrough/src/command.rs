@@ -455,3 +455,6 @@ fn follow(step: &Step, shadow: &mut Shadow, direction: HistoryRequested) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

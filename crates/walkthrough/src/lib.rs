@@ -5,6 +5,8 @@
 //! Not a medical device.
 
 pub mod bindings;
+#[cfg(test)]
+mod budget;
 pub mod clip;
 pub mod comfort;
 pub mod command;

@@ -2,6 +2,7 @@
 
 pub mod bvh;
 mod contents;
+mod read;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use volume::{Code, ImageGeometry, Label};
 
 pub use self::bvh::TriangleBvh;
 pub use self::contents::{Extent, PickMesh, StageContents, StagedSegment, group_of_name, standing_height_m};
+pub use self::read::StageError;
 use crate::clip::ClipPlanes;
 use crate::frame::{Body, body_from_lps, lps_from_body};
 use crate::honesty::HonestColor;
@@ -120,6 +122,8 @@ pub struct SegmentInfo {
     pub volume_ml: f64,
     /// Largest distance of the finest surface from the label boundary, in mm, where the case says.
     pub surface_error_mm: Option<f64>,
+    /// The same of the surface that rays meet, which may be coarser: how far a measuring point may be off.
+    pub pick_error_mm: Option<f64>,
     /// The model's confidence, 0 to 1; none if it was not inferred.
     pub confidence: Option<f64>,
     /// Share of its voxels that a model inferred, in percent.

@@ -110,6 +110,7 @@ fn contents(case: ActiveCase, cubes: &[Cube]) -> StageContents {
             peel_rank: group.peel_rank() as u8,
             volume_ml: (2.0 * half).powi(3) * 1e-3,
             surface_error_mm: Some(0.4),
+            pick_error_mm: Some(0.8),
             confidence: None,
             inferred_percent: 0.0,
         };

@@ -399,7 +399,7 @@ mod tests {
         check(&[Toggle(Target::Group("lung".to_owned()))], |n| !n.starts_with("lung"));
         check(&[Hide(named("lung_left")), Toggle(Target::Group("lung".to_owned()))], |n| !n.starts_with("lung"));
         check(&[Hide(Target::All), Toggle(Target::Group("lung".to_owned()))], |n| n.starts_with("lung"));
-        check(&[Hide(named("no such thing")), Hide(Target::Pointed), Hide(Target::Selected)], |_| true);
+        check(&[Hide(named("no such thing")), Hide(Target::Selected)], |_| true);
     }
 
     #[test]

@@ -120,12 +120,12 @@ impl WalkClock {
     /// Begins the next frame, which covers `real_step_s` by the machine's clock.
     pub fn advance(&mut self, real_step_s: f64) {
         self.step_s = match self.pace {
-            Pace::Real => (real_step_s.clamp(0.0, Self::MAX_STEP_S) * 1e6).round() * 1e-6,
+            Pace::Real => (real_step_s.clamp(0.0, Self::MAX_STEP_S) * 1e6).round() / 1e6,
             Pace::Fixed { step_s } => step_s,
         };
         self.frame += 1;
-        // Kept in whole microseconds, so that a record's text gives back the same number.
-        self.t_s = ((self.t_s + self.step_s) * 1e6).round() * 1e-6;
+        // Whole microseconds keep the record's text short.
+        self.t_s = ((self.t_s + self.step_s) * 1e6).round() / 1e6;
     }
 }
 
@@ -138,5 +138,33 @@ fn run_walk(world: &mut World) {
     world.run_schedule(Walk);
     if let Some(systems) = world.get_resource::<SystemsClock>() {
         systems.add(start.elapsed());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alone_it_counts_frames() {
+        let mut app = App::new();
+        app.add_plugins(WalkPlugin);
+        app.world_mut().resource_mut::<WalkClock>().pace = Pace::Fixed { step_s: 0.25 };
+        for _ in 0..4 {
+            app.update();
+        }
+        let clock = app.world().resource::<WalkClock>();
+        assert_eq!((clock.frame, clock.t_s), (4, 1.0));
+    }
+
+    #[test]
+    fn a_stall_is_a_short_step_and_time_is_in_whole_microseconds() {
+        let mut clock = WalkClock::default();
+        clock.advance(30.0);
+        assert_eq!(clock.t_s, 0.1);
+        clock.advance(1.0 / 90.0);
+        assert_eq!(clock.t_s, 0.111_111);
+        clock.advance(-1.0);
+        assert_eq!((clock.t_s, clock.frame), (0.111_111, 3));
     }
 }

@@ -1,11 +1,11 @@
 //! Writing the record.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use bevy_ecs::prelude::*;
 use bevy_ecs::system::SystemParam;
 use serde::Serialize;
-use serde_json::{Value, json};
 use space::Scene;
 
 use crate::comfort::Comfort;
@@ -16,7 +16,7 @@ use crate::input::{Input, Request};
 use crate::locomotion::{Rig, Scaled, Teleported, Viewer};
 use crate::measure::MeasureTaken;
 use crate::pointer::Selected;
-use crate::session::{SessionLost, WalkEnded};
+use crate::session::{EndReason, SessionLost, WalkEnded};
 use crate::stage::ActiveCase;
 use crate::visibility::{LookChange, StructureChanged};
 use crate::walk::WalkClock;
@@ -31,7 +31,7 @@ pub struct SessionRecorder {
     sink: Option<Box<dyn Write + Send + Sync>>,
     seed: u64,
     started: bool,
-    last_poses: Option<[Option<PoseLine>; 3]>,
+    last_poses: Option<Poses>,
 }
 
 /// A pose as the record writes it: x, y, z in scene metres, then the quaternion x, y, z, w.
@@ -89,10 +89,10 @@ pub(super) fn write_record(
     let mut lines = Vec::new();
     if !recorder.started {
         recorder.started = true;
-        let version = env!("CARGO_PKG_VERSION");
-        lines.push(json!({"schema": SCHEMA, "case": case.checksum, "version": version, "seed": recorder.seed}));
+        let (version, seed) = (env!("CARGO_PKG_VERSION"), recorder.seed);
+        lines.push(to_text(&Header { schema: SCHEMA, case: &case.checksum, version, seed }));
         let comfort = comfort.as_deref().cloned().unwrap_or_default();
-        lines.push(line(&clock, "Started", json!({ "comfort": comfort })));
+        lines.push(line(&clock, "Started", &Started { comfort }));
     }
     let has_ended = !events.ended.is_empty();
     lines.extend(event_lines(&mut events, &clock));
@@ -101,13 +101,12 @@ pub(super) fn write_record(
             let tracking = hands.iter().find(|h| h.hand == wanted)?.tracking.as_ref()?;
             Some(pose_line(&rig.scene_pose(&tracking.grip)))
         };
-        let poses = [Some(pose_line(&viewer.0)), hand(Hand::Left), hand(Hand::Right)];
+        let poses = Poses { head: pose_line(&viewer.0), left: hand(Hand::Left), right: hand(Hand::Right) };
         if recorder.last_poses != Some(poses) {
             recorder.last_poses = Some(poses);
-            let [head, left, right] = poses;
             // Before the end, which is the record's last line.
             let at = lines.len() - usize::from(has_ended);
-            lines.insert(at, line(&clock, "Pose", json!({"head": head, "left": left, "right": right})));
+            lines.insert(at, line(&clock, "Pose", &poses));
         }
     }
     if let Err(error) = write_lines(&mut recorder, &lines, has_ended) {
@@ -119,79 +118,119 @@ pub(super) fn write_record(
     }
 }
 
-fn write_lines(recorder: &mut SessionRecorder, lines: &[Value], flush: bool) -> std::io::Result<()> {
+fn write_lines(recorder: &mut SessionRecorder, lines: &[String], flush: bool) -> std::io::Result<()> {
     let Some(sink) = &mut recorder.sink else { return Ok(()) };
     for line in lines {
-        serde_json::to_writer(&mut *sink, line)?;
+        sink.write_all(line.as_bytes())?;
         sink.write_all(b"\n")?;
     }
     if flush { sink.flush() } else { Ok(()) }
 }
 
-fn event_lines(events: &mut Events, clock: &WalkClock) -> Vec<Value> {
+#[derive(Serialize)]
+struct Header<'a> {
+    schema: &'a str,
+    case: &'a str,
+    version: &'a str,
+    seed: u64,
+}
+
+#[derive(Serialize)]
+struct Line<'a, F> {
+    frame: u64,
+    t: f64,
+    event: &'a str,
+    #[serde(flatten)]
+    fields: &'a F,
+}
+
+#[derive(Serialize)]
+struct Started {
+    comfort: Comfort,
+}
+
+#[derive(Serialize)]
+struct Named<'a> {
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    opacity: Option<f32>,
+}
+
+#[derive(Serialize)]
+struct Requested<'a> {
+    request: &'a Request,
+}
+
+#[derive(Serialize)]
+struct Lost<'a> {
+    message: &'a str,
+}
+
+#[derive(Serialize)]
+struct Ended<'a> {
+    reason: &'a EndReason,
+}
+
+#[derive(Serialize)]
+struct Nothing {}
+
+#[derive(Clone, Copy, PartialEq, Serialize)]
+struct Poses {
+    head: PoseLine,
+    left: Option<PoseLine>,
+    right: Option<PoseLine>,
+}
+
+fn event_lines(events: &mut Events, clock: &WalkClock) -> Vec<String> {
+    let named = |event, name: &str, opacity| line(clock, event, &Named { name: Some(name), opacity });
     let mut lines = Vec::new();
-    let mut add = |name: &str, fields: Value| lines.push(line(clock, name, fields));
     for Input(request) in events.inputs.read() {
-        add("Input", json!({ "request": recorded(request) }));
+        lines.push(line(clock, "Input", &Requested { request: &recorded(request) }));
     }
     for selected in events.selected.read() {
-        add("StructureSelected", json!({ "name": selected.hit.as_ref().map(|h| &h.name) }));
+        let name = selected.hit.as_ref().map(|h| h.name.as_str());
+        lines.push(line(clock, "StructureSelected", &Named { name, opacity: None }));
     }
-    for change in events.changed.read() {
-        let name = &change.name;
-        match change.change {
-            LookChange::Shown => add("StructureShown", json!({ "name": name })),
-            LookChange::Hidden => add("StructureHidden", json!({ "name": name })),
-            LookChange::Faded(opacity) => add("StructureFaded", json!({"name": name, "opacity": opacity})),
-        }
+    for StructureChanged { name, change } in events.changed.read() {
+        lines.push(match *change {
+            LookChange::Shown => named("StructureShown", name, None),
+            LookChange::Hidden => named("StructureHidden", name, None),
+            LookChange::Faded(opacity) => named("StructureFaded", name, Some(opacity)),
+        });
     }
-    for teleported in events.teleported.read() {
-        add("Teleported", json!({ "to_m": teleported.to_m }));
-    }
-    for scaled in events.scaled.read() {
-        add("Scaled", json!({ "to": scaled.to }));
-    }
-    for measured in events.measured.read() {
-        add("MeasureTaken", to_value(measured));
-    }
+    lines.extend(events.teleported.read().map(|teleported| line(clock, "Teleported", teleported)));
+    lines.extend(events.scaled.read().map(|scaled| line(clock, "Scaled", scaled)));
+    lines.extend(events.measured.read().map(|taken| line(clock, "MeasureTaken", taken)));
     for undone in events.undone.read() {
         let name = if undone.direction == HistoryRequested::Undo { "Undone" } else { "Redone" };
-        add(name, json!({}));
+        lines.push(line(clock, name, &Nothing {}));
     }
-    for lost in events.lost.read() {
-        add("SessionLost", json!({ "message": lost.message }));
-    }
-    for ended in events.ended.read() {
-        add("Ended", json!({ "reason": ended.reason }));
-    }
+    lines.extend(events.lost.read().map(|lost| line(clock, "SessionLost", &Lost { message: &lost.message })));
+    lines.extend(events.ended.read().map(|ended| line(clock, "Ended", &Ended { reason: &ended.reason })));
     lines
 }
 
 /// What is written of an input: finger joints move nothing but their picture, and would be nine tenths of the file.
-fn recorded(request: &Request) -> Value {
-    let Request::Poses(poses) = request else { return to_value(request) };
+fn recorded(request: &Request) -> Cow<'_, Request> {
+    let Request::Poses(poses) = request else { return Cow::Borrowed(request) };
     let mut poses = poses.clone();
     for hand in [&mut poses.left, &mut poses.right].into_iter().flatten() {
         hand.joints.clear();
     }
-    to_value(&Request::Poses(poses))
+    Cow::Owned(Request::Poses(poses))
 }
 
-/// As JSON. Requests hold nothing that JSON cannot, except numbers that are not finite, which it writes as null.
-fn to_value<T: Serialize>(value: &T) -> Value {
-    serde_json::to_value(value).unwrap_or(Value::Null)
+fn line<F: Serialize>(clock: &WalkClock, event: &str, fields: &F) -> String {
+    to_text(&Line { frame: clock.frame, t: clock.t_s, event, fields })
 }
 
-fn line(clock: &WalkClock, event: &str, fields: Value) -> Value {
-    let mut line = json!({"frame": clock.frame, "t": clock.t_s, "event": event});
-    if let (Value::Object(line), Value::Object(fields)) = (&mut line, fields) {
-        line.extend(fields);
-    }
-    line
+/// As JSON. Nothing here can fail to be JSON: no map has other keys than text, and no number that is not finite is let in.
+fn to_text<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 fn pose_line(pose: &Pose<Scene>) -> PoseLine {
     let Pose { position, rotation } = pose;
-    let [x, y, z]: [f32; 3] = position.get().as_vec3().to_array();
+    let [x, y, z] = position.get().as_vec3().to_array();
     [x, y, z, rotation.x, rotation.y, rotation.z, rotation.w]
 }

@@ -63,6 +63,9 @@ fn inputs() -> Vec<Vec<Input>> {
     let walk = LocomotionRequested::Move { right: 0.3, up: 0.1, forward: 1.0, run: true, seconds: 1.0 / 72.0 };
     let named = |name: &str| Target::Named(name.to_owned());
     let press = |x, y| PanelPointer { panel: PanelId::Structures, uv: Some([x, y]), pressed: true };
+    let heart =
+        crate::stage::starting_state(&fake_case()).body.scene_from_body() * fake_case().centre_of("heart").unwrap();
+    let place = LocomotionRequested::Place { eye: Point::new(heart.x, heart.y, 2.0), look_at: heart };
     let mut frames: Vec<Vec<Input>> = vec![
         vec![walk.into(), LocomotionRequested::Look { yaw_rad: 0.031, pitch_rad: -0.017 }.into()],
         vec![walk.into()],
@@ -71,9 +74,9 @@ fn inputs() -> Vec<Vec<Input>> {
         vec![VisibilityRequested::Hide(named("body")).into()],
         vec![VisibilityRequested::Fade { target: named("liver"), opacity: 0.1 + 0.2 }.into()],
         vec![ClipRequested::Toggle.into()],
-        vec![MeasureRequested::ToggleTool.into()],
+        vec![MeasureRequested::ToggleTool.into(), place.into()],
         vec![PointerRequested::Press(PointerId::Crosshair).into()],
-        vec![LocomotionRequested::Look { yaw_rad: 0.0, pitch_rad: -0.05 }.into()],
+        vec![LocomotionRequested::Look { yaw_rad: 0.0, pitch_rad: -0.01 }.into()],
         vec![PointerRequested::Press(PointerId::Crosshair).into()],
         vec![],
         vec![LocomotionRequested::Magnify { to: Magnification(3.7), pivot: None }.into()],
