@@ -18,7 +18,7 @@ mod vessels;
 mod wall;
 
 use glam::Vec3;
-use volume::Label;
+use volume::{BACKGROUND, Label};
 
 pub use frame::{Side, Spine, SpineLevel};
 
@@ -29,8 +29,8 @@ use crate::tissue::Tissue;
 /// A solid of one structure and tissue.
 #[derive(Clone, Debug)]
 pub struct Layer {
-    /// The structure it belongs to.
-    pub label: Label,
+    /// The structure it belongs to; none for detail that shows in the scan but is no structure of its own.
+    pub label: Option<Label>,
     /// How it appears in CT.
     pub tissue: Tissue,
     /// Where it is.
@@ -48,6 +48,18 @@ pub struct Structure {
     pub parts: Vec<Label>,
 }
 
+/// Structures of several pieces.
+const MANY: [&str; 8] = [
+    "torso_fat",
+    "intervertebral_discs",
+    "costal_cartilages",
+    "diaphragm",
+    "liver_vessels",
+    "lung_vessels_left",
+    "lung_vessels_right",
+    "pulmonary_vein",
+];
+
 /// The layers of a body, outermost first.
 #[derive(Clone, Debug, Default)]
 pub struct Model {
@@ -62,12 +74,13 @@ impl Model {
         let spine = Spine::new();
         let cavities = thorax::Cavities::new(&spine);
         wall::paint(&mut model);
-        muscles::paint_trunk(&mut model, &spine, &cavities);
-        thorax::paint(&mut model, person, &spine, &cavities);
-        muscles::paint_deep(&mut model, &spine);
+        muscles::paint_trunk(&mut model, &spine);
+        wall::paint_recesses(&mut model);
+        thorax::paint(&mut model, &spine, &cavities);
+        muscles::paint_deep(&mut model);
         abdomen::paint(&mut model, person, &cavities);
-        bowel::paint(&mut model, person);
-        abdomen::paint_retroperitoneal(&mut model, person);
+        bowel::paint(&mut model, person, &cavities);
+        abdomen::paint_retroperitoneal(&mut model, person, &cavities);
         heart::paint(&mut model, person);
         vessels::paint(&mut model);
         thorax::paint_airways(&mut model, person, &cavities);
@@ -96,13 +109,29 @@ impl Model {
 
     /// The structure that holds a point of the body's frame; 0 outside.
     pub fn label_at(&self, p: Vec3) -> Label {
-        self.layers.iter().rev().find(|l| l.form.distance(p) < 0.0).map_or(volume::BACKGROUND, |l| l.label)
+        self.layers
+            .iter()
+            .rev()
+            .find(|l| l.label.is_some() && l.form.distance(p) < 0.0)
+            .and_then(|l| l.label)
+            .unwrap_or(BACKGROUND)
+    }
+
+    /// Whether nature makes a structure one piece.
+    pub fn is_single(&self, label: Label) -> bool {
+        let many = |s: &Structure| MANY.contains(&s.name.as_str());
+        self.structures.iter().find(|s| s.label == label).is_some_and(|s| !many(s))
     }
 
     /// Covers what was there with a solid.
     fn paint(&mut self, name: &str, tissue: Tissue, form: Form) {
-        let label = self.name(name);
+        let label = Some(self.name(name));
         self.layers.push(Layer { label, tissue, form });
+    }
+
+    /// Shows in the scan without being a structure: fascia, fissures, twigs.
+    fn shade(&mut self, tissue: Tissue, form: Form) {
+        self.layers.push(Layer { label: None, tissue, form });
     }
 
     /// As [`Self::paint`], moved and scaled by the person's deviation of that organ.
@@ -130,13 +159,22 @@ impl Model {
     /// Names the unions.
     fn gather(&mut self) {
         self.unite("liver", &["liver_lesion", "liver_vessels"]);
-        self.unite("heart", &[
-            "heart_myocardium",
-            "heart_atrium_left",
-            "heart_ventricle_left",
-            "heart_atrium_right",
-            "heart_ventricle_right",
-        ]);
+        for side in ["left", "right"] {
+            let name = |part: &str| format!("lung_{part}_{side}");
+            let parts = ["upper_lobe", "middle_lobe", "lower_lobe", "vessels"].map(name);
+            let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+            self.unite(&format!("lung_{side}"), &parts);
+        }
+        self.unite(
+            "heart",
+            &[
+                "heart_myocardium",
+                "heart_atrium_left",
+                "heart_ventricle_left",
+                "heart_atrium_right",
+                "heart_ventricle_right",
+            ],
+        );
     }
 }
 

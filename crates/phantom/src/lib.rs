@@ -13,6 +13,7 @@
 //! ```
 
 pub mod body;
+mod crumbs;
 mod error;
 mod noise;
 pub mod options;

@@ -3,7 +3,7 @@
 use glam::Vec3;
 
 /// SplitMix64's finalizer (Steele, Lea and Flood 2014): a bijection that scatters every bit.
-pub const fn scatter(mut x: u64) -> u64 {
+pub(crate) const fn scatter(mut x: u64) -> u64 {
     x = x.wrapping_add(0x9E37_79B9_7F4A_7C15);
     x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -53,7 +53,7 @@ fn lattice(key: u32, i: i32, j: i32, k: i32) -> f32 {
 }
 
 /// Smooth noise between −1 and 1 whose features are `grain_mm` wide: values on a lattice, joined by smoothstep.
-pub fn texture(p: Vec3, grain_mm: f32, key: u32) -> f32 {
+pub(crate) fn texture(p: Vec3, grain_mm: f32, key: u32) -> f32 {
     let q = p / grain_mm;
     let cell = q.floor();
     let f = q - cell;
@@ -69,7 +69,7 @@ pub fn texture(p: Vec3, grain_mm: f32, key: u32) -> f32 {
 ///
 /// White noise is blurred by a binomial kernel of 5 and freed of its coarse part, which leaves the hump-shaped spectrum
 /// of filtered back-projection (Riederer, Pelc and Chesler 1978); `sigma` gives the standard deviation for each pixel.
-pub fn add_scan_noise(slice: &mut [i16], width: usize, key: u64, sigma: impl Fn(usize, usize) -> f32) {
+pub(crate) fn add_scan_noise(slice: &mut [i16], width: usize, key: u64, sigma: impl Fn(usize, usize) -> f32) {
     let height = slice.len() / width;
     let white: Vec<f32> = (0..slice.len() as u64)
         .map(|n| {

@@ -9,11 +9,12 @@ use volume::terminology;
 use volume::{Code, ImageGeometry, Label, LabelMap, Segment, Volume};
 
 use crate::body::{Model, Structure};
+use crate::crumbs;
+use crate::error::PhantomError;
 use crate::noise::{add_scan_noise, scatter};
 use crate::options::{Person, PhantomOptions};
 use crate::raster;
 use crate::tissue::{AIR, smooth_step};
-use crate::error::PhantomError;
 
 /// A body on a grid.
 #[derive(Clone, Debug)]
@@ -25,7 +26,7 @@ pub struct Body {
 }
 
 /// The part of the body's frame that is scanned, in mm: least and greatest x, y, z.
-const FIELD: [[f64; 2]; 3] = [[-246.0, 246.0], [-140.0, 152.0], [-206.0, 506.0]];
+const FIELD: [[f64; 2]; 3] = [[-246.0, 246.0], [-140.0, 152.0], [-206.0, 494.0]];
 
 /// Labels and Hounsfield units of the person that `options` describe.
 ///
@@ -41,8 +42,9 @@ pub fn body(options: &PhantomOptions, progress: &(dyn Fn(f32) + Sync)) -> Result
     let person = Person::new(options.seed);
     let model = Model::new(&person);
     let couch = |p: Vec3| if options.couch { couch(p) } else { AIR };
-    let (labels, mut hounsfield) =
+    let (mut labels, mut hounsfield) =
         raster::paint(model.layers(), &geometry, person.lps_from_body(), couch, &|done| progress(done * 0.9));
+    crumbs::sweep(&mut labels, size, |label| model.is_single(label));
     if options.noise_hu > 0.0 {
         let [width, height, _] = size;
         let middle = (width as f32 / 2.0, height as f32 * 0.48);
@@ -59,8 +61,7 @@ pub fn body(options: &PhantomOptions, progress: &(dyn Fn(f32) + Sync)) -> Result
         });
     }
     progress(1.0);
-    let segments: BTreeMap<Label, Segment> =
-        model.structures().iter().map(|s| (s.label, segment(s))).collect();
+    let segments: BTreeMap<Label, Segment> = model.structures().iter().map(|s| (s.label, segment(s))).collect();
     Ok(Body {
         labels: LabelMap { voxels: Volume::new(geometry, labels)?, segments },
         hounsfield: Volume::new(geometry, hounsfield)?,

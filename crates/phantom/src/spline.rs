@@ -5,7 +5,7 @@ use glam::Vec3;
 /// Value at `x` of a smooth curve through `(x, y)` keys in rising order of x; constant beyond the ends.
 ///
 /// Cubic Hermite with slopes from the neighbours, limited so that no key is overshot (Fritsch and Carlson 1980).
-pub fn interpolate(keys: &[(f32, f32)], x: f32) -> f32 {
+pub(crate) fn interpolate(keys: &[(f32, f32)], x: f32) -> f32 {
     let (Some(&(first, low)), Some(&(last, high))) = (keys.first(), keys.last()) else { return 0.0 };
     if x <= first {
         return low;
@@ -32,7 +32,7 @@ pub fn interpolate(keys: &[(f32, f32)], x: f32) -> f32 {
 }
 
 /// Points about `step_mm` apart on a centripetal Catmull–Rom curve (Yuksel 2011), with a value carried along.
-pub fn curve(stations: &[(Vec3, f32)], step_mm: f32) -> Vec<(Vec3, f32)> {
+pub(crate) fn curve(stations: &[(Vec3, f32)], step_mm: f32) -> Vec<(Vec3, f32)> {
     let n = stations.len();
     let mut points = Vec::new();
     for i in 1..n {

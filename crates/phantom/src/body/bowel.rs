@@ -6,19 +6,20 @@ use std::sync::Arc;
 
 use glam::{Vec3, vec3};
 
+use super::thorax::Cavities;
 use super::{Model, place};
 use crate::noise::texture;
 use crate::options::Person;
-use crate::sdf::{Form, Shape, Tube};
+use crate::sdf::{Form, Shape, Tube, intersection, offset};
 use crate::spline::curve;
 use crate::tissue::Tissue;
 
 const COLON: [(Vec3, f32); 24] = [
-    (vec3(-82.0, -40.0, -18.0), 18.0),
-    (vec3(-86.0, -36.0, 4.0), 23.0),
-    (vec3(-92.0, -26.0, 34.0), 22.0),
-    (vec3(-97.0, -12.0, 70.0), 20.0),
-    (vec3(-97.0, -6.0, 100.0), 19.5),
+    (vec3(-70.0, -38.0, -20.0), 18.0),
+    (vec3(-78.0, -36.0, 2.0), 23.0),
+    (vec3(-86.0, -28.0, 34.0), 22.0),
+    (vec3(-92.0, -14.0, 70.0), 20.0),
+    (vec3(-93.0, -8.0, 100.0), 19.0),
     (vec3(-88.0, -30.0, 122.0), 18.5),
     (vec3(-66.0, -60.0, 124.0), 17.5),
     (vec3(-34.0, -68.0, 114.0), 17.0),
@@ -30,8 +31,8 @@ const COLON: [(Vec3, f32); 24] = [
     (vec3(106.0, 22.0, 166.0), 14.5),
     (vec3(101.0, 18.0, 120.0), 13.5),
     (vec3(97.0, 6.0, 70.0), 13.0),
-    (vec3(92.0, -6.0, 24.0), 13.0),
-    (vec3(84.0, -18.0, -8.0), 13.5),
+    (vec3(88.0, -8.0, 24.0), 13.0),
+    (vec3(78.0, -22.0, -8.0), 13.5),
     (vec3(58.0, -30.0, -34.0), 14.0),
     (vec3(24.0, -16.0, -36.0), 14.0),
     (vec3(8.0, 14.0, -42.0), 14.5),
@@ -85,7 +86,7 @@ fn coils(person: &Person) -> Form {
             }
         }
     }
-    stations.extend([(vec3(-62.0, -50.0, 0.0), 10.0), (vec3(-78.0, -40.0, 6.0), 9.0)]);
+    stations.extend([(vec3(-62.0, -50.0, 0.0), 10.0), (vec3(-72.0, -40.0, 6.0), 9.0)]);
     Arc::new(Shape::Tube(Tube::round(&curve(&stations, 5.0))))
 }
 
@@ -94,9 +95,14 @@ fn bend(p: Vec3) -> Vec3 {
     p + vec3(texture(p, 60.0, 21) * 9.0, texture(p, 45.0, 22) * 7.0, texture(p, 52.0, 23) * 16.0)
 }
 
-pub(super) fn paint(model: &mut Model, person: &Person) {
-    model.paint("small_bowel", Tissue::Bowel { wall_mm: 2.6, content: 28.0, gas: 0.07 }, coils(person));
-    model.paint("colon", Tissue::Bowel { wall_mm: 2.4, content: 38.0, gas: 0.42 }, place(person, "colon", 0.8, &colon()));
+pub(super) fn paint(model: &mut Model, person: &Person, cavities: &Cavities) {
+    let within = |form: Form| intersection(vec![form, offset(&cavities.trunk, -2.0)], 3.0);
+    model.paint("small_bowel", Tissue::Bowel { wall_mm: 2.6, content: 28.0, gas: 0.07 }, within(coils(person)));
+    model.paint(
+        "colon",
+        Tissue::Bowel { wall_mm: 2.4, content: 38.0, gas: 0.42 },
+        within(place(person, "colon", 0.8, &colon())),
+    );
     let duodenum = curve(
         &[
             (vec3(-22.0, -50.0, 164.0), 12.5),
@@ -111,5 +117,9 @@ pub(super) fn paint(model: &mut Model, person: &Person) {
         ],
         5.0,
     );
-    model.paint("duodenum", Tissue::Bowel { wall_mm: 2.6, content: 24.0, gas: 0.05 }, Arc::new(Shape::Tube(Tube::round(&duodenum))));
+    model.paint(
+        "duodenum",
+        Tissue::Bowel { wall_mm: 2.6, content: 24.0, gas: 0.05 },
+        Arc::new(Shape::Tube(Tube::round(&duodenum))),
+    );
 }

@@ -42,7 +42,7 @@ impl Side {
 /// One vertebra's place and size in mm.
 #[derive(Clone, Copy, Debug)]
 pub struct SpineLevel {
-    /// `C6` … `L5`.
+    /// `C7` … `L5`.
     pub name: &'static str,
     /// Middle of the vertebral body.
     pub center: Vec3,
@@ -74,7 +74,7 @@ impl SpineLevel {
     }
 }
 
-/// C6 to L5.
+/// C7 to L5.
 #[derive(Clone, Debug)]
 pub struct Spine {
     /// From L5 upwards.
@@ -85,7 +85,7 @@ pub struct Spine {
 ///
 /// After Panjabi et al. (Spine 1991; 16: 888 and 1992; 17: 299) and Gilad and Nissan (Spine 1986; 11: 154), rounded and
 /// set to the stature of the reference adult; discs after Kunkel et al. (J Anat 2011; 219: 375).
-const LEVELS: [(&str, [f32; 7]); 19] = [
+const LEVELS: [(&str, [f32; 7]); 18] = [
     ("L5", [27.0, 50.0, 35.5, 26.0, 17.5, 44.0, 10.0]),
     ("L4", [27.5, 48.0, 35.0, 23.5, 17.0, 43.0, 11.0]),
     ("L3", [28.0, 46.0, 34.5, 23.0, 17.0, 47.0, 10.5]),
@@ -104,7 +104,6 @@ const LEVELS: [(&str, [f32; 7]); 19] = [
     ("T2", [17.5, 29.0, 19.5, 18.5, 15.5, 35.0, 4.0]),
     ("T1", [16.5, 29.0, 18.0, 20.5, 15.5, 37.5, 4.5]),
     ("C7", [15.0, 25.0, 17.0, 23.0, 14.5, 33.0, 5.5]),
-    ("C6", [14.0, 22.0, 17.0, 24.0, 14.5, 27.0, 5.5]),
 ];
 
 /// The y of the middle of the vertebral bodies by height: lordosis below, kyphosis above.
@@ -124,6 +123,12 @@ const CURVE: [(f32, f32); 14] = [
     (470.0, 26.0),
     (530.0, 12.0),
 ];
+
+impl Default for Spine {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Spine {
     /// The reference spine.

@@ -31,14 +31,16 @@ fn chambers() -> Chambers {
     let valve = half_space(LEFT_CENTER - AXIS * 36.0, -AXIS);
     let left = |long: f32, short: f32| ellipsoid_along(LEFT_CENTER, axes, vec3(short, short, long));
     let left_ventricle = intersection(vec![left(48.0, 28.0), valve.clone()], 4.0);
-    let left_wall = intersection(vec![left(58.5, 38.5), offset(&valve, 4.0)], 8.0);
-    let body = ellipsoid_along(vec3(14.0, -46.0, 319.0), axes, vec3(36.0, 33.0, 56.0));
+    let left_wall = intersection(vec![left(57.5, 37.0), offset(&valve, 4.0)], 8.0);
+    let body = ellipsoid_along(vec3(14.0, -46.0, 319.0), axes, vec3(38.0, 35.0, 58.0));
     let outflow = rod(vec3(14.0, -54.0, 334.0), 19.0, vec3(22.0, -52.0, 356.0), 14.0);
-    let right_ventricle =
-        union(vec![intersection(vec![body, half_space(vec3(-16.0, -34.0, 330.0), vec3(-0.85, 0.45, 0.25))], 8.0), outflow], 8.0);
+    let right_ventricle = union(
+        vec![intersection(vec![body, half_space(vec3(-16.0, -34.0, 330.0), vec3(-0.85, 0.45, 0.25))], 8.0), outflow],
+        8.0,
+    );
     let left_atrium = union(
         vec![
-            ellipsoid(vec3(6.0, -6.0, 348.0), vec3(37.0, 20.0, 25.0)),
+            ellipsoid(vec3(6.0, -7.0, 348.0), vec3(39.0, 22.0, 26.0)),
             rod(vec3(28.0, -16.0, 352.0), 9.0, vec3(44.0, -36.0, 358.0), 6.0),
         ],
         7.0,
@@ -56,7 +58,10 @@ fn chambers() -> Chambers {
 /// The heart with its walls.
 pub(super) fn outline() -> Form {
     let c = chambers();
-    union(vec![c.left_wall, offset(&c.right_ventricle, 4.0), offset(&c.left_atrium, 2.4), offset(&c.right_atrium, 2.6)], 12.0)
+    union(
+        vec![c.left_wall, offset(&c.right_ventricle, 4.0), offset(&c.left_atrium, 2.4), offset(&c.right_atrium, 2.6)],
+        12.0,
+    )
 }
 
 pub(super) fn paint(model: &mut Model, person: &Person) {

@@ -46,10 +46,8 @@ fn hip(side: Side) -> Form {
     ] {
         bone.push(plate(a, b, c, r));
     }
-    let edge = curve(
-        &[(anterior_spine, 6.5), (tubercle, 7.0), (crest, 5.5), (back_crest, 6.5), (posterior_spine, 7.0)],
-        8.0,
-    );
+    let edge =
+        curve(&[(anterior_spine, 6.5), (tubercle, 7.0), (crest, 5.5), (back_crest, 6.5), (posterior_spine, 7.0)], 8.0);
     bone.push(Arc::new(Shape::Tube(Tube::round(&edge))));
     bone.push(rod(anterior_spine, 6.0, lower_anterior, 7.5));
     bone.push(rod(lower_anterior, 8.0, roof, 13.0));
@@ -64,7 +62,7 @@ fn hip(side: Side) -> Form {
     bone.push(rod(pubis_low, 6.0, at(34.0, -8.0, -156.0), 6.0));
     bone.push(rod(at(34.0, -8.0, -156.0), 6.0, tuber, 9.0));
     bone.push(rod(ischium, 14.0, tuber, 14.5));
-    bone.push(rod(at(74.0, 40.0, -104.0), 8.0, at(54.0, 52.0, -106.0), 3.5));
+    bone.push(rod(at(74.0, 40.0, -104.0), 9.0, at(60.0, 50.0, -108.0), 4.2));
     bone.push(rod(ischium, 14.0, roof, 15.0));
     let socket = vec![
         ball(center, HEAD_RADIUS_MM + 2.2),

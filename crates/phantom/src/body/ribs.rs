@@ -11,7 +11,7 @@ use glam::{Vec3, vec3};
 
 use super::spine::transverse_tip;
 use super::{Model, Side, Spine, SpineLevel};
-use crate::sdf::{Form, Loft, Node, Shape, Tube, rod, union};
+use crate::sdf::{Form, Loft, Node, Shape, Tube, union};
 use crate::spline::curve;
 use crate::tissue::Tissue;
 
@@ -110,7 +110,13 @@ pub(super) fn paint(model: &mut Model, spine: &Spine, cage: &Loft) {
 
 /// Half width of the sternum at a height.
 fn sternal_edge(z: f32) -> f32 {
-    if z > 400.0 { 24.0 } else if z > 370.0 { 17.0 } else { 17.0 + (370.0 - z) * 0.02 }
+    if z > 400.0 {
+        24.0
+    } else if z > 370.0 {
+        17.0
+    } else {
+        17.0 + (370.0 - z) * 0.02
+    }
 }
 
 fn cartilages(ends: &[(usize, Side, Vec3)], cage: &Loft) -> Form {
@@ -126,13 +132,15 @@ fn cartilages(ends: &[(usize, Side, Vec3)], cage: &Loft) -> Form {
             }),
         };
         let Some(target) = target else { continue };
-        let points: Vec<Vec3> = (0..=10).map(|s| {
-            let t = s as f32 / 10.0;
-            // Lower cartilages first follow the rib downwards, then turn up.
-            let sag = if n >= 5 { 9.0 * (1.0 - t) * t * 4.0 * ((n as f32 - 4.0) / 4.0).min(1.0) } else { 0.0 };
-            let p = end.lerp(target, t) - vec3(0.0, 0.0, sag * 0.5);
-            if n == 1 { end.lerp(target, t) } else { on_cage(p) }
-        }).collect();
+        let points: Vec<Vec3> = (0..=10)
+            .map(|s| {
+                let t = s as f32 / 10.0;
+                // Lower cartilages first follow the rib downwards, then turn up.
+                let sag = if n >= 5 { 9.0 * (1.0 - t) * t * 4.0 * ((n as f32 - 4.0) / 4.0).min(1.0) } else { 0.0 };
+                let p = end.lerp(target, t) - vec3(0.0, 0.0, sag * 0.5);
+                if n == 1 { end.lerp(target, t) } else { on_cage(p) }
+            })
+            .collect();
         let wide = if n == 1 { 6.5 } else { 5.6 };
         forms.push(Arc::new(Shape::Tube(Tube::oval(&nodes(&points, cage, 3.9, wide, 0.0)))));
     }
@@ -147,17 +155,27 @@ fn join(n: usize, side: Side, cage: &Loft) -> Vec3 {
 }
 
 fn sternum() -> Form {
-    let flat = |y: f32, z: f32, across: f32, along: f32| Node { at: vec3(0.0, y, z), normal: vec3(0.0, -0.95, -0.3).normalize(), along, across };
-    let manubrium = [flat(-45.0, 424.0, 29.0, 6.5), flat(-57.0, 411.0, 27.0, 6.2), flat(-68.0, 398.0, 20.0, 6.0), flat(-76.0, 387.0, 16.5, 6.0)];
+    let flat = |y: f32, z: f32, across: f32, along: f32| Node {
+        at: vec3(0.0, y, z),
+        normal: vec3(0.0, -0.95, -0.3).normalize(),
+        along,
+        across,
+    };
+    let manubrium = [
+        flat(-53.0, 424.0, 29.0, 6.5),
+        flat(-64.0, 411.0, 27.0, 6.2),
+        flat(-73.0, 398.0, 20.0, 6.0),
+        flat(-79.0, 387.0, 16.5, 6.0),
+    ];
     let body = [
-        flat(-77.0, 385.0, 16.5, 6.0),
-        flat(-85.0, 366.0, 16.5, 5.8),
+        flat(-80.0, 385.0, 16.5, 6.0),
+        flat(-86.0, 366.0, 16.5, 5.8),
         flat(-91.0, 340.0, 18.0, 5.6),
         flat(-96.0, 312.0, 19.0, 5.4),
         flat(-98.5, 292.0, 15.0, 5.0),
     ];
     let xiphoid = [flat(-98.5, 288.0, 9.0, 4.0), flat(-97.0, 270.0, 7.0, 3.4), flat(-93.0, 254.0, 4.0, 2.8)];
-    let parts: Vec<Form> = [manubrium.as_slice(), &body, &xiphoid].map(|p| -> Form { Arc::new(Shape::Tube(Tube::oval(p))) }).to_vec();
-    let _ = rod;
+    let parts: Vec<Form> =
+        [manubrium.as_slice(), &body, &xiphoid].map(|p| -> Form { Arc::new(Shape::Tube(Tube::oval(p))) }).to_vec();
     union(parts, 4.0)
 }

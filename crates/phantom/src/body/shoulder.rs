@@ -15,9 +15,9 @@ const HEAD: Vec3 = vec3(169.0, 36.0, 426.0);
 fn clavicle(side: Side) -> Form {
     let points = curve(
         &[
-            (side.at(21.0, -47.0, 432.0), 9.5),
-            (side.at(34.0, -52.0, 436.0), 7.5),
-            (side.at(62.0, -50.0, 441.0), 6.3),
+            (side.at(22.0, -54.0, 432.0), 9.0),
+            (side.at(35.0, -57.0, 436.0), 7.5),
+            (side.at(62.0, -52.0, 441.0), 6.3),
             (side.at(96.0, -30.0, 447.0), 5.8),
             (side.at(128.0, -2.0, 455.0), 6.2),
             (side.at(150.0, 16.0, 460.0), 7.5),
@@ -47,13 +47,16 @@ fn scapula(side: Side) -> Form {
     let notch = at(118.0, 62.0, 440.0);
     let middle = at(96.0, 98.0, 402.0);
     let fan = [superior, notch, neck, lateral, inferior, medial, root];
-    let mut bone: Vec<Form> =
-        (0..fan.len()).map(|i| plate(middle, fan[i], fan[(i + 1) % fan.len()], 2.0)).collect();
+    let mut bone: Vec<Form> = (0..fan.len()).map(|i| plate(middle, fan[i], fan[(i + 1) % fan.len()], 2.0)).collect();
     // The lateral border and the tip are thick.
     bone.push(rod(neck, 6.0, lateral, 4.0));
     bone.push(rod(lateral, 4.0, inferior, 4.0));
     bone.push(rod(inferior, 4.0, medial, 2.6));
-    let glenoid = ellipsoid_along(at(144.0, 45.0, 425.0), axes_along(at(0.0, 0.0, 1.0), at(0.4, 0.9, 0.0)), vec3(6.0, 13.0, 18.0));
+    let glenoid = ellipsoid_along(
+        at(144.0, 45.0, 425.0),
+        axes_along(at(0.0, 0.0, 1.0), at(0.4, 0.9, 0.0)),
+        vec3(6.0, 13.0, 18.0),
+    );
     bone.push(glenoid);
     bone.push(rod(neck, 9.0, at(143.0, 46.0, 426.0), 10.0));
     let (ridge, corner, acromion) = (at(102.0, 105.0, 434.0), at(146.0, 80.0, 450.0), at(174.0, 50.0, 460.0));
@@ -64,7 +67,8 @@ fn scapula(side: Side) -> Form {
     bone.push(rod(ridge, 4.0, corner, 5.5));
     bone.push(rod(corner, 6.0, acromion, 6.5));
     bone.push(rod(acromion, 6.5, at(166.0, 26.0, 461.0), 6.0));
-    let coracoid = curve(&[(at(134.0, 46.0, 438.0), 7.0), (at(132.0, 28.0, 450.0), 6.5), (at(143.0, 6.0, 446.0), 5.5)], 5.0);
+    let coracoid =
+        curve(&[(at(134.0, 46.0, 438.0), 7.0), (at(132.0, 28.0, 450.0), 6.5), (at(143.0, 6.0, 446.0), 5.5)], 5.0);
     bone.push(Arc::new(Shape::Tube(Tube::round(&coracoid))));
     let socket = ball(at(HEAD.x, HEAD.y, HEAD.z), 26.5);
     without(union(bone, 4.5), vec![socket], 2.0)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use glam::{Mat3, Vec3, vec3};
 
 use super::{Model, Side, Spine, SpineLevel};
-use crate::sdf::{Form, Node, Shape, Tube, ellipsoid, half_space, intersection, plate, rod, union, without};
+use crate::sdf::{Form, Node, Shape, Tube, half_space, plate, rod, union, without};
 use crate::tissue::Tissue;
 
 /// Which way a vertebra's parts grow.
@@ -35,7 +35,13 @@ fn vertebra(l: &SpineLevel) -> Form {
     let [half_width, half_depth, half_height] = [l.width / 2.0, l.depth / 2.0, l.height / 2.0];
     let (cw, cd) = (l.canal[0] / 2.0, l.canal[1]);
     let lumbar = region == Region::Lumbar;
-    let body = Shape::Drum { center: l.center, axes: l.axes, half: vec3(half_width, half_depth, half_height), waist: 0.11, rim: 2.2 };
+    let body = Shape::Drum {
+        center: l.center,
+        axes: l.axes,
+        half: vec3(half_width, half_depth, half_height),
+        waist: 0.11,
+        rim: 2.2,
+    };
     let mut arch: Vec<Form> = Vec::new();
     let wall = half_depth;
     let spine_base = wall + cd + 2.5;
@@ -44,17 +50,25 @@ fn vertebra(l: &SpineLevel) -> Form {
         let at = |x: f32, y: f32, z: f32| l.at(side, x, y, z);
         let (pedicle_thin, pedicle_tall) = if lumbar { (4.6, 7.2) } else { (3.1, 5.6) };
         let pillar = at(cw + 3.0, wall + cd * 0.55, half_height * 0.25);
-        arch.push(strap(at(half_width * 0.62, wall - 5.0, half_height * 0.32), pillar, l.axes.x_axis, pedicle_thin, [pedicle_tall, pedicle_tall]));
+        arch.push(strap(
+            at(half_width * 0.62, wall - 5.0, half_height * 0.32),
+            pillar,
+            l.axes.x_axis,
+            pedicle_thin,
+            [pedicle_tall, pedicle_tall],
+        ));
         // Facets: the upper ones face back (thorax) or inwards (loin), the lower ones lie behind their neighbour's.
         let (upper_x, lower_x) = if lumbar { (cw + 6.5, cw + 0.5) } else { (cw + 3.0, cw + 1.0) };
-        let (upper_y, lower_y) = if lumbar { (wall + cd * 0.70, wall + cd * 0.98) } else { (wall + cd * 0.50, wall + cd * 0.92) };
+        let (upper_y, lower_y) =
+            if lumbar { (wall + cd * 0.70, wall + cd * 0.98) } else { (wall + cd * 0.50, wall + cd * 0.92) };
         let r = if lumbar { 4.8 } else { 3.3 };
         let reach = half_height + l.disc * 0.5;
         arch.push(rod(pillar, r + 0.6, at(upper_x, upper_y, reach + 2.0), r));
         let lower = at(lower_x, lower_y + 1.0, -reach - 2.5);
         arch.push(rod(at(cw + 2.0, wall + cd * 0.75, 0.0), r + 0.4, lower, r));
         let (top, bottom) = (l.mid(spine_base, half_height * 0.25), l.mid(spine_base, -half_height * 0.75));
-        let (high, deep) = (at(cw + 2.0, wall + cd * 0.62, half_height * 0.35), at(cw + 1.5, wall + cd * 0.85, -half_height * 0.85));
+        let (high, deep) =
+            (at(cw + 2.0, wall + cd * 0.62, half_height * 0.35), at(cw + 1.5, wall + cd * 0.85, -half_height * 0.85));
         arch.push(plate(high, top, bottom, thick));
         arch.push(plate(high, bottom, deep, thick));
         let tip = transverse_tip(l, side);
@@ -66,7 +80,12 @@ fn vertebra(l: &SpineLevel) -> Form {
     arch.push(spinous(l, region, spine_base, half_height, thick));
     if region == Region::Cervical {
         for side in Side::BOTH {
-            arch.push(rod(l.at(side, half_width - 3.0, -1.0, 1.0), 3.5, l.at(side, l.transverse * 0.72, 3.0, 0.0), 3.2));
+            arch.push(rod(
+                l.at(side, half_width - 3.0, -1.0, 1.0),
+                3.5,
+                l.at(side, l.transverse * 0.72, 3.0, 0.0),
+                3.2,
+            ));
         }
     }
     let bone = union(vec![Arc::new(body), union(arch, 3.0)], 3.5);
@@ -98,7 +117,8 @@ fn spinous(l: &SpineLevel, region: Region, base: f32, half_height: f32, thick: f
     let (sin, cos) = slope.to_radians().sin_cos();
     let (top, bottom) = (l.mid(base - 2.0, half_height * 0.05), l.mid(base - 2.0, -half_height * 0.85));
     let tip = |z: f32| l.mid(base + length * cos, -half_height * 0.4 - length * sin + z);
-    let blade = union(vec![plate(top, bottom, tip(-tall), thick * 0.8), plate(top, tip(-tall), tip(tall), thick * 0.8)], 2.0);
+    let blade =
+        union(vec![plate(top, bottom, tip(-tall), thick * 0.8), plate(top, tip(-tall), tip(tall), thick * 0.8)], 2.0);
     union(vec![blade, rod(tip(tall * 0.8), thick, tip(-tall), thick + 0.6)], 2.5)
 }
 
@@ -159,9 +179,10 @@ fn sacrum() -> Form {
     }
     holes.push(half_space(vec3(0.0, 31.0, 0.5), vec3(0.0, -plate_up.y, -plate_up.z)));
     let bone = union(bone, 8.0);
-    let canal: Vec<Node> = [(58.0, 10.0, 13.0, 7.5), (65.0, -12.0, 12.0, 6.5), (74.0, -36.0, 9.0, 4.5), (81.0, -60.0, 5.0, 3.0)]
-        .map(|(y, z, across, along)| Node { at: vec3(0.0, y, z), normal: Vec3::Y, along, across })
-        .to_vec();
+    let canal: Vec<Node> =
+        [(58.0, 10.0, 13.0, 7.5), (65.0, -12.0, 12.0, 6.5), (74.0, -36.0, 9.0, 4.5), (81.0, -60.0, 5.0, 3.0)]
+            .map(|(y, z, across, along)| Node { at: vec3(0.0, y, z), normal: Vec3::Y, along, across })
+            .to_vec();
     holes.push(Arc::new(Shape::Tube(Tube::oval(&canal))));
     without(bone, holes, 2.0)
 }
@@ -172,7 +193,12 @@ pub(super) fn paint(model: &mut Model, spine: &Spine) {
         Node { at: vec3(0.0, 65.0, -12.0), normal: Vec3::Y, along: 5.0, across: 10.0 },
         Node { at: vec3(0.0, 58.0, 10.0), normal: Vec3::Y, along: 6.5, across: 11.5 },
     ];
-    canal.extend(spine.canal().iter().map(|&(at, [across, along])| Node { at, normal: Vec3::Y, along: along - 0.4, across: across - 0.4 }));
+    canal.extend(spine.canal().iter().map(|&(at, [across, along])| Node {
+        at,
+        normal: Vec3::Y,
+        along: along - 0.4,
+        across: across - 0.4,
+    }));
     canal.extend(canal.last().map(|n| Node { at: n.at + vec3(0.0, -6.0, 30.0), ..*n }));
     model.paint("spinal_canal", Tissue::CANAL, Arc::new(Shape::Tube(Tube::oval(&canal))));
     // The cord ends at the disc L1–L2; its lumbar swelling sits at T11–L1.
@@ -180,7 +206,9 @@ pub(super) fn paint(model: &mut Model, spine: &Spine) {
         .iter()
         .filter(|n| n.at.z > 150.0)
         .map(|n| {
-            let swell = 1.0 + 0.18 * (-((n.at.z - 205.0) / 30.0).powi(2)).exp() + 0.2 * (-((n.at.z - 500.0) / 40.0).powi(2)).exp();
+            let swell = 1.0
+                + 0.18 * (-((n.at.z - 205.0) / 30.0).powi(2)).exp()
+                + 0.2 * (-((n.at.z - 500.0) / 40.0).powi(2)).exp();
             let cone = ((n.at.z - 140.0) / 45.0).clamp(0.3, 1.0);
             Node { along: 3.6 * swell * cone, across: 4.6 * swell * cone, ..*n }
         })
@@ -194,5 +222,4 @@ pub(super) fn paint(model: &mut Model, spine: &Spine) {
         model.paint(&format!("vertebrae_{}", level.name), Tissue::VERTEBRA, vertebra(level));
     }
     model.paint("sacrum", Tissue::PELVIS, sacrum());
-    let _ = (ellipsoid, intersection);
 }

@@ -12,6 +12,7 @@ use super::{Model, Side, Spine};
 use crate::options::Person;
 use crate::sdf::{
     Form, Loft, Node, Section, Shape, Tube, ellipsoid, ellipsoid_along, half_space, intersection, offset, rod, union,
+    without,
 };
 use crate::spline::curve;
 use crate::tissue::{Tissue, smooth_step};
@@ -32,19 +33,19 @@ pub(super) struct Cavities {
 /// z; half width, front, back, widest line: the middle of the ribs.
 #[rustfmt::skip]
 const CAGE: [(f32, [f32; 4]); 14] = [
-    ( 90.0, [116.0, -88.0,  64.0, -4.0]),
-    (140.0, [124.0, -90.0,  72.0, -3.0]),
-    (175.0, [130.0, -92.0,  79.0, -2.0]),
-    (210.0, [135.0, -95.0,  86.0,  0.0]),
-    (245.0, [139.0, -98.0,  94.0,  2.0]),
+    ( 90.0, [115.0, -84.0,  64.0, -4.0]),
+    (140.0, [123.0, -86.0,  72.0, -3.0]),
+    (175.0, [129.0, -88.0,  79.0, -2.0]),
+    (210.0, [134.0, -92.0,  86.0,  0.0]),
+    (245.0, [138.0, -96.0,  94.0,  2.0]),
     (280.0, [140.0, -99.0, 100.0,  5.0]),
     (315.0, [138.0, -96.0, 104.0,  8.0]),
     (350.0, [132.0, -89.0, 105.0, 11.0]),
-    (380.0, [121.0, -79.0, 102.0, 15.0]),
-    (405.0, [108.0, -63.0,  97.0, 19.0]),
-    (430.0, [ 89.0, -46.0,  88.0, 22.0]),
-    (450.0, [ 68.0, -33.0,  75.0, 22.0]),
-    (465.0, [ 50.0, -23.0,  60.0, 20.0]),
+    (380.0, [121.0, -81.0, 102.0, 15.0]),
+    (405.0, [108.0, -69.0,  97.0, 19.0]),
+    (430.0, [ 89.0, -53.0,  88.0, 22.0]),
+    (450.0, [ 68.0, -38.0,  75.0, 22.0]),
+    (465.0, [ 50.0, -26.0,  60.0, 20.0]),
     (482.0, [ 36.0, -12.0,  45.0, 20.0]),
 ];
 
@@ -64,7 +65,7 @@ const ABDOMEN: [(f32, [f32; 4]); 11] = [
     ( 240.0, [131.0, -91.0, 87.0,  2.0]),
 ];
 
-fn loft(rows: &[(f32, [f32; 4])], power: [f32; 2], inset: f32) -> Arc<Loft> {
+fn loft(rows: &[(f32, [f32; 4])], power: [f32; 2], inset: f32, furrow: [f32; 2]) -> Arc<Loft> {
     let section = |&(z, [half_width, front, back, widest]): &(f32, [f32; 4])| Section {
         z,
         half_width: half_width - inset,
@@ -73,15 +74,15 @@ fn loft(rows: &[(f32, [f32; 4])], power: [f32; 2], inset: f32) -> Arc<Loft> {
         widest,
         power,
         // Beside the spine the ribs turn forward to meet the vertebral bodies; the pelvis is open to the sacrum.
-        furrow: [46.0 * smooth_step((z + 40.0) / 130.0), 36.0],
+        furrow: [furrow[0] * smooth_step((z + 40.0) / 130.0), furrow[1]],
     };
     Arc::new(Loft::new(&rows.iter().map(section).collect::<Vec<_>>()))
 }
 
 impl Cavities {
     pub(super) fn new(spine: &Spine) -> Self {
-        let cage = loft(&CAGE, [2.3, 2.5], 0.0);
-        let pleura: Form = Arc::new(Shape::Loft(loft(&CAGE, [2.3, 2.5], 6.0)));
+        let cage = loft(&CAGE, [2.3, 2.5], 0.0, [54.0, 44.0]);
+        let pleura: Form = Arc::new(Shape::Loft(loft(&CAGE, [2.3, 2.5], 4.8, [60.0, 46.0])));
         let chest = intersection(
             vec![
                 pleura,
@@ -90,7 +91,7 @@ impl Cavities {
             ],
             26.0,
         );
-        let belly: Form = Arc::new(Shape::Loft(loft(&ABDOMEN, [2.3, 2.4], 0.0)));
+        let belly: Form = Arc::new(Shape::Loft(loft(&ABDOMEN, [2.3, 2.4], 0.0, [46.0, 38.0])));
         let belly = intersection(
             vec![
                 belly,
@@ -118,22 +119,31 @@ fn mediastinum(spine: &Spine) -> Form {
     let column: Vec<Node> = spine
         .levels
         .iter()
-        .map(|l| Node { at: l.mid(8.0, 0.0), normal: Vec3::Y, along: l.depth / 2.0 + 10.0, across: l.width / 2.0 + 4.0 })
+        .map(|l| Node {
+            at: l.mid(8.0, 0.0),
+            normal: Vec3::Y,
+            along: l.depth / 2.0 + 10.0,
+            across: l.width / 2.0 + 4.0,
+        })
         .collect();
     let flat = |at: Vec3, across: f32, along: f32| Node { at, normal: Vec3::Y, along, across };
     let septum = [
         flat(vec3(0.0, -20.0, 480.0), 40.0, 40.0),
-        flat(vec3(0.0, -10.0, 440.0), 32.0, 46.0),
-        flat(vec3(2.0, -18.0, 410.0), 31.0, 46.0),
-        flat(vec3(2.0, -24.0, 380.0), 29.0, 50.0),
-        flat(vec3(4.0, -26.0, 350.0), 24.0, 54.0),
-        flat(vec3(6.0, -28.0, 310.0), 22.0, 56.0),
-        flat(vec3(6.0, -28.0, 180.0), 24.0, 56.0),
+        flat(vec3(0.0, -10.0, 440.0), 31.0, 42.0),
+        flat(vec3(2.0, -14.0, 410.0), 31.0, 42.0),
+        flat(vec3(2.0, -16.0, 380.0), 29.0, 42.0),
+        flat(vec3(4.0, -16.0, 350.0), 24.0, 40.0),
+        flat(vec3(4.0, -14.0, 310.0), 21.0, 40.0),
+        flat(vec3(4.0, -14.0, 180.0), 22.0, 40.0),
     ];
     let before = [
-        flat(vec3(0.0, -60.0, 440.0), 10.0, 40.0),
-        flat(vec3(3.0, -76.0, 340.0), 7.0, 40.0),
-        flat(vec3(6.0, -90.0, 180.0), 16.0, 40.0),
+        flat(vec3(0.0, -44.0, 450.0), 16.0, 36.0),
+        flat(vec3(0.0, -56.0, 415.0), 8.0, 34.0),
+        flat(vec3(-3.0, -70.0, 385.0), 3.4, 34.0),
+        flat(vec3(-4.0, -78.0, 345.0), 3.4, 34.0),
+        flat(vec3(6.0, -84.0, 312.0), 9.0, 34.0),
+        flat(vec3(10.0, -86.0, 285.0), 18.0, 34.0),
+        flat(vec3(10.0, -88.0, 180.0), 20.0, 36.0),
     ];
     let aorta = curve(
         &[
@@ -163,11 +173,15 @@ fn oblique(side: Side) -> Form {
     half_space(side.at(60.0, 0.0, 324.0), side.at(-0.12, -1.0, tilt))
 }
 
-pub(super) fn paint(model: &mut Model, person: &Person, spine: &Spine, cavities: &Cavities) {
+pub(super) fn paint(model: &mut Model, spine: &Spine, cavities: &Cavities) {
     model.paint("torso_fat", Tissue::FAT, cavities.trunk.clone());
     for side in Side::BOTH {
         let lung = intersection(
-            vec![cavities.trunk.clone(), half_space(Vec3::ZERO, side.at(-1.0, 0.0, 0.0)), half_space(vec3(0.0, 0.0, 190.0), vec3(0.0, 0.0, -1.0))],
+            vec![
+                cavities.trunk.clone(),
+                half_space(Vec3::ZERO, side.at(-1.0, 0.0, 0.0)),
+                half_space(vec3(0.0, 0.0, 190.0), vec3(0.0, 0.0, -1.0)),
+            ],
             2.0,
         );
         let name = |lobe: &str| format!("lung_{lobe}_lobe_{}", side.name());
@@ -177,24 +191,45 @@ pub(super) fn paint(model: &mut Model, person: &Person, spine: &Spine, cavities:
             let middle = half_space(side.at(60.0, -50.0, 338.0), vec3(0.0, 0.12, 1.0));
             model.paint(&name("middle"), Tissue::Lung, intersection(vec![lung.clone(), middle], 1.0));
         }
-        model.paint(&name("lower"), Tissue::Lung, intersection(vec![lung, oblique(side)], 1.0));
+        let lower = intersection(vec![lung.clone(), oblique(side)], 1.0);
+        model.paint(&name("lower"), Tissue::Lung, lower);
+        let fissure = without(offset(&oblique(side), 0.4), vec![offset(&oblique(side), -0.4)], 0.0);
+        model.shade(Tissue::FISSURE, intersection(vec![lung, fissure], 0.0));
     }
-    model.paint("torso_fat", Tissue::FAT, intersection(vec![cavities.mediastinum.clone(), cavities.trunk.clone()], 0.0));
-    let diaphragm = intersection(vec![offset(&cavities.below_diaphragm, 3.2), cavities.trunk.clone()], 1.0);
+    model.paint(
+        "torso_fat",
+        Tissue::FAT,
+        intersection(vec![cavities.mediastinum.clone(), cavities.trunk.clone()], 0.0),
+    );
+    let diaphragm = intersection(
+        vec![
+            offset(&cavities.below_diaphragm, 3.2),
+            cavities.trunk.clone(),
+            half_space(vec3(0.0, 0.0, 172.0), vec3(0.0, 0.0, -1.0)),
+        ],
+        1.0,
+    );
     model.paint("diaphragm", Tissue::Muscle, diaphragm);
-    let cavity = intersection(vec![cavities.below_diaphragm.clone(), offset(&cavities.trunk, -1.5)], 1.0);
+    // The muscle lines the wall down to its origin, below which the cavity reaches the wall itself.
+    let low = intersection(vec![cavities.trunk.clone(), half_space(vec3(0.0, 0.0, 176.0), vec3(0.0, 0.0, 1.0))], 0.0);
+    let lined = union(vec![offset(&cavities.trunk, -2.2), low], 0.0);
+    let cavity = intersection(vec![cavities.below_diaphragm.clone(), lined], 1.0);
     model.paint("torso_fat", Tissue::FAT, cavity);
     let crus = |side: Side, low: f32| {
         let mut nodes = Vec::new();
         for l in spine.levels.iter().filter(|l| l.center.z > low && l.center.z < 255.0) {
             let x = 11.0 + 0.05 * (l.center.z - low);
-            nodes.push(Node { at: l.at(side, x, -l.depth / 2.0 - 4.0, 0.0), normal: l.axes.y_axis, along: 3.5, across: 7.0 });
+            nodes.push(Node {
+                at: l.at(side, x, -l.depth / 2.0 - 4.0, 0.0),
+                normal: l.axes.y_axis,
+                along: 3.5,
+                across: 7.0,
+            });
         }
         Arc::new(Shape::Tube(Tube::oval(&nodes)))
     };
     // The right crus reaches L3, the left L2.
     model.paint("diaphragm", Tissue::Muscle, union(vec![crus(Side::Right, 90.0), crus(Side::Left, 120.0)], 2.0));
-    let _ = person;
 }
 
 /// The oesophagus from the neck to the stomach.
@@ -218,13 +253,13 @@ pub(super) fn paint_airways(model: &mut Model, person: &Person, cavities: &Cavit
     model.paint("esophagus", hollow, Arc::new(Shape::Tube(Tube::round(&gullet))));
     for side in Side::BOTH {
         let lobe = ellipsoid_along(
-            side.at(19.0, -20.0, 506.0),
+            side.at(19.0, -20.0, 488.0),
             Mat3::from_rotation_y(side.sign() * 0.18),
             vec3(9.5, 10.5, 25.0),
         );
         model.paint("thyroid_gland", Tissue::THYROID, lobe);
     }
-    model.paint("thyroid_gland", Tissue::THYROID, rod(vec3(-14.0, -27.0, 497.0), 5.0, vec3(14.0, -27.0, 497.0), 5.0));
+    model.paint("thyroid_gland", Tissue::THYROID, rod(vec3(-14.0, -26.0, 482.0), 5.0, vec3(14.0, -26.0, 482.0), 5.0));
     paint_lung_trees(model, person, cavities);
     let windpipe = [
         (vec3(0.0, -16.0, 530.0), 10.0),
@@ -288,11 +323,16 @@ fn paint_lung_trees(model: &mut Model, person: &Person, cavities: &Cavities) {
             ],
             0.0,
         );
-        let growth = Growth { root: hilum, leaves: 420, leaf_radius_mm: 0.75, margin_mm: 6.0, step_mm: 7.0 };
+        let growth = Growth { root: hilum, leaves: 520, leaf_radius_mm: 0.55, margin_mm: 4.0, step_mm: 7.0 };
         let name = format!("lung_vessels_{}", side.name());
         let branches = grow(&inside, &growth, &mut person.stream(&name));
-        let tree: Form = Arc::new(Shape::Tube(Tube::tree(&branches)));
-        let within = intersection(vec![tree, offset(&inside, -1.0)], 0.0);
-        model.paint(&name, Tissue::HEART_BLOOD, within);
+        let within = |branches: &[[(Vec3, f32); 2]]| {
+            let tree: Form = Arc::new(Shape::Tube(Tube::tree(branches)));
+            intersection(vec![tree, offset(&inside, -1.0)], 0.0)
+        };
+        // Twigs thinner than a voxel show in the scan; the truth holds what can be one piece on a grid.
+        let (thick, thin): (Vec<_>, Vec<_>) = branches.iter().partition(|b| b[1].1 >= 1.25);
+        model.shade(Tissue::HEART_BLOOD, within(&thin));
+        model.paint(&name, Tissue::HEART_BLOOD, within(&thick));
     }
 }

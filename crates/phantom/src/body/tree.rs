@@ -43,7 +43,9 @@ pub(super) fn grow(organ: &Form, growth: &Growth, draw: &mut Stream) -> Vec<[(Ve
     let mut ends = Vec::new();
     for leaf in leaves {
         let cost = |j: &Joint| j.at.distance(leaf) + DETOUR * j.way;
-        let Some(best) = (0..joints.len()).min_by(|&a, &b| cost(&joints[a]).total_cmp(&cost(&joints[b]))) else { break };
+        let Some(best) = (0..joints.len()).min_by(|&a, &b| cost(&joints[a]).total_cmp(&cost(&joints[b]))) else {
+            break;
+        };
         let from = joints[best].at;
         let steps = (from.distance(leaf) / growth.step_mm).ceil().max(1.0) as usize;
         let bend = vec3(draw.normal(), draw.normal(), draw.normal()) * (0.07 * from.distance(leaf));

@@ -93,13 +93,30 @@ fn veins(model: &mut Model) {
             (side.at(80.0, -42.0, -260.0), 6.0),
         ];
         model.paint(&name("iliac_vena"), Tissue::VEIN, vessel(&iliac));
-        let arm = [(side.at(26.0, -42.0, 432.0), 7.5), (side.at(62.0, -36.0, 436.0), 6.0), (side.at(98.0, -22.0, 428.0), 5.5), (side.at(140.0, 2.0, 404.0), 5.0), (side.at(162.0, 16.0, 380.0), 4.0)];
-        let neck = [(side.at(26.0, -42.0, 432.0), 7.0), (side.at(31.0, -34.0, 460.0), 6.5), (side.at(34.0, -22.0, 530.0), 6.0)];
+        let arm = [
+            (side.at(28.0, -33.0, 434.0), 6.0),
+            (side.at(62.0, -34.0, 437.0), 5.5),
+            (side.at(98.0, -22.0, 428.0), 5.5),
+            (side.at(140.0, 2.0, 404.0), 5.0),
+            (side.at(162.0, 16.0, 380.0), 4.0),
+        ];
+        let neck = [
+            (side.at(27.0, -33.0, 434.0), 6.0),
+            (side.at(32.0, -31.0, 460.0), 6.5),
+            (side.at(34.0, -22.0, 530.0), 6.0),
+        ];
         model.paint(&name("subclavian_vein"), Tissue::VEIN, vessel(&arm));
         model.paint(&name("jugular_vein"), Tissue::VEIN, vessel(&neck));
         let trunk = match side {
-            Side::Left => vec![at(26.0, -42.0, 432.0, 7.5), at(8.0, -50.0, 428.0, 7.5), at(-12.0, -48.0, 422.0, 7.5), at(-24.0, -39.0, 415.0, 7.5)],
-            Side::Right => vec![at(-26.0, -42.0, 432.0, 7.5), at(-26.0, -40.0, 424.0, 8.0), at(-25.0, -38.0, 415.0, 8.5)],
+            Side::Left => vec![
+                at(26.0, -34.0, 433.0, 6.2),
+                at(10.0, -40.0, 427.0, 6.2),
+                at(-9.0, -42.0, 421.0, 6.2),
+                at(-23.0, -38.0, 415.0, 7.0),
+            ],
+            Side::Right => {
+                vec![at(-26.0, -34.0, 433.0, 6.5), at(-27.0, -37.0, 424.0, 7.5), at(-25.0, -38.0, 415.0, 8.5)]
+            }
         };
         model.paint(&name("brachiocephalic_vein"), Tissue::VEIN, vessel(&trunk));
     }
@@ -112,11 +129,21 @@ fn veins(model: &mut Model) {
         at(-16.0, -26.0, 192.0, 6.2),
         at(-30.0, -26.0, 212.0, 6.2),
     ];
-    let mesenteric = [at(-3.0, -26.0, 178.0, 5.5), at(-6.0, -28.0, 155.0, 5.0), at(-4.0, -32.0, 110.0, 4.0), at(-2.0, -36.0, 80.0, 3.0)];
+    let mesenteric = [
+        at(-3.0, -26.0, 178.0, 5.5),
+        at(-6.0, -28.0, 155.0, 5.0),
+        at(-4.0, -32.0, 110.0, 4.0),
+        at(-2.0, -36.0, 80.0, 3.0),
+    ];
     model.paint("portal_vein_and_splenic_vein", Tissue::PORTAL, union(vec![vessel(&portal), vessel(&mesenteric)], 3.0));
     for side in Side::BOTH {
         let renal = match side {
-            Side::Left => vec![at(42.0, 20.0, 172.0, 5.0), at(20.0, -16.0, 168.0, 5.0), at(2.0, -23.0, 164.0, 4.6), at(-18.0, -10.0, 160.0, 5.0)],
+            Side::Left => vec![
+                at(42.0, 20.0, 172.0, 5.0),
+                at(20.0, -16.0, 168.0, 5.0),
+                at(2.0, -23.0, 164.0, 4.6),
+                at(-18.0, -10.0, 160.0, 5.0),
+            ],
             Side::Right => vec![at(-42.0, 20.0, 158.0, 5.0), at(-20.0, -9.0, 158.0, 5.2)],
         };
         model.paint(&format!("renal_vein_{}", side.name()), Tissue::VEIN, vessel(&renal));
@@ -133,10 +160,31 @@ fn pulmonary(model: &mut Model) {
         [at(28.0, 2.0, 342.0, 7.0), at(44.0, 8.0, 336.0, 6.0), at(58.0, 16.0, 326.0, 5.0)],
     ];
     model.paint("pulmonary_vein", Tissue::HEART_BLOOD, union(veins.iter().map(|v| vessel(v)).collect(), 3.0));
-    let trunk = [at(22.0, -52.0, 354.0, 13.0), at(22.0, -46.0, 366.0, 13.5), at(18.0, -34.0, 377.0, 13.5), at(13.0, -22.0, 381.0, 12.0)];
-    let right = [at(13.0, -22.0, 381.0, 10.5), at(-6.0, -14.0, 379.0, 10.0), at(-28.0, -9.0, 374.0, 9.5), at(-46.0, -4.0, 362.0, 8.0), at(-56.0, 8.0, 340.0, 6.0)];
-    let left = [at(18.0, -30.0, 378.0, 10.5), at(32.0, -10.0, 384.0, 10.0), at(46.0, 6.0, 378.0, 9.0), at(56.0, 16.0, 362.0, 7.5), at(64.0, 22.0, 340.0, 6.0)];
-    model.paint("pulmonary_artery", Tissue::HEART_BLOOD, union(vec![vessel(&trunk), vessel(&right), vessel(&left)], 4.0));
+    let trunk = [
+        at(22.0, -52.0, 354.0, 13.0),
+        at(22.0, -46.0, 366.0, 13.5),
+        at(18.0, -34.0, 377.0, 13.5),
+        at(13.0, -22.0, 381.0, 12.0),
+    ];
+    let right = [
+        at(13.0, -22.0, 381.0, 10.5),
+        at(-6.0, -14.0, 379.0, 10.0),
+        at(-28.0, -9.0, 374.0, 9.5),
+        at(-46.0, -4.0, 362.0, 8.0),
+        at(-56.0, 8.0, 340.0, 6.0),
+    ];
+    let left = [
+        at(18.0, -30.0, 378.0, 10.5),
+        at(32.0, -10.0, 384.0, 10.0),
+        at(46.0, 6.0, 378.0, 9.0),
+        at(56.0, 16.0, 362.0, 7.5),
+        at(64.0, 22.0, 340.0, 6.0),
+    ];
+    model.paint(
+        "pulmonary_artery",
+        Tissue::HEART_BLOOD,
+        union(vec![vessel(&trunk), vessel(&right), vessel(&left)], 4.0),
+    );
 }
 
 fn arteries(model: &mut Model) {
@@ -159,10 +207,14 @@ fn arteries(model: &mut Model) {
         };
         model.paint(&name("renal_artery"), Tissue::ARTERY, vessel(&renal));
     }
-    let innominate = [at(-6.0, -37.0, 408.0, 6.5), at(-12.0, -32.0, 424.0, 6.2), at(-22.0, -24.0, 440.0, 6.0)];
+    let innominate = [at(-6.0, -35.0, 408.0, 6.2), at(-11.0, -26.0, 424.0, 5.6), at(-21.0, -19.0, 440.0, 5.6)];
     let carotid = |side: Side, from: &[(Vec3, f32)]| {
         let mut stations = from.to_vec();
-        stations.extend([(side.at(25.0, -16.0, 462.0), 3.6), (side.at(25.0, -12.0, 490.0), 3.5), (side.at(26.0, -8.0, 530.0), 3.5)]);
+        stations.extend([
+            (side.at(25.0, -16.0, 462.0), 3.6),
+            (side.at(25.0, -12.0, 490.0), 3.5),
+            (side.at(26.0, -8.0, 530.0), 3.5),
+        ]);
         vessel(&stations)
     };
     let subclavian = |side: Side, from: &[(Vec3, f32)]| {
@@ -177,15 +229,34 @@ fn arteries(model: &mut Model) {
         vessel(&stations)
     };
     model.paint("brachiocephalic_trunk", Tissue::ARTERY, vessel(&innominate));
-    model.paint("common_carotid_artery_right", Tissue::ARTERY, carotid(Side::Right, &[at(-21.0, -24.0, 439.0, 4.0)]));
-    model.paint("common_carotid_artery_left", Tissue::ARTERY, carotid(Side::Left, &[at(8.0, -22.0, 413.0, 4.2), at(15.0, -20.0, 432.0, 3.8)]));
-    model.paint("subclavian_artery_right", Tissue::ARTERY, subclavian(Side::Right, &[at(-22.0, -23.0, 440.0, 5.0)]));
-    model.paint("subclavian_artery_left", Tissue::ARTERY, subclavian(Side::Left, &[at(20.0, -4.0, 412.0, 5.0), at(26.0, -2.0, 436.0, 4.8)]));
+    model.paint("common_carotid_artery_right", Tissue::ARTERY, carotid(Side::Right, &[at(-20.0, -19.5, 439.0, 4.0)]));
+    model.paint(
+        "common_carotid_artery_left",
+        Tissue::ARTERY,
+        carotid(Side::Left, &[at(8.0, -22.0, 413.0, 4.2), at(15.0, -20.0, 432.0, 3.8)]),
+    );
+    model.paint("subclavian_artery_right", Tissue::ARTERY, subclavian(Side::Right, &[at(-21.0, -18.5, 440.0, 5.0)]));
+    model.paint(
+        "subclavian_artery_left",
+        Tissue::ARTERY,
+        subclavian(Side::Left, &[at(20.0, -4.0, 412.0, 5.0), at(26.0, -2.0, 436.0, 4.8)]),
+    );
     let celiac = [at(7.0, -2.0, 196.0, 3.6), at(6.0, -22.0, 197.0, 3.4)];
     let hepatic = [at(6.0, -22.0, 197.0, 2.8), at(-12.0, -33.0, 200.0, 2.5), at(-26.0, -35.0, 212.0, 2.3)];
-    let splenic = [at(6.0, -22.0, 197.0, 3.0), at(28.0, -10.0, 208.0, 2.7), at(54.0, 8.0, 216.0, 2.6), at(88.0, 30.0, 236.0, 2.4)];
+    let splenic = [
+        at(6.0, -22.0, 197.0, 3.0),
+        at(28.0, -10.0, 208.0, 2.7),
+        at(54.0, 8.0, 216.0, 2.6),
+        at(88.0, 30.0, 236.0, 2.4),
+    ];
     model.paint("celiac_trunk", Tissue::ARTERY, union(vec![vessel(&celiac), vessel(&hepatic), vessel(&splenic)], 1.5));
-    let superior = [at(6.0, -6.0, 182.0, 3.6), at(5.0, -24.0, 172.0, 3.5), at(5.0, -30.0, 150.0, 3.4), at(5.0, -34.0, 105.0, 3.0), at(4.0, -38.0, 78.0, 2.4)];
+    let superior = [
+        at(6.0, -6.0, 182.0, 3.6),
+        at(5.0, -24.0, 172.0, 3.5),
+        at(5.0, -30.0, 150.0, 3.4),
+        at(5.0, -34.0, 105.0, 3.0),
+        at(4.0, -38.0, 78.0, 2.4),
+    ];
     model.paint("superior_mesenteric_artery", Tissue::ARTERY, vessel(&superior));
     model.paint("aorta", Tissue::ARTERY, vessel(&AORTA));
 }

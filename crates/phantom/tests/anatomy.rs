@@ -1,0 +1,238 @@
+//! The body as a whole: what is in it, where, how large, and that nothing floats.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use phantom::body::Model;
+use phantom::options::Person;
+use phantom::{Body, PhantomOptions, body};
+use volume::{Label, LabelMap};
+
+/// The reference adult, fine enough for every structure to be one piece.
+static REFERENCE: LazyLock<Body> = LazyLock::new(|| {
+    let options = PhantomOptions {
+        seed: PhantomOptions::REFERENCE_SEED,
+        spacing_mm: [1.5, 1.5, 2.0],
+        noise_hu: 0.0,
+        ..Default::default()
+    };
+    body(&options, &|_| ()).expect("this spacing makes a grid")
+});
+
+fn label(labels: &LabelMap, name: &str) -> Label {
+    let found = labels.segments.values().find(|s| s.name == name);
+    found.unwrap_or_else(|| panic!("no structure is called {name}")).label
+}
+
+/// Voxels of a structure, its parts included.
+fn voxels(labels: &LabelMap, name: &str) -> Vec<[usize; 3]> {
+    let own = label(labels, name);
+    let mut all = labels.segments[&own].parts.clone();
+    all.push(own);
+    let [width, height, _] = labels.geometry().size();
+    let data = labels.voxels.data().iter().enumerate();
+    data.filter(|(_, l)| all.contains(l)).map(|(n, _)| [n % width, n / width % height, n / width / height]).collect()
+}
+
+fn volume_ml(labels: &LabelMap, name: &str) -> f64 {
+    voxels(labels, name).len() as f64 * labels.geometry().voxel_volume_mm3() / 1000.0
+}
+
+fn centroid_mm(labels: &LabelMap, name: &str) -> [f64; 3] {
+    let voxels = voxels(labels, name);
+    let mean = [0, 1, 2].map(|a| voxels.iter().map(|v| v[a] as f64).sum::<f64>() / voxels.len() as f64);
+    (labels.geometry().lps_from_index() * space::Point::from_array(mean)).to_array()
+}
+
+#[test]
+fn every_structure_is_there() {
+    let labels = &REFERENCE.labels;
+    let counts = labels.counts();
+    assert!(counts.len() >= 130, "only {} structures", counts.len());
+    for segment in labels.segments.values() {
+        let all = std::iter::once(segment.label).chain(segment.parts.iter().copied());
+        let voxels: usize = all.map(|l| counts.get(&l).copied().unwrap_or(0)).sum();
+        assert!(voxels >= 50, "{} has {voxels} voxels", segment.name);
+    }
+    for n in 1..=12 {
+        for side in ["left", "right"] {
+            label(labels, &format!("rib_{side}_{n}"));
+        }
+    }
+    let spine = (1..=12).map(|n| format!("T{n}")).chain((1..=5).map(|n| format!("L{n}"))).chain(["C7".to_owned()]);
+    spine.for_each(|level| _ = label(labels, &format!("vertebrae_{level}")));
+}
+
+#[test]
+fn left_is_left() {
+    let labels = &REFERENCE.labels;
+    let x = |name: &str| centroid_mm(labels, name)[0];
+    for name in ["heart_ventricle_left", "spleen", "stomach", "kidney_left", "lung_left", "bronchus_left"] {
+        assert!(x(name) > 10.0, "{name} lies at x = {:.1} mm", x(name));
+    }
+    for name in ["liver", "gallbladder", "liver_lesion", "kidney_right", "lung_right", "superior_vena_cava"] {
+        assert!(x(name) < -10.0, "{name} lies at x = {:.1} mm", x(name));
+    }
+    assert!(x("aorta") > x("inferior_vena_cava") + 15.0, "the aorta belongs to the left of the vena cava");
+    for segment in labels.segments.values() {
+        let sign = if segment.name.contains("_left") { 1.0 } else { -1.0 };
+        let atrium_or_ventricle = segment.name.starts_with("heart");
+        if !atrium_or_ventricle && (segment.name.contains("_left") || segment.name.contains("_right")) {
+            assert!(x(&segment.name) * sign > 0.0, "{} lies at x = {:.1} mm", segment.name, x(&segment.name));
+        }
+    }
+}
+
+#[test]
+fn up_is_up_and_front_is_front() {
+    let labels = &REFERENCE.labels;
+    let [y, z] = [1, 2].map(|a| move |name: &str| centroid_mm(labels, name)[a]);
+    assert!(y("sternum") < y("heart") && y("heart") < y("vertebrae_T6"), "sternum, heart, spine from front to back");
+    assert!(y("urinary_bladder") < y("sacrum"), "the bladder lies before the sacrum");
+    let column = ["sacrum", "vertebrae_L3", "vertebrae_T12", "vertebrae_T4", "vertebrae_C7"];
+    assert!(column.windows(2).all(|w| z(w[0]) < z(w[1])), "the spine is out of order");
+    assert!(z("kidney_right") < z("kidney_left"), "the right kidney is the lower one");
+    // Supracristal line at L4; carina at T4 to T5; thoracic kyphosis behind lumbar lordosis.
+    assert!((z("trachea") - z("vertebrae_T2")).abs() < 60.0);
+    assert!(y("vertebrae_T7") > y("vertebrae_L3") + 20.0, "no kyphosis");
+}
+
+/// Published volumes in ml; sources and arithmetic are in `docs/phantom.md`.
+const PUBLISHED_ML: [(&str, f64); 20] = [
+    ("liver", 1714.0),
+    ("spleen", 142.0),
+    ("kidney_left", 148.0),
+    ("kidney_right", 148.0),
+    ("pancreas", 133.0),
+    ("adrenal_gland_left", 6.8),
+    ("adrenal_gland_right", 6.8),
+    ("gallbladder", 66.0),
+    ("urinary_bladder", 240.0),
+    ("stomach", 385.0),
+    ("esophagus", 39.0),
+    ("colon", 644.0),
+    ("prostate", 16.5),
+    ("heart", 795.0),
+    ("heart_ventricle_left", 160.0),
+    ("heart_ventricle_right", 180.0),
+    ("heart_myocardium", 131.0),
+    ("lung_left", 2042.0),
+    ("lung_right", 2398.0),
+    ("liver_lesion", 8.2),
+];
+
+#[test]
+fn volumes_are_within_a_fifth_of_the_published() {
+    let labels = &REFERENCE.labels;
+    let mut off = BTreeMap::new();
+    for (name, published) in PUBLISHED_ML {
+        let ours = volume_ml(labels, name);
+        eprintln!("{name}: {ours:.1} ml, published {published} ml, {:+.0} %", (ours / published - 1.0) * 100.0);
+        if (ours / published - 1.0).abs() > 0.2 {
+            off.insert(name, (ours, published));
+        }
+    }
+    let bowel = volume_ml(labels, "small_bowel") + volume_ml(labels, "duodenum");
+    assert!((bowel / 962.0 - 1.0).abs() < 0.2, "small intestine {bowel:.0} ml");
+    assert!(off.is_empty(), "ours and published in ml: {off:?}");
+    assert!(volume_ml(labels, "lung_right") > volume_ml(labels, "lung_left"), "the right lung is the larger");
+}
+
+#[test]
+fn what_nature_makes_one_is_one() {
+    let labels = &REFERENCE.labels;
+    let model = Model::new(&Person::new(PhantomOptions::REFERENCE_SEED));
+    let [width, height, depth] = labels.geometry().size();
+    let data = labels.voxels.data();
+    let mut seen = vec![false; data.len()];
+    let mut pieces: BTreeMap<Label, Vec<usize>> = BTreeMap::new();
+    for start in 0..data.len() {
+        if seen[start] || data[start] == 0 || !model.is_single(data[start]) {
+            continue;
+        }
+        let (mut stack, mut count) = (vec![start], 0);
+        seen[start] = true;
+        while let Some(n) = stack.pop() {
+            count += 1;
+            let (i, j, k) = (n % width, n / width % height, n / width / height);
+            for z in k.saturating_sub(1)..(k + 2).min(depth) {
+                for y in j.saturating_sub(1)..(j + 2).min(height) {
+                    for x in i.saturating_sub(1)..(i + 2).min(width) {
+                        let m = x + width * (y + height * z);
+                        if !seen[m] && data[m] == data[start] {
+                            seen[m] = true;
+                            stack.push(m);
+                        }
+                    }
+                }
+            }
+        }
+        pieces.entry(data[start]).or_default().push(count);
+    }
+    for (label, sizes) in pieces {
+        assert_eq!(sizes.len(), 1, "{} falls into {sizes:?} voxels", labels.segments[&label].name);
+    }
+}
+
+#[test]
+fn nothing_lies_outside_the_skin() {
+    let labels = &REFERENCE.labels;
+    let [width, height, depth] = labels.geometry().size();
+    let skin = label(labels, "skin");
+    let data = labels.voxels.data();
+    for k in 0..depth {
+        for j in 0..height {
+            let row = &data[width * (j + height * k)..][..width];
+            let first = row.iter().find(|&&l| l != 0);
+            let last = row.iter().rev().find(|&&l| l != 0);
+            for end in [first, last].into_iter().flatten() {
+                assert_eq!(*end, skin, "{} is bare in slice {k}", labels.segments[end].name);
+            }
+        }
+    }
+}
+
+#[test]
+fn tissues_have_their_hounsfield_units() {
+    let Body { labels, hounsfield } = &*REFERENCE;
+    let median = |name: &str| {
+        let own = label(labels, name);
+        let pairs = labels.voxels.data().iter().zip(hounsfield.data());
+        let mut values: Vec<i16> = pairs.filter(|(l, _)| **l == own).map(|(_, v)| *v).collect();
+        values.sort_unstable();
+        values[values.len() / 2]
+    };
+    for (name, low, high) in [
+        ("liver", 104, 116),
+        ("liver_lesion", 35, 80),
+        ("spleen", 112, 126),
+        ("aorta", 145, 158),
+        ("inferior_vena_cava", 128, 148),
+        ("kidney_left", 150, 195),
+        ("skeletal_muscle", 45, 70),
+        ("subcutaneous_fat", -112, -90),
+        ("lung_lower_lobe_right", -900, -780),
+        ("urinary_bladder", 0, 20),
+        ("vertebrae_L3", 150, 420),
+        ("femur_left", 140, 1300),
+    ] {
+        let found = median(name);
+        assert!((low..=high).contains(&found), "{name} has a median of {found} HU");
+    }
+    let air = hounsfield.data()[0];
+    assert_eq!(air, -1000);
+}
+
+#[test]
+fn the_person_depends_on_the_seed_and_not_on_threads() {
+    let make = |seed, threads| {
+        let options = PhantomOptions { seed, spacing_mm: [5.0, 5.0, 6.0], ..Default::default() };
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| body(&options, &|_| ()).unwrap())
+    };
+    let (one, three) = (make(7, 1), make(7, 3));
+    assert!(one.labels == three.labels && one.hounsfield == three.hounsfield, "threads change the result");
+    let other = make(8, 2);
+    assert!(one.labels.voxels != other.labels.voxels, "all people are alike");
+    assert!(one.hounsfield != other.hounsfield, "all scans are alike");
+}
