@@ -21,8 +21,9 @@ pub(crate) fn text(name: &str) -> Result<Cow<'static, str>> {
     if let Some(home) = std::env::var_os("VESTIBULE_HOME") {
         let path = PathBuf::from(home).join(name);
         if path.exists() {
-            let text = std::fs::read_to_string(&path)
-                .with_context(|| format!("VESTIBULE_HOME overrides {name} but it cannot be read: {}", path.display()))?;
+            let text = std::fs::read_to_string(&path).with_context(|| {
+                format!("VESTIBULE_HOME overrides {name} but it cannot be read: {}", path.display())
+            })?;
             return Ok(Cow::Owned(text));
         }
     }

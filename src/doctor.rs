@@ -25,7 +25,10 @@ struct Report {
 }
 
 pub(crate) fn run(arguments: &cli::Doctor) -> Result<()> {
-    let report = Report { version: env!("CARGO_PKG_VERSION"), findings: vec![graphics(), screen(), headset(), sound(), memory(), cache()] };
+    let report = Report {
+        version: env!("CARGO_PKG_VERSION"),
+        findings: vec![graphics(), screen(), headset(), sound(), memory(), cache()],
+    };
     if arguments.json {
         output::json(&report)?;
     } else {
@@ -59,7 +62,7 @@ fn graphics() -> Finding {
     finding(
         "graphics",
         true,
-        render::probe_adapter().map_err(|e| e.to_string()),
+        render::Gpu::open().map(|gpu| gpu.name).map_err(|e| e.to_string()),
         "install a Vulkan driver; on Debian: apt-get install libvulkan1 mesa-vulkan-drivers",
     )
 }
@@ -84,7 +87,7 @@ fn headset() -> Finding {
 
 fn sound() -> Finding {
     let found = match sound::Sounds::start().status() {
-        sound::Status::Playing => Ok("a sound device answers".to_owned()),
+        sound::SoundStatus::Playing => Ok("a sound device answers".to_owned()),
         other => Err(format!("{other:?}")),
     };
     finding("sound", false, found, "walks are silent; connect a sound device if you want cues")
@@ -92,7 +95,9 @@ fn sound() -> Finding {
 
 fn memory() -> Finding {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let kib = text.lines().find_map(|l| l.strip_prefix("MemAvailable:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+    let kib = text
+        .lines()
+        .find_map(|l| l.strip_prefix("MemAvailable:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
     let found = match kib {
         Some(kib) if kib >= 4 << 20 => Ok(format!("{:.1} GiB free", kib as f64 / f64::from(1 << 20))),
         Some(kib) => Err(format!("only {:.1} GiB free", kib as f64 / f64::from(1 << 20))),

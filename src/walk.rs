@@ -41,14 +41,17 @@ pub(crate) fn run(arguments: &cli::Walk) -> Result<()> {
 
     let mut app = App::new();
     app.insert_resource(ProgramStart(start));
-    let headset = shown.take_headset();
-    app.add_plugins(shown.base_plugins(headset.as_ref()));
+    let (device, headset) = match shown.take_headset() {
+        Some(headset) => (Some(headset.render_creation), Some(headset.plugin)),
+        None => (None, None),
+    };
+    app.add_plugins(shown.base_plugins(device));
     app.insert_resource(comfort()?).insert_resource(bindings()?);
     app.add_plugins(WalkthroughPlugins);
     app.add_plugins(RenderPlugins { display: shown.display(), tier: tier(&shown)? });
     app.add_plugins((loading::LoadingPlugin { case: Arc::new(case) }, sounds::SoundsPlugin));
     if let Some(headset) = headset {
-        app.add_plugins((headset.plugin, display::EyesPlugin));
+        app.add_plugins((headset, display::EyesPlugin));
     }
     if let Some(folder) = &arguments.shots {
         app.insert_resource(PictureFolder(folder.clone()));

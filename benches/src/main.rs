@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask bench [NAME…] [--peers]` builds and runs this; the figures in docs/benchmarks.md come from it.
 
+mod build;
 mod dicom;
 mod frame;
 mod peer;
@@ -15,7 +16,7 @@ use crate::record::{BenchArgs, Record};
 
 type Benchmark = fn(&BenchArgs) -> Result<Vec<Record>>;
 
-const BENCHMARKS: &[(&str, Benchmark)] = &[("dicom", dicom::run), ("frame", frame::run)];
+const BENCHMARKS: &[(&str, Benchmark)] = &[("build", build::run), ("dicom", dicom::run), ("frame", frame::run)];
 
 fn main() -> ExitCode {
     match run() {

@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use bevy::app::{PluginGroupBuilder, ScheduleRunnerPlugin};
 use bevy::prelude::*;
+use bevy::render::settings::RenderCreation;
 use bevy::winit::WinitPlugin;
 use headset::{EyeCamera, Headset};
 use render::{Display, FigureHost, Gpu, ViewCamera, base_plugins};
@@ -102,19 +103,20 @@ impl Shown {
         }
     }
 
-    pub(crate) fn base_plugins(&self, headset: Option<&Headset>) -> PluginGroupBuilder {
-        match (self, headset) {
-            (Self::Window(gpu) | Self::Offscreen(gpu), _) => base_plugins(self.display(), gpu.render_creation()),
-            (Self::Headset(_), Some(headset)) => {
-                let group = base_plugins(Display::Headset, headset.render_creation.clone());
-                // With a screen there is a window to end in should the runtime die; without, frames are paced by the runtime.
-                if screen().is_some() {
-                    group.enable::<WinitPlugin>()
-                } else {
-                    group.add(ScheduleRunnerPlugin::run_loop(std::time::Duration::ZERO))
-                }
-            }
-            (Self::Headset(_), None) => base_plugins(Display::Headset, default()),
+    /// Bevy's plugins on the device that draws: the headset's own, where there is one.
+    pub(crate) fn base_plugins(&self, headset_device: Option<RenderCreation>) -> PluginGroupBuilder {
+        let device = match self {
+            Self::Window(gpu) | Self::Offscreen(gpu) => gpu.render_creation(),
+            Self::Headset(_) => headset_device.unwrap_or_default(),
+        };
+        let group = base_plugins(self.display(), device);
+        if !self.is_headset() {
+            group
+        } else if screen().is_some() {
+            // There is a window to end in should the runtime die.
+            group.enable::<WinitPlugin>()
+        } else {
+            group.add(ScheduleRunnerPlugin::run_loop(std::time::Duration::ZERO))
         }
     }
 }
@@ -128,11 +130,7 @@ impl Plugin for EyesPlugin {
     }
 }
 
-fn adopt_eyes(
-    mut commands: Commands,
-    eyes: Query<Entity, Added<EyeCamera>>,
-    heads: Query<Entity, Added<HeadAnchor>>,
-) {
+fn adopt_eyes(mut commands: Commands, eyes: Query<Entity, Added<EyeCamera>>, heads: Query<Entity, Added<HeadAnchor>>) {
     for eye in &eyes {
         commands.entity(eye).insert(ViewCamera);
     }

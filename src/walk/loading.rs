@@ -5,10 +5,10 @@ use std::sync::Arc;
 use bevy::prelude::*;
 use bevy::render::renderer::RenderDevice;
 use bevy::tasks::{AsyncComputeTaskPool, Task, futures::check_ready};
-use case::{Case, CaseError};
+use case::Case;
 use render::{Imagery, RenderTier, TextureLimits};
 use walkthrough::session::{EndReason, WalkEndRequested};
-use walkthrough::stage::{StageContents, StageRequested};
+use walkthrough::stage::{StageContents, StageError, StageRequested};
 
 /// Loads one case.
 pub(crate) struct LoadingPlugin {
@@ -16,7 +16,7 @@ pub(crate) struct LoadingPlugin {
 }
 
 #[derive(Resource)]
-struct Loading(Task<Result<(StageContents, Imagery), CaseError>>);
+struct Loading(Task<Result<(StageContents, Imagery), StageError>>);
 
 #[derive(Resource)]
 struct CaseToLoad(Arc<Case>);

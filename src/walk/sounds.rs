@@ -43,5 +43,9 @@ fn cue(name: CueName) -> Cue {
         CueName::Shutter => Cue::Shutter,
         CueName::Error => Cue::Error,
         CueName::Measure => Cue::Measure,
+        CueName::Show => Cue::Show,
+        CueName::Hide => Cue::Hide,
+        CueName::Undo => Cue::Undo,
+        CueName::Reset => Cue::Reset,
     }
 }

@@ -25,7 +25,8 @@ fn assert_fidelity(case: &Value) {
         assert_eq!(surface["closed"], true, "{name} is open");
         let lods = surface["lods"].as_array().unwrap();
         assert_eq!(lods.len(), 4, "{name}");
-        let voxel = case["geometry"]["spacing_mm"].as_array().unwrap().iter().filter_map(Value::as_f64).fold(0.0, f64::max);
+        let voxel =
+            case["geometry"]["spacing_mm"].as_array().unwrap().iter().filter_map(Value::as_f64).fold(0.0, f64::max);
         for (lod, bound) in lods.iter().zip([0.5, 1.0, 2.0, 4.0]) {
             let hausdorff = lod["hausdorff_mm"].as_f64().unwrap();
             assert!(hausdorff <= bound * voxel + 1e-6, "{name}: {hausdorff} mm over {bound} voxels of {voxel} mm");
@@ -70,7 +71,8 @@ fn ct_chest_becomes_a_walk() {
     assert_fidelity(&case);
     assert_valid_glb(&path);
     let shots = dir.path().join("shots");
-    let report = json(vestibule().arg("walk").arg(&path).args(["--json", "--display", "offscreen", "--shots"]).arg(&shots));
+    let report =
+        json(vestibule().arg("walk").arg(&path).args(["--json", "--display", "offscreen", "--shots"]).arg(&shots));
     assert!(report["triangles"].as_u64().unwrap() > 1000, "{report}");
     assert_pictures(&shots, 3);
 }
@@ -111,11 +113,8 @@ fn labels_beside_a_scan() {
     let Some(abdomen) = data("ct-abdomen") else { return };
     let dir = tempfile::tempdir().unwrap();
     let labels = abdomen.join("example_ct_seg_v1_104.nii.gz");
-    let case = build(
-        &abdomen.join("example_ct.nii.gz"),
-        &dir.path().join("case"),
-        &["--labels", labels.to_str().unwrap()],
-    );
+    let case =
+        build(&abdomen.join("example_ct.nii.gz"), &dir.path().join("case"), &["--labels", labels.to_str().unwrap()]);
     assert_eq!(segments(&case).len(), 59);
 }
 

@@ -17,8 +17,7 @@ fn demo_goes_from_dicom_to_pictures_within_three_minutes() {
     assert!(report["frames"].as_u64().unwrap() > 0);
     assert!(report["warnings"].as_array().unwrap().is_empty(), "{report}");
     assert_pictures(&out.join("pictures"), 6);
-    let case: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(out.join("case/case.json")).unwrap()).unwrap();
+    let case: serde_json::Value = serde_json::from_slice(&std::fs::read(out.join("case/case.json")).unwrap()).unwrap();
     let names: Vec<_> = case["segments"].as_array().unwrap().iter().filter_map(|s| s["name"].as_str()).collect();
     assert!(names.len() >= 25, "{names:?}");
     for name in ["liver", "liver_lesion", "aorta", "kidney_left", "vertebrae_L1", "trachea"] {

@@ -23,8 +23,9 @@ fn small_case(dir: &Path) -> PathBuf {
 fn stand(remote: &mut Remote, step: u32, left: Buttons, right: Buttons) {
     let angle = step as f32 * 3.0;
     let (sin, cos) = angle.to_radians().sin_cos();
-    let at = |ahead: f32, side: f32, y: f32| {
-        Place { at: [sin * ahead + cos * side, y, cos * ahead - sin * side], yaw_degrees: angle }
+    let at = |ahead: f32, side: f32, y: f32| Place {
+        at: [sin * ahead + cos * side, y, cos * ahead - sin * side],
+        yaw_degrees: angle,
     };
     remote.send(at(0.6, 0.0, 1.6), (at(0.2, -0.2, 1.3), left), (at(0.2, 0.2, 1.3), right));
 }
@@ -116,8 +117,14 @@ fn a_runtime_that_dies_ends_the_walk_with_a_sentence() {
     let output = walk.wait_with_output().unwrap();
     let stderr = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("headset") && !stderr.contains("panicked") && !stderr.contains("inside the program"), "{stderr}");
-    assert!(fs::read_to_string(&record).unwrap().contains("\"event\":\"SessionLost\""), "the record says nothing of it");
+    assert!(
+        stderr.contains("headset") && !stderr.contains("panicked") && !stderr.contains("inside the program"),
+        "{stderr}"
+    );
+    assert!(
+        fs::read_to_string(&record).unwrap().contains("\"event\":\"SessionLost\""),
+        "the record says nothing of it"
+    );
 }
 
 #[test]

@@ -44,6 +44,14 @@ pub(crate) fn is_plausible(codec: Codec, decoded: u64, encoded: u64, columns: us
     decoded <= most
 }
 
+/// The same for all compressed frames of a series, `decoded` bytes out of `encoded` ones: images may be near-empty, but
+/// not all of them.
+pub(crate) fn is_plausible_series(decoded: u64, encoded: u64) -> bool {
+    const SERIES_SLACK: u64 = 64 << 20;
+    const MAX_SERIES_RATIO: u64 = 200;
+    decoded <= SERIES_SLACK.saturating_add(encoded.saturating_mul(MAX_SERIES_RATIO))
+}
+
 /// Decodes one frame into little-endian bytes.
 pub(crate) fn decode(codec: Codec, encoded: &[u8], format: &PixelFormat, into: &mut [u8]) -> Result<(), String> {
     if !is_plausible(codec, into.len() as u64, encoded.len() as u64 + 8, format.columns, 1) {

@@ -219,7 +219,7 @@ mod tests {
         for alias in ["", "case 7", "liver lesion", "Annabel", "1962-03-07", "1.2.3.4.56", "12", "demo 345"] {
             assert!(!guard.matches(alias), "{alias} names nobody");
         }
-        assert_eq!(format!("{guard:?}").find(|c: char| c == 'ü'), None);
+        assert_eq!(format!("{guard:?}").find('ü'), None);
     }
 
     #[test]

@@ -256,6 +256,8 @@ fn modality(term: &str, sop_class: &str) -> Modality {
         uids::MR_IMAGE_STORAGE | uids::ENHANCED_MR_IMAGE_STORAGE | uids::LEGACY_CONVERTED_ENHANCED_MR_IMAGE_STORAGE => {
             Modality::Mr
         }
+        // X-ray 3D angiography, craniofacial and breast tomosynthesis: volumes, though their modality says projection.
+        _ if sop_class.starts_with("1.2.840.10008.5.1.4.1.1.13.1.") => Modality::Other,
         _ => Modality::from_term(term),
     }
 }

@@ -48,8 +48,8 @@ impl PixelFormat {
             return Err(Obstacle::Colour);
         }
         let required = |tag, name: &str| match data_set.whole(tag) {
-            Some(value) if value > 0 => Ok(value),
-            _ => Err(damaged(format!("{name} is missing or zero"))),
+            Some(value) if (1..=0xFFFF).contains(&value) => Ok(value),
+            _ => Err(damaged(format!("{name} is missing, zero or beyond 65535"))),
         };
         let (rows, columns) = (required(tags::ROWS, "Rows")?, required(tags::COLUMNS, "Columns")?);
         let bits_allocated = required(tags::BITS_ALLOCATED, "Bits Allocated")?;

@@ -5,15 +5,17 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 use volume::{ScanVolume, Volume};
 
+use crate::codec::is_plausible_series;
 use crate::error::DicomError;
 use crate::grouping::{SliceRef, Stack};
 use crate::identity::IdentityGuard;
 use crate::instance::{Instance, Plane, Rescale};
 use crate::inventory::Inventory;
+use crate::part10::Codec;
 use crate::pixels::{FrameReader, PixelFormat, rescale_in_place, stored_values};
-use crate::planes::Layout;
+use crate::planes::{Blend, Layout};
 use crate::regrid::regrid;
-use crate::report::{Finding, Modality, SeriesReport};
+use crate::report::{Finding, Modality, Obstacle, SeriesReport};
 
 /// A scan without its patient's identity.
 #[derive(Clone, Debug)]
@@ -53,11 +55,16 @@ pub fn read_series(inventory: &Inventory, series_index: usize) -> Result<Scan, D
     if let Some(obstacle) = &summary.obstacle {
         return Err(not_a_volume(obstacle.clone()));
     }
-    let Some(stack) = &entry.stack else { return Err(not_a_volume(crate::report::Obstacle::Localizer)) };
+    let Some(stack) = &entry.stack else { return Err(not_a_volume(Obstacle::Localizer)) };
     let layout = stack.layout.as_ref().map_err(|obstacle| not_a_volume(obstacle.clone()))?;
 
     let instances = &inventory.instances;
     let slices = slices(instances, stack);
+    let (decoded, encoded) = compressed_bytes(&slices);
+    if !is_plausible_series(decoded, encoded) {
+        let reason = format!("{decoded} bytes of pixels cannot come out of {encoded} compressed ones");
+        return Err(not_a_volume(Obstacle::Damaged { reason }));
+    }
     let measured = read_slices(&slices, stack)?;
     let mut findings = summary.findings.clone();
     if matches!(measured, Voxels::F32(_)) {
@@ -65,8 +72,8 @@ pub fn read_series(inventory: &Inventory, series_index: usize) -> Result<Scan, D
     }
     let modality = summary.modality;
     let volume = lay_out(measured, &slices, layout, modality)
-        .map_err(|e| not_a_volume(crate::report::Obstacle::NoStack { reason: e.to_string() }))?;
-    let on_slice = |k: usize, blend: &crate::planes::Blend| (blend.weight != 0.0).then_some(k);
+        .map_err(|e| not_a_volume(Obstacle::NoStack { reason: e.to_string() }))?;
+    let on_slice = |k: usize, blend: &Blend| (blend.weight != 0.0).then_some(k);
     let members = stack.slices.iter().map(|slice| &instances[slice.instance]);
     Ok(Scan {
         volume,
@@ -110,6 +117,13 @@ fn slices<'a>(instances: &'a [Instance], stack: &Stack) -> Vec<MeasuredSlice<'a>
         Some(MeasuredSlice { at, instance, plane, format, rescale })
     };
     stack.slices.iter().filter_map(slice).collect()
+}
+
+/// Bytes of the slices whose pixels are compressed and of the files they come from.
+fn compressed_bytes(slices: &[MeasuredSlice<'_>]) -> (u64, u64) {
+    let packed = || slices.iter().filter(|slice| slice.instance.syntax.codec != Codec::Native);
+    let files: BTreeMap<usize, u64> = packed().map(|slice| (slice.at.instance, slice.format.bytes_left)).collect();
+    (packed().map(|slice| slice.format.frame_bytes() as u64).sum(), files.values().sum())
 }
 
 /// CT values have a scale of their own; where they do not, inverse display means inverse values.

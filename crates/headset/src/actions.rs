@@ -1,7 +1,9 @@
 //! The action set: created, bound and attached once a session.
 
 use bevy::prelude::warn;
-use openxr::{Action, ActionSet, ActiveActionSet, Binding, Haptic, HandTracker, Instance, Path, Posef, Vector2f, Vulkan};
+use openxr::{
+    Action, ActionSet, ActiveActionSet, Binding, HandTracker, Haptic, Instance, Path, Posef, Vector2f, Vulkan,
+};
 
 use crate::bindings::{Bindings, HandAction, full_path};
 use crate::error::HeadsetError;

@@ -91,7 +91,9 @@ mod tests {
         let table = Bindings::parse(SHIPPED).unwrap();
         assert!(table.0.len() >= 4);
         for profile in &table.0 {
-            for action in [HandAction::Select, HandAction::Menu, HandAction::Reset, HandAction::GripPose, HandAction::AimPose] {
+            for action in
+                [HandAction::Select, HandAction::Menu, HandAction::Reset, HandAction::GripPose, HandAction::AimPose]
+            {
                 let bound = profile.bindings.iter().any(|(_, a)| *a == action);
                 assert!(bound, "{} binds no {action:?}", profile.profile);
             }

@@ -95,7 +95,8 @@ mod tests {
         let fov = openxr::Fovf { angle_left: -0.9, angle_right: 0.6, angle_up: 0.7, angle_down: -0.8 };
         let eye = EyeProjection::new(fov);
         let corners = eye.get_frustum_corners(-0.1, -5.0);
-        for (corner, (x, y)) in corners.iter().zip([(1.0, -1.0), (1.0, 1.0), (-1.0, 1.0), (-1.0, -1.0)].iter().cycle()) {
+        for (corner, (x, y)) in corners.iter().zip([(1.0, -1.0), (1.0, 1.0), (-1.0, 1.0), (-1.0, -1.0)].iter().cycle())
+        {
             let clip = eye.clip_from_view * Vec3::from(*corner).extend(1.0);
             assert!((clip.x / clip.w - x).abs() < 1e-4 && (clip.y / clip.w - y).abs() < 1e-4, "{corner} {clip}");
         }

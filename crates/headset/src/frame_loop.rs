@@ -16,8 +16,8 @@ use bevy::render::view::ExtractedView;
 use bevy::render::{Render, RenderApp, RenderSystems};
 use bevy_mod_openxr::resources::OxrInstance;
 use openxr::{
-    CompositionLayerProjection, CompositionLayerProjectionView, EnvironmentBlendMode, Event, EventDataBuffer, FrameStream,
-    FrameWaiter, SessionState, SwapchainSubImage, ViewConfigurationType, ViewStateFlags, Vulkan,
+    CompositionLayerProjection, CompositionLayerProjectionView, EnvironmentBlendMode, Event, EventDataBuffer,
+    FrameStream, FrameWaiter, SessionState, SwapchainSubImage, ViewConfigurationType, ViewStateFlags, Vulkan,
 };
 use walkthrough::locomotion::RigRoot;
 use walkthrough::session::SessionLost;
@@ -28,7 +28,8 @@ use crate::input::{self, EyesPose, Hands};
 use crate::visuals;
 
 /// Two texture views that nobody else uses.
-const EYE_TARGETS: [ManualTextureViewHandle; 2] = [ManualTextureViewHandle(0x5645_5300), ManualTextureViewHandle(0x5645_5301)];
+const EYE_TARGETS: [ManualTextureViewHandle; 2] =
+    [ManualTextureViewHandle(0x5645_5300), ManualTextureViewHandle(0x5645_5301)];
 
 /// Where the session stands.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -152,7 +153,18 @@ impl Output {
                 [0, 1].map(|eye| eye_view(&texture, eye, resolution))
             })
             .collect();
-        Self { session, stream, swapchain, images, stage, blend_mode, resolution, views: Vec::new(), begun: None, last_number: 0 }
+        Self {
+            session,
+            stream,
+            swapchain,
+            images,
+            stage,
+            blend_mode,
+            resolution,
+            views: Vec::new(),
+            begun: None,
+            last_number: 0,
+        }
     }
 }
 
@@ -203,7 +215,10 @@ impl Plugin for HeadsetPlugin {
             .add_systems(PostStartup, (spawn_eyes, visuals::spawn))
             .add_systems(First, (poll_events, wait_frame, report_loss).chain().in_set(HeadsetSystems::Wait))
             .add_systems(PreUpdate, (place_eyes, input::read).chain().in_set(HeadsetSystems::Read).run_if(is_running))
-            .add_systems(PostUpdate, (visuals::place, input::feel).run_if(is_running).before(TransformSystems::Propagate))
+            .add_systems(
+                PostUpdate,
+                (visuals::place, input::feel).run_if(is_running).before(TransformSystems::Propagate),
+            )
             .add_systems(Last, follow_origin)
             .add_systems(Last, request_exit.run_if(on_message::<AppExit>));
         let Some(render_app) = app.get_sub_app_mut(RenderApp) else {
@@ -212,7 +227,10 @@ impl Plugin for HeadsetPlugin {
         };
         render_app.insert_resource(output).insert_resource(loss).add_systems(
             Render,
-            begin_frame.after(RenderSystems::ExtractCommands).before(RenderSystems::PrepareAssets).before(before_views()),
+            begin_frame
+                .after(RenderSystems::ExtractCommands)
+                .before(RenderSystems::PrepareAssets)
+                .before(before_views()),
         );
         render_app.add_systems(Render, end_frame.after(RenderSystems::Render).before(RenderSystems::Cleanup));
     }
@@ -335,7 +353,9 @@ fn place_eyes(
     let Some(time) = frame.display_time() else { return };
     let located = session.session.locate_views(ViewConfigurationType::PRIMARY_STEREO, time, &session.stage);
     let views = match located {
-        Ok((flags, views)) if flags.contains(ViewStateFlags::ORIENTATION_VALID | ViewStateFlags::POSITION_VALID) => views,
+        Ok((flags, views)) if flags.contains(ViewStateFlags::ORIENTATION_VALID | ViewStateFlags::POSITION_VALID) => {
+            views
+        }
         Ok(_) => return,
         Err(error) => return loss.record("locating the head", error),
     };
@@ -397,7 +417,9 @@ fn begin_frame(
             Err(error) => return loss.record("taking a picture to draw on", error),
         }
         match output.session.locate_views(ViewConfigurationType::PRIMARY_STEREO, begun.time, &output.stage) {
-            Ok((flags, views)) if flags.contains(ViewStateFlags::ORIENTATION_VALID | ViewStateFlags::POSITION_VALID) => {
+            Ok((flags, views))
+                if flags.contains(ViewStateFlags::ORIENTATION_VALID | ViewStateFlags::POSITION_VALID) =>
+            {
                 output.views = views;
             }
             Ok(_) => {}

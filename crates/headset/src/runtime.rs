@@ -11,7 +11,8 @@ use bevy_mod_openxr::resources::{OxrEntry, OxrFrameStream, OxrFrameWaiter, OxrIn
 use bevy_mod_openxr::session::OxrSessionCreateNextChain;
 use bevy_mod_openxr::types::{AppInfo, OxrExtensions, SwapchainCreateInfo, Version, WgpuGraphics};
 use openxr::{
-    EnvironmentBlendMode, FormFactor, ReferenceSpaceType, SwapchainCreateFlags, SwapchainUsageFlags, ViewConfigurationType,
+    EnvironmentBlendMode, FormFactor, ReferenceSpaceType, SwapchainCreateFlags, SwapchainUsageFlags,
+    ViewConfigurationType,
 };
 use serde::Serialize;
 
@@ -21,7 +22,8 @@ use crate::error::HeadsetError;
 use crate::frame_loop::{HeadsetPlugin, Output, Session};
 
 /// The only swapchain format the eyes are drawn in; every runtime on Vulkan offers it.
-const FORMAT: bevy::render::render_resource::TextureFormat = bevy::render::render_resource::TextureFormat::Rgba8UnormSrgb;
+const FORMAT: bevy::render::render_resource::TextureFormat =
+    bevy::render::render_resource::TextureFormat::Rgba8UnormSrgb;
 
 /// A reference space's height above the floor is unknown in LOCAL space; a standing adult's eyes are taken instead.
 const LOCAL_EYE_HEIGHT_M: f32 = 1.6;
@@ -104,8 +106,8 @@ pub fn open(bindings: &Bindings) -> Result<Headset, HeadsetError> {
     let mut chain = OxrSessionCreateNextChain::default();
     // SAFETY: `create_info` holds the handles that `init_graphics` made for this instance.
     #[expect(unsafe_code, reason = "OpenXR takes raw graphics handles")]
-    let (session, OxrFrameWaiter(waiter), stream) =
-        unsafe { instance.create_session(system, create_info, &mut chain) }.map_err(HeadsetError::at("creating a session"))?;
+    let (session, OxrFrameWaiter(waiter), stream) = unsafe { instance.create_session(system, create_info, &mut chain) }
+        .map_err(HeadsetError::at("creating a session"))?;
 
     let views = instance
         .enumerate_view_configuration_views(system, ViewConfigurationType::PRIMARY_STEREO)
@@ -129,9 +131,8 @@ pub fn open(bindings: &Bindings) -> Result<Headset, HeadsetError> {
             mip_count: 1,
         })
         .map_err(HeadsetError::at("creating a swapchain"))?;
-    let images = swapchain
-        .enumerate_images(&device, FORMAT, resolution)
-        .map_err(HeadsetError::at("reading the swapchain"))?;
+    let images =
+        swapchain.enumerate_images(&device, FORMAT, resolution).map_err(HeadsetError::at("reading the swapchain"))?;
     let blend_modes = instance
         .enumerate_environment_blend_modes(system, ViewConfigurationType::PRIMARY_STEREO)
         .map_err(HeadsetError::at("asking for blend modes"))?;

@@ -250,7 +250,7 @@ pub(crate) mod tests {
     pub(crate) fn scattered(size: [usize; 3], one_in: u64) -> BitMask {
         mask(size, |[i, j, k]| {
             let n = (i as u64 + 131 * j as u64 + 7919 * k as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            (n >> 33) % one_in == 0
+            (n >> 33).is_multiple_of(one_in)
         })
     }
 

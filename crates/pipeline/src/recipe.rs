@@ -142,3 +142,6 @@ fn paint(size: [usize; 3], layers: &[(Label, &BitMask)]) -> Vec<Label> {
     });
     labels
 }
+
+#[cfg(test)]
+mod tests;

@@ -103,7 +103,7 @@ impl Sounds {
         &self.status
     }
 
-    /// Plays a cue once; left out while [`mixer`](self) is full of cues.
+    /// Plays a cue once; left out while three others still sound.
     pub fn play(&mut self, cue: Cue) {
         if let Some(mixer) = &mut self.mixer {
             mixer.play(cue);
@@ -125,13 +125,10 @@ impl Sounds {
     }
 }
 
-#[cfg(not(feature = "device"))]
 fn start_device() -> (SoundStatus, Option<Mixer<DefaultBackend>>) {
-    (SoundStatus::NotBuiltIn, None)
-}
-
-#[cfg(feature = "device")]
-fn start_device() -> (SoundStatus, Option<Mixer<DefaultBackend>>) {
+    if !cfg!(feature = "device") {
+        return (SoundStatus::NotBuiltIn, None);
+    }
     if !device_is_likely() {
         return (SoundStatus::NoDevice, None);
     }
@@ -142,7 +139,6 @@ fn start_device() -> (SoundStatus, Option<Mixer<DefaultBackend>>) {
 }
 
 /// Asked first, because ALSA without a card writes pages of errors to the terminal by itself.
-#[cfg(feature = "device")]
 fn device_is_likely() -> bool {
     if !cfg!(target_os = "linux") {
         return true;
@@ -170,6 +166,12 @@ mod tests {
             sounds.listener(Point::new(0.0, 1.6, 2.0), Quat::IDENTITY);
             sounds.heartbeat(None);
         }
+    }
+
+    #[test]
+    fn sounds_can_be_kept_by_any_thread() {
+        fn is_sendable<T: Send>() {}
+        is_sendable::<Sounds>();
     }
 
     #[test]

@@ -6,7 +6,6 @@ use volume::ImageGeometry;
 
 use crate::decimate::to_local;
 use crate::mesh::Mesh;
-use crate::nets::Net;
 use crate::normals::Normals;
 use crate::patches::Tile;
 
@@ -37,7 +36,7 @@ pub(crate) fn facings(patches: &[[u16; 2]], inside: &[u16]) -> Vec<Option<Facing
 
 /// Joins the tiles of all patches of a segment, and orders them for drawing.
 pub(crate) fn assemble(
-    net: &Net,
+    positions: &[[f32; 3]],
     tiles: &[Tile],
     normals: &Normals,
     facings: &[Option<Facing>],
@@ -45,28 +44,34 @@ pub(crate) fn assemble(
 ) -> Mesh {
     let mirrored = geometry.lps_from_index().mirrors();
     let mut triangles = Vec::new();
+    let mut faces = Vec::new();
     for tile in tiles {
         let Some(facing) = facings[tile.patch as usize] else { continue };
         let turned = (facing == Facing::Inward) != mirrored;
         triangles.extend(tile.triangles.iter().map(|&[a, b, c]| if turned { [a, c, b] } else { [a, b, c] }));
+        faces.resize(triangles.len(), facing);
     }
     let (local, vertices) = to_local(&triangles);
+    let mut facing = vec![Facing::Outward; vertices.len()];
+    for (t, face) in local.iter().zip(&faces) {
+        for v in t {
+            facing[*v as usize] = *face;
+        }
+    }
     let transform = geometry.lps_from_index();
-    let positions: Vec<[f32; 3]> = vertices
-        .iter()
-        .map(|&v| {
-            let p = DVec3::from_array(net.position(v).map(f64::from));
-            (transform.linear * p + transform.translation).as_vec3().to_array()
-        })
-        .collect();
     // Area vectors go over by the cofactor matrix, which also turns them for mirrored grids.
-    let cofactor = cofactor(transform.linear);
-    let unit = |n: [f32; 3]| {
-        let n = cofactor * DVec3::from_array(n.map(f64::from));
+    let sign = if mirrored { -1.0 } else { 1.0 };
+    let cofactor = cofactor(transform.linear) * sign;
+    let place = |v: &u32| {
+        let p = DVec3::from_array(positions[*v as usize].map(f64::from));
+        (transform.linear * p + transform.translation).as_vec3().to_array()
+    };
+    let normal = |(v, facing): (&u32, &Facing)| {
+        let n = cofactor * DVec3::from_array(normals.of(*v, *facing, facings).map(f64::from));
         n.as_vec3().try_normalize().unwrap_or(Vec3::Z).to_array()
     };
-    let sign = if mirrored { -1.0 } else { 1.0 };
-    let normals: Vec<[f32; 3]> = vertices.iter().map(|&v| unit(normals.of(v, facings).map(|x| x * sign))).collect();
+    let positions = vertices.iter().map(place).collect();
+    let normals = vertices.iter().zip(&facing).map(normal).collect();
     in_drawing_order(Mesh { positions, normals, triangles: local })
 }
 

@@ -7,21 +7,33 @@ use meshopt::{SimplifyOptions, VertexDataAdapter};
 /// Tries before a tile is left as it came.
 const TRIES: usize = 5;
 
-/// Reduces a tile as far as the error allows; locked vertices stay, and so does everything that hangs on them.
+/// Whether a vertex may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Locks {
+    /// It may.
+    Free,
+    /// It stays for the sake of this tile.
+    Own,
+    /// It stays, since other tiles use it too.
+    Shared,
+}
+
+/// Reduces a tile as far as the error allows.
 ///
-/// The result has the same border, no edge with more than two triangles, no new edge between two locked vertices (which a
+/// The result has the same border, no edge with more than two triangles, no new edge between two shared vertices (which a
 /// neighbouring tile might make too), and at least the six outermost vertices of every closed piece.
 pub(crate) fn decimate_tile(
     triangles: &[[u32; 3]],
     max_error: f32,
     position: impl Fn(u32) -> [f32; 3],
-    locked: impl Fn(u32) -> bool,
+    lock: impl Fn(u32) -> Locks,
 ) -> Vec<[u32; 3]> {
     let (local, vertices) = to_local(triangles);
     let positions: Vec<[f32; 3]> = vertices.iter().map(|&v| position(v)).collect();
-    let mut locks: Vec<bool> = vertices.iter().map(|&v| locked(v)).collect();
+    let kinds: Vec<Locks> = vertices.iter().map(|&v| lock(v)).collect();
+    let mut locks: Vec<bool> = kinds.iter().map(|k| *k != Locks::Free).collect();
     lock_extremes(&local, &positions, &mut locks);
-    let rim = Rim::of(&local, locks.clone());
+    let rim = Rim::of(&local, kinds.iter().map(|k| *k == Locks::Shared).collect());
     for _ in 0..TRIES {
         let reduced = simplify(&local, &positions, &locks, max_error);
         let faults = rim.faults(&reduced);
@@ -124,19 +136,19 @@ fn root(parent: &mut [u32], mut v: u32) -> u32 {
     v
 }
 
-/// What the tile's neighbours rely on: its edges between locked vertices.
+/// What the tile's neighbours rely on: its edges between shared vertices.
 struct Rim {
-    /// Directed edges between vertices that were locked from the start, sorted.
+    /// Directed edges between shared vertices, sorted.
     edges: Vec<u64>,
-    locks: Vec<bool>,
+    shared: Vec<bool>,
 }
 
 impl Rim {
-    fn of(triangles: &[[u32; 3]], locks: Vec<bool>) -> Self {
+    fn of(triangles: &[[u32; 3]], shared: Vec<bool>) -> Self {
         let mut edges = directed_edges(triangles);
-        edges.retain(|&e| both_locked(e, &locks));
+        edges.retain(|&e| both(e, &shared));
         edges.sort_unstable();
-        Self { edges, locks }
+        Self { edges, shared }
     }
 
     fn has(&self, edge: u64) -> bool {
@@ -151,12 +163,12 @@ impl Rim {
         let mut rim_found = 0;
         for (n, &edge) in edges.iter().enumerate() {
             let twice = n > 0 && edges[n - 1] == edge;
-            let held = both_locked(edge, &self.locks);
+            let held = both(edge, &self.shared);
             let known = held && self.has(edge);
             rim_found += usize::from(known);
             let open = edges.binary_search(&reversed(edge)).is_err() && !(known && !self.has(reversed(edge)));
-            let between_locked = held && !known;
-            if twice || open || between_locked {
+            let new = held && !known;
+            if twice || open || new {
                 faults.extend([(edge >> 32) as u32, edge as u32]);
             }
         }
@@ -172,7 +184,7 @@ impl Rim {
     }
 }
 
-fn both_locked(edge: u64, locks: &[bool]) -> bool {
+fn both(edge: u64, locks: &[bool]) -> bool {
     locks[(edge >> 32) as usize] && locks[edge as u32 as usize]
 }
 

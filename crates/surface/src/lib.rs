@@ -2,7 +2,10 @@
 
 mod assemble;
 mod decimate;
+mod distance;
 mod error;
+mod fidelity;
+mod lod;
 mod mesh;
 mod nets;
 mod normals;

@@ -10,15 +10,18 @@
 //! by two sheets of one label.
 
 mod cell;
+mod fit;
 mod knots;
 mod masks;
 mod smooth;
 mod sweep;
 
+use rayon::prelude::*;
 use volume::Volume;
 
 use crate::error::SurfaceError;
-use knots::Knots;
+pub(crate) use fit::Bound;
+use knots::{Between, Knots};
 use masks::Masks;
 
 /// A whole number a label map may be made of.
@@ -26,18 +29,18 @@ pub trait LabelVoxel: Copy + Ord + Default + Send + Sync + Into<u16> + 'static {
 impl LabelVoxel for u8 {}
 impl LabelVoxel for u16 {}
 
-/// How [`label_surface`] relaxes the voxel steps.
+/// How voxel steps are smoothed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Smoothing {
-    /// Passes over all vertices; 0 leaves the voxel faces as they are.
+    /// Degree of the low-pass filter, one pass over all vertices each; 0 leaves the voxel faces as they are.
     pub passes: usize,
-    /// Farthest a vertex may move from its voxel corner, in voxels: lengths along each axis are divided by that axis' spacing.
+    /// Farthest a vertex may move along each grid axis from its voxel corner, in voxels; at most 0.5.
     pub max_move_voxels: f32,
 }
 
 impl Default for Smoothing {
     fn default() -> Self {
-        Self { passes: 16, max_move_voxels: 0.4 }
+        Self { passes: 16, max_move_voxels: 0.5 }
     }
 }
 
@@ -58,8 +61,9 @@ pub struct LabelSurface {
 /// [`SurfaceError`] for a grid or a net too large to number, or a smoothing beyond half a voxel.
 pub fn label_surface<T: LabelVoxel>(map: &Volume<T>, smoothing: &Smoothing) -> Result<LabelSurface, SurfaceError> {
     let net = Net::extract(map, smoothing)?;
-    let (triangles, sides) = net.triangulate();
-    Ok(LabelSurface { vertices: net.positions(), triangles, sides })
+    let vertices = net.positions(Bound::Box(smoothing.max_move_voxels));
+    let (triangles, sides) = net.triangulate(&vertices);
+    Ok(LabelSurface { vertices, triangles, sides })
 }
 
 /// Largest grid: cells are numbered from 0 to the number of voxels in 16 bits.
@@ -67,8 +71,14 @@ const MAX_AXIS: usize = u16::MAX as usize - 1;
 
 /// The net before triangulation.
 pub(crate) struct Net {
-    /// Displacement of each vertex from the middle of its cell, in voxels; the fourth is padding.
-    pub(crate) moves: Vec<[f32; 4]>,
+    /// Filtered displacement of each vertex from the middle of its cell, in voxels; the fourth is padding.
+    moves: Vec<[f32; 4]>,
+    /// Area vectors of the filtered net, in index space, to the side of the lower label; zero where three labels meet. Empty without
+    /// smoothing.
+    pub(crate) normals: Vec<[f32; 4]>,
+    between: Vec<Between>,
+    links: Vec<[u32; 6]>,
+    kinds: Vec<u8>,
     /// The cell of each vertex; cell `c` lies between voxels `c − 1` and `c`.
     pub(crate) cells: Vec<[u16; 3]>,
     /// Corners of each quad, counterclockwise seen from the side of the lower label.
@@ -107,28 +117,60 @@ impl Net {
         let mut sweep = sweep::sweep(map.data(), &masks, smooth)?;
         let knots = Knots::find(map.data(), &masks, &sweep);
         let inserts = knots.apply(&masks, &mut sweep, smooth)?;
+        let mut normals = Vec::new();
         if smooth {
-            smooth::relax(&mut sweep.moves, &sweep.links, &sweep.kinds, smoothing);
-            knots::place(&mut sweep);
+            let start = std::mem::take(&mut sweep.moves);
+            sweep.moves = smooth::filter(start, &sweep.links, &sweep.kinds, smoothing.passes);
+            normals = fit::area_vectors(&masks, &sweep, &sweep.moves);
+            smooth::restore(&mut sweep.moves, &normals, &sweep.links, &sweep.kinds, smoothing.passes);
         }
-        let sweep::Sweep { moves, cells, quads, sides, .. } = sweep;
-        Ok(Self { moves, cells, quads, sides, inserts })
+        let sweep::Sweep { moves, cells, quads, sides, between, links, kinds, .. } = sweep;
+        Ok(Self { moves, normals, cells, quads, sides, inserts, between, links, kinds })
     }
 
-    /// Where a vertex is, in continuous voxel index.
-    pub(crate) fn position(&self, vertex: u32) -> [f32; 3] {
-        let (m, c) = (self.moves[vertex as usize], self.cells[vertex as usize]);
-        [0, 1, 2].map(|a| f32::from(c[a]) - 0.5 + m[a])
+    /// Number of vertices.
+    pub(crate) fn len(&self) -> usize {
+        self.moves.len()
     }
 
-    /// All positions, in continuous voxel index.
-    pub(crate) fn positions(&self) -> Vec<[f32; 3]> {
-        use rayon::prelude::*;
-        (0..self.moves.len() as u32).into_par_iter().map(|v| self.position(v)).collect()
+    /// The voxel corner in the middle of a vertex' cell, in continuous voxel index.
+    pub(crate) fn corner(&self, vertex: u32) -> [f32; 3] {
+        self.cells[vertex as usize].map(|c| f32::from(c) - 0.5)
+    }
+
+    /// How far the filter wanted to move a vertex along its normal, in voxels.
+    pub(crate) fn strain(&self, vertex: u32) -> f32 {
+        let m = self.moves[vertex as usize];
+        let Some(n) = self.normals.get(vertex as usize) else { return 0.0 };
+        let square = n[0] * n[0] + n[1] * n[1] + n[2] * n[2];
+        if square > 0.0 { (m[0] * n[0] + m[1] * n[1] + m[2] * n[2]).abs() / square.sqrt() } else { 0.0 }
+    }
+
+    /// True where three or more labels meet.
+    pub(crate) fn on_seam(&self, vertex: u32) -> bool {
+        // Seams carry no area vector, as their sides differ.
+        self.normals.get(vertex as usize).is_none_or(|n| *n == [0.0; 4])
+    }
+
+    /// The filtered places brought within a bound, in continuous voxel index.
+    pub(crate) fn positions(&self, bound: Bound) -> Vec<[f32; 3]> {
+        let moves = if self.normals.is_empty() {
+            self.moves.clone()
+        } else {
+            smooth::settle(&self.moves, &self.normals, &self.links, &self.kinds, bound)
+        };
+        let mut positions = vec![[0.0; 3]; self.len()];
+        positions.par_iter_mut().with_min_len(8192).zip(&self.cells).zip(&moves).for_each(|((position, c), m)| {
+            *position = [0, 1, 2].map(|a| f32::from(c[a]) - 0.5 + m[a]);
+        });
+        for between in &self.between {
+            between.place(&mut positions);
+        }
+        positions
     }
 
     /// The triangles of a quad, two unless vertices were inserted, cut along its shorter diagonal.
-    pub(crate) fn triangles_of(&self, quad: u32, mut emit: impl FnMut([u32; 3])) {
+    pub(crate) fn triangles_of(&self, positions: &[[f32; 3]], quad: u32, mut emit: impl FnMut([u32; 3])) {
         let q = self.quads[quad as usize];
         let first = if self.inserts.is_empty() { 0 } else { self.inserts.partition_point(|i| i.quad < quad) };
         let inserts = self.inserts[first..].iter().take_while(|i| i.quad == quad);
@@ -146,7 +188,7 @@ impl Net {
         }
         // A fan from an inserted vertex leaves out the edge that was doubled.
         let apex = apex.unwrap_or_else(|| {
-            let p = q.map(|v| self.position(v));
+            let p = q.map(|v| positions[v as usize]);
             let square = |a: [f32; 3], b: [f32; 3]| (0..3).map(|x| (a[x] - b[x]) * (a[x] - b[x])).sum::<f32>();
             usize::from(square(p[1], p[3]) < square(p[0], p[2]))
         });
@@ -155,8 +197,7 @@ impl Net {
         }
     }
 
-    fn triangulate(&self) -> (Vec<[u32; 3]>, Vec<[u16; 2]>) {
-        use rayon::prelude::*;
+    fn triangulate(&self, positions: &[[f32; 3]]) -> (Vec<[u32; 3]>, Vec<[u16; 2]>) {
         let plain = self.quads.len();
         let mut triangles = vec![[0u32; 3]; 2 * plain];
         let mut sides = vec![[0u16; 2]; 2 * plain];
@@ -164,7 +205,7 @@ impl Net {
             for (pair, (t, s)) in out.chunks_exact_mut(2).zip(side.chunks_exact_mut(2)).enumerate() {
                 let quad = chunk * 4096 + pair;
                 let mut n = 0;
-                self.triangles_of(quad as u32, |triangle| {
+                self.triangles_of(positions, quad as u32, |triangle| {
                     if n < 2 {
                         t[n] = triangle;
                     }
@@ -177,7 +218,7 @@ impl Net {
         for insert in &self.inserts {
             if last != Some(insert.quad) {
                 let mut n = 0;
-                self.triangles_of(insert.quad, |triangle| {
+                self.triangles_of(positions, insert.quad, |triangle| {
                     if n >= 2 {
                         triangles.push(triangle);
                         sides.push(self.sides[insert.quad as usize]);
@@ -287,9 +328,12 @@ mod tests {
         let labels = (0..20 * 20 * 20).map(|n: u32| u8::from((n.wrapping_mul(2_654_435_761) >> 13) % 3 == 0)).collect();
         let map = map([20, 20, 20], labels);
         let net = Net::extract(&map, &Smoothing::default()).unwrap();
-        let plain = net.moves.len() - net.inserts.len() / 2;
-        for m in &net.moves[..plain] {
-            assert!(m.iter().map(|x| x * x).sum::<f32>().sqrt() < 0.4 + 1e-5, "{m:?}");
+        let inserted: Vec<u32> = net.inserts.iter().map(|i| i.vertex).collect();
+        let (boxed, balled) = (net.positions(Bound::Box(0.5)), net.positions(Bound::Ball(0.4)));
+        for v in (0..net.len()).filter(|v| !inserted.contains(&(*v as u32))) {
+            let off = |p: [f32; 3]| [0, 1, 2].map(|a| p[a] + 0.5 - f32::from(net.cells[v][a]));
+            assert!(off(boxed[v]).iter().all(|x| x.abs() < 0.5 + 1e-5), "{:?}", off(boxed[v]));
+            assert!(off(balled[v]).iter().map(|x| x * x).sum::<f32>().sqrt() < 0.4 + 1e-5, "{:?}", off(balled[v]));
         }
     }
 }

@@ -4,64 +4,57 @@ use rayon::prelude::*;
 
 use crate::assemble::Facing;
 use crate::decimate::to_local;
-use crate::nets::Net;
-use crate::patches::{Shared, Tile};
+use crate::nets::{Bound, Net};
+use crate::patches::Tile;
 
-/// Area vectors at vertices, in index space, pointing to the side of the lower label.
-pub(crate) struct Normals {
-    /// For vertices that only one tile of the finest level uses.
-    own: Vec<[f32; 3]>,
-    patch: Vec<u32>,
-    /// For the others: vertex, patch, area vector; in order.
-    shared: Vec<(u32, u32, [f32; 3])>,
+/// Area vectors at vertices of the filtered net, in index space, pointing to the side of the lower label.
+pub(crate) struct Normals<'a> {
+    net: &'a Net,
+    /// Where three or more labels meet: vertex, patch, area vector; in order.
+    seams: Vec<(u32, u32, [f32; 3])>,
 }
 
-impl Normals {
-    /// Sums the area vectors of the triangles round each vertex, patch by patch.
-    pub(crate) fn of_tiles(net: &Net, tiles: &[Tile], is_shared: &Shared) -> Self {
-        let sums: Vec<Vec<(u32, [f32; 3])>> = tiles.par_iter().map(|tile| area_vectors(net, tile)).collect();
-        let mut own = vec![[0.0; 3]; net.moves.len()];
-        let mut patch = vec![u32::MAX; net.moves.len()];
-        let mut shared = Vec::new();
-        for (tile, sums) in tiles.iter().zip(sums) {
-            for (vertex, sum) in sums {
-                if is_shared.contains(vertex) {
-                    shared.push((vertex, tile.patch, sum));
-                } else {
-                    own[vertex as usize] = sum;
-                    patch[vertex as usize] = tile.patch;
-                }
-            }
-        }
-        shared.par_sort_by_key(|&(vertex, patch, _)| (vertex, patch));
-        Self { own, patch, shared }
+impl<'a> Normals<'a> {
+    /// Takes over the net's own and adds those along seams, patch by patch.
+    pub(crate) fn of_tiles(net: &'a Net, tiles: &[Tile]) -> Self {
+        let filtered = net.positions(Bound::Box(f32::INFINITY));
+        let mut seams: Vec<(u32, u32, [f32; 3])> = tiles
+            .par_iter()
+            .flat_map_iter(|tile| {
+                let at_seam = |t: &&[u32; 3]| t.iter().any(|&v| net.on_seam(v));
+                let triangles: Vec<[u32; 3]> = tile.triangles.iter().filter(at_seam).copied().collect();
+                area_vectors(&filtered, &triangles).into_iter().map(|(vertex, n)| (vertex, tile.patch, n))
+            })
+            .filter(|&(vertex, _, _)| net.on_seam(vertex))
+            .collect();
+        seams.par_sort_by_key(|&(vertex, patch, _)| (vertex, patch));
+        Self { net, seams }
     }
 
-    /// The outward area vector of a vertex for a segment that uses patches so.
-    pub(crate) fn of(&self, vertex: u32, facings: &[Option<Facing>]) -> [f32; 3] {
-        let turn = |n: [f32; 3], patch: u32| match facings[patch as usize] {
+    /// The outward area vector of a vertex for a segment that uses patches so; `facing` is that of a patch at the vertex.
+    pub(crate) fn of(&self, vertex: u32, facing: Facing, facings: &[Option<Facing>]) -> [f32; 3] {
+        let turn = |n: [f32; 3], facing| match facing {
             Some(Facing::Outward) => n,
             Some(Facing::Inward) => n.map(|x| -x),
             None => [0.0; 3],
         };
-        let patch = self.patch[vertex as usize];
-        if patch != u32::MAX {
-            return turn(self.own[vertex as usize], patch);
+        if !self.net.on_seam(vertex) {
+            let [x, y, z, _] = self.net.normals[vertex as usize];
+            return turn([x, y, z], Some(facing));
         }
-        let first = self.shared.partition_point(|s| s.0 < vertex);
-        self.shared[first..].iter().take_while(|s| s.0 == vertex).fold([0.0; 3], |sum, &(_, patch, n)| {
-            let n = turn(n, patch);
+        let first = self.seams.partition_point(|s| s.0 < vertex);
+        self.seams[first..].iter().take_while(|s| s.0 == vertex).fold([0.0; 3], |sum, &(_, patch, n)| {
+            let n = turn(n, facings[patch as usize]);
             [0, 1, 2].map(|a| sum[a] + n[a])
         })
     }
 }
 
-fn area_vectors(net: &Net, tile: &Tile) -> Vec<(u32, [f32; 3])> {
-    let (local, vertices) = to_local(&tile.triangles);
-    let positions: Vec<[f32; 3]> = vertices.iter().map(|&v| net.position(v)).collect();
+fn area_vectors(positions: &[[f32; 3]], triangles: &[[u32; 3]]) -> Vec<(u32, [f32; 3])> {
+    let (local, vertices) = to_local(triangles);
     let mut sums = vec![[0.0f32; 3]; vertices.len()];
     for t in &local {
-        let [a, b, c] = t.map(|v| positions[v as usize]);
+        let [a, b, c] = t.map(|v| positions[vertices[v as usize] as usize]);
         let (u, v) = ([0, 1, 2].map(|x| b[x] - a[x]), [0, 1, 2].map(|x| c[x] - a[x]));
         let n = [u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]];
         for v in t {

@@ -21,6 +21,13 @@ pub(crate) struct Tile {
     pub(crate) triangles: Vec<[u32; 3]>,
 }
 
+impl Tile {
+    /// A tile without triangles.
+    pub(crate) const fn empty() -> Self {
+        Self { patch: 0, triangles: Vec::new() }
+    }
+}
+
 /// The labels on the two sides of each patch, the lower first, in order.
 pub(crate) fn patch_sides(net: &Net) -> Vec<[u16; 2]> {
     let mut sides: Vec<[u16; 2]> = net
@@ -46,7 +53,7 @@ pub(crate) fn patch_sides(net: &Net) -> Vec<[u16; 2]> {
 }
 
 /// Cuts the net into tiles of the finest level, ordered by patch and place, and triangulates them.
-pub(crate) fn tiles_of_net(net: &Net, patches: &[[u16; 2]]) -> Vec<Tile> {
+pub(crate) fn tiles_of_net(net: &Net, positions: &[[f32; 3]], patches: &[[u16; 2]]) -> Vec<Tile> {
     let chunks: Vec<BTreeMap<u128, Vec<u32>>> = net
         .sides
         .par_chunks(1 << 16)
@@ -87,7 +94,7 @@ pub(crate) fn tiles_of_net(net: &Net, patches: &[[u16; 2]]) -> Vec<Tile> {
             let count: usize = parts.iter().map(|p| p.len()).sum();
             let mut triangles = Vec::with_capacity(2 * count);
             for &quad in parts.into_iter().flatten() {
-                net.triangles_of(quad, |t| triangles.push(t));
+                net.triangles_of(positions, quad, |t| triangles.push(t));
             }
             Tile { patch: (key >> 64) as u32, triangles }
         })

@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use rayon::prelude::*;
 use volume::{BACKGROUND, Label, LabelMap};
 
-use crate::assemble::{assemble, facings};
-use crate::decimate::decimate_tile;
+use crate::assemble::{Facing, assemble, facings};
+use crate::distance::Faces;
 use crate::error::SurfaceError;
+use crate::fidelity::Density;
+use crate::lod::{LevelOptions, Reference, Scene, combine, reduce};
 use crate::mesh::Mesh;
-use crate::nets::{Net, Smoothing};
+use crate::nets::{Bound, Net, Smoothing};
 use crate::normals::Normals;
-use crate::patches::{Shared, Tile, patch_sides, retile, tiles_of_net};
+use crate::patches::{patch_sides, retile, tiles_of_net};
 
 /// How surfaces are made.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -64,8 +66,23 @@ pub struct SegmentSurface {
     pub volume_ml: f64,
 }
 
-/// Target errors handed to meshopt, in parts of what a level may lie off; its estimate is a mean, the bound a maximum.
-const TARGET_PARTS: [f64; 4] = [0.24, 0.3, 0.36, 0.4];
+/// Kept free of the finest level's bound for rounding, in voxels.
+const MARGIN: f32 = 0.01;
+
+/// Errors handed to meshopt at first, in parts of the bound. Chosen on the torso labels: larger ones cost more rounds than they
+/// save triangles.
+const TARGETS: [f64; 4] = [0.2, 0.3, 0.33, 0.33];
+
+/// How densely each level is sampled.
+const DENSITIES: [Density; 4] = [
+    Density { surface: 0.5, every: 1 },
+    Density { surface: 0.75, every: 1 },
+    Density { surface: 1.0, every: 2 },
+    Density { surface: 1.5, every: 3 },
+];
+
+/// Part of the finest bound beyond which a vertex is not given up: it stands for a corner that has no room left.
+const STRAIN: f64 = 0.8;
 
 /// Makes closed surfaces of all segments, and of all labels that occur without one; ordered by label.
 ///
@@ -93,40 +110,47 @@ pub fn surfaces_of_labels(
         })
         .collect();
 
-    let mut tiles = tiles_of_net(&net, &patches);
-    let shared = Shared::of(net.moves.len(), &tiles);
-    let normals = Normals::of_tiles(&net, &tiles, &shared);
-    let mut shared = Some(shared);
+    // A corner of the voxels must not lie farther from the finest level than its bound.
+    let positions =
+        net.positions(Bound::Ball(options.smoothing.max_move_voxels.min(options.lod_error_voxels[0] as f32 - MARGIN)));
+    let mut tiles = tiles_of_net(&net, &positions, &patches);
+    let normals = Normals::of_tiles(&net, &tiles);
+    let references: Vec<Reference> = tiles.par_iter().map(|tile| Reference::of(&net, tile)).collect();
+    let spacing = geometry.spacing();
+    let faces = Faces { labels: map.voxels.data(), size: geometry.size(), spacing: spacing.map(|s| s as f32) };
+    let scene = Scene { net: &net, positions: &positions, faces, patches: &patches, references: &references };
+    let facings: Vec<Vec<Option<Facing>>> = segments.values().map(|inside| facings(&patches, inside)).collect();
     progress(0.2);
     for level in 0..options.lod_error_voxels.len() {
         if level > 0 {
             tiles = retile(&net, &tiles, level as u32);
         }
-        let shared = shared.take().unwrap_or_else(|| Shared::of(net.moves.len(), &tiles));
-        let max_error = options.lod_error_voxels[level] * TARGET_PARTS[level];
-        tiles = tiles
-            .into_par_iter()
-            .map(|tile| Tile {
-                patch: tile.patch,
-                triangles: decimate_tile(
-                    &tile.triangles,
-                    max_error as f32,
-                    |v| net.position(v),
-                    |v| shared.contains(v),
-                ),
+        let bound = options.lod_error_voxels[level];
+        let level_options = LevelOptions {
+            bound: bound as f32,
+            target: (bound * TARGETS[level]) as f32,
+            density: DENSITIES[level],
+            strain: (bound * STRAIN) as f32,
+        };
+        let reduced = reduce(&scene, &tiles, level_options);
+        let lods: Vec<(SurfaceLod, bool)> = facings
+            .par_iter()
+            .zip(&surfaces)
+            .map(|(facings, surface)| {
+                let mesh = assemble(&positions, &reduced.tiles, &normals, facings, geometry);
+                let (hausdorff_mm, p95_mm) = combine(&reduced, |patch| facings[patch].is_some());
+                let volume_error_percent = 100.0 * (mesh.volume_mm3() / (surface.volume_ml * 1e3) - 1.0).abs();
+                let sample_spacing_mm = f64::from(level_options.density.spacing()) * geometry.max_spacing_mm();
+                let fidelity = Fidelity { hausdorff_mm, p95_mm, volume_error_percent, sample_spacing_mm };
+                let closed = is_closed(&mesh.triangles);
+                (SurfaceLod { mesh, fidelity }, closed)
             })
             .collect();
-        let meshes: Vec<Mesh> = segments
-            .par_iter()
-            .map(|(_, inside)| assemble(&net, &tiles, &normals, &facings(&patches, inside), geometry))
-            .collect();
-        for (surface, mesh) in surfaces.iter_mut().zip(meshes) {
-            surface.closed &= is_closed(&mesh.triangles);
-            let volume_mm3 = surface.volume_ml * 1e3;
-            let volume_error_percent = 100.0 * (mesh.volume_mm3() / volume_mm3 - 1.0).abs();
-            let fidelity = Fidelity { volume_error_percent, ..Fidelity::default() };
-            surface.lods.push(SurfaceLod { mesh, fidelity });
+        for (surface, (lod, closed)) in surfaces.iter_mut().zip(lods) {
+            surface.closed &= closed;
+            surface.lods.push(lod);
         }
+        tiles = reduced.tiles;
         progress(0.4 + 0.2 * level as f32);
     }
     Ok(surfaces)

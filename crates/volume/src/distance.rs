@@ -18,7 +18,8 @@ pub fn squared_distance_mm2(mask: &Volume<bool>) -> Volume<f32> {
 pub fn squared_distance_where<T: Sync>(volume: &Volume<T>, inside: impl Fn(&T) -> bool + Sync) -> Volume<f32> {
     let geometry = *volume.geometry();
     let ([ni, nj, nk], spacing) = (geometry.size(), geometry.spacing());
-    let mut field = Volume::filled(geometry, f32::INFINITY);
+    // Zeroed memory is touched first by whoever fills it, so the cores share that work too.
+    let mut field = Volume::filled(geometry, 0f32);
     let slice = ni * nj;
     field.data_mut().par_chunks_mut(slice).zip(volume.data().par_chunks(slice)).for_each_init(
         || Envelope::new(nj, spacing[1]),
@@ -88,11 +89,13 @@ struct Envelope {
 struct Parabola {
     apex: usize,
     /// Value at the apex, in mm².
-    value: f64,
+    value: f32,
     /// `value + apex²`, in index steps.
     height: f64,
-    /// Where it takes over from the one before, as an index.
+    /// Where it takes over from the one before, as the index `start / width`. Kept apart, since a division costs more
+    /// than all the rest.
     start: f64,
+    width: f64,
 }
 
 impl Envelope {
@@ -131,28 +134,43 @@ impl Envelope {
 
 fn lower_column(column: &mut [f32], step: f64, envelope: &mut Vec<Parabola>) {
     let per_step = step.recip();
+    let last_index = (column.len() - 1) as f64;
     envelope.clear();
-    for (apex, &value) in column.iter().enumerate().filter(|(_, v)| v.is_finite()) {
-        let value = f64::from(value);
-        let height = value * per_step + (apex * apex) as f64;
-        let mut start = f64::NEG_INFINITY;
+    let mut run = false;
+    for apex in 0..column.len() {
+        let value = column[apex];
+        // Of a run of zeros only the ends are nearest to anything else.
+        let inside_run = run && column.get(apex + 1) == Some(&0.0);
+        run = value == 0.0;
+        if value == f32::INFINITY || (run && inside_run) {
+            continue;
+        }
+        let height = f64::from(value) * per_step + (apex * apex) as f64;
+        let (mut start, mut width) = (f64::NEG_INFINITY, 1.0);
         while let Some(last) = envelope.last() {
-            start = (height - last.height) / (2 * (apex - last.apex)) as f64;
-            if start > last.start {
+            start = height - last.height;
+            width = (2 * (apex - last.apex)) as f64;
+            if start * last.width > last.start * width {
                 break;
             }
             envelope.pop();
+            (start, width) = (f64::NEG_INFINITY, 1.0);
         }
-        envelope.push(Parabola { apex, value, height, start });
+        // What takes over behind the end never does.
+        if start <= last_index * width {
+            envelope.push(Parabola { apex, value, height, start, width });
+        }
     }
     let mut lowest = envelope.iter().peekable();
     let Some(mut here) = lowest.next() else { return };
     for (n, value) in column.iter_mut().enumerate() {
-        while let Some(next) = lowest.next_if(|next| next.start <= n as f64) {
+        while let Some(next) = lowest.next_if(|next| next.start <= n as f64 * next.width) {
             here = next;
         }
-        let steps = n.abs_diff(here.apex) as f64;
-        *value = (here.value + step * steps * steps) as f32;
+        if *value != 0.0 {
+            let steps = n.abs_diff(here.apex) as f64;
+            *value = (f64::from(here.value) + step * steps * steps) as f32;
+        }
     }
 }
 

@@ -101,7 +101,7 @@ fn write_picture(out: &mut String, manifest: &Manifest, picture: &Picture) -> fm
     };
     write!(
         out,
-        "<figure style=\"max-width:{width}px\"><img width=\"{width}\" height=\"{height}\" alt=\"{}\" src=\"data:image/png;base64,",
+        "<figure style=\"max-width:{width}px;--width:{width}\"><img width=\"{width}\" height=\"{height}\" alt=\"{}\" src=\"data:image/png;base64,",
         Escaped(&alt)
     )?;
     push_base64(out, &picture.png);

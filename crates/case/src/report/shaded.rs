@@ -15,7 +15,7 @@ use crate::manifest::{Manifest, SegmentEntry};
 
 mod raster;
 
-use raster::{Layer, Projection, draw_layer};
+use raster::{Layer, Projection, Sample, draw_layer};
 
 /// The longer side of the largest view, margins included.
 const MAX_PIXELS: f32 = 560.0;
@@ -33,6 +33,9 @@ const FILL: ([f32; 3], f32) = ([0.70, 0.05, 0.712], 0.22);
 /// From everywhere, from below and from above.
 const AMBIENT: [f32; 2] = [0.10, 0.26];
 const GLOSS: f32 = 0.10;
+
+/// Samples of a pixel that lie deeper apart are shaded each for itself.
+const ALIKE_MM: f32 = 2.0;
 
 /// How far a hollow is looked into, in mm.
 const OCCLUSION_MM: f32 = 18.0;
@@ -130,9 +133,9 @@ fn draw_view(side: &Side, actors: &[Actor<'_>], bounds: [[f32; 3]; 2], px_per_mm
     let center = [0, 1, 2].map(|i| (bounds[0][i] + bounds[1][i]) / 2.0);
     let projection =
         Projection { axes, center, px_per_mm: px_per_mm * FINE as f32, size: [width * FINE, height * FINE] };
-    let opaque = draw_layer(&projection, actors.iter().enumerate().filter(|(_, a)| !a.shell));
-    let shell = draw_layer(&projection, actors.iter().enumerate().filter(|(_, a)| a.shell));
-    let scene = Shading { projection: &projection, actors, opaque, shell };
+    let opaque = draw_layer(&projection, actors.iter().filter(|a| !a.shell));
+    let shell = draw_layer(&projection, actors.iter().filter(|a| a.shell));
+    let scene = Shading { projection: &projection, opaque, shell };
     let pixels = (0..height).into_par_iter().flat_map_iter(|y| scene.row(width, y, height)).collect();
     let mut canvas = Canvas::new(width, height, pixels);
     let (w, h) = (width as f32, height as f32);
@@ -150,51 +153,63 @@ fn draw_view(side: &Side, actors: &[Actor<'_>], bounds: [[f32; 3]; 2], px_per_mm
 /// Everything needed to colour a view.
 struct Shading<'a> {
     projection: &'a Projection,
-    actors: &'a [Actor<'a>],
-    opaque: Layer,
-    shell: Layer,
+    opaque: Layer<'a>,
+    shell: Layer<'a>,
 }
 
 impl Shading<'_> {
     fn row(&self, width: usize, y: usize, height: usize) -> Vec<[u8; 3]> {
         let t = y as f32 / height.max(2) as f32;
         let background = [0, 1, 2].map(|c| BACKGROUND[0][c] + (BACKGROUND[1][c] - BACKGROUND[0][c]) * t);
+        let empty = background.map(srgb_from_linear);
         (0..width)
             .map(|x| {
+                let places = [0, 1, 2, 3].map(|n| (x * FINE + n % FINE, y * FINE + n / FINE));
+                let under = places.map(|(x, y)| self.opaque.at(x, y));
+                let over = places.map(|(x, y)| self.shell.at(x, y));
+                if under.iter().chain(&over).all(Option::is_none) {
+                    return empty;
+                }
                 let open = 1.0 - self.occlusion(x * FINE, y * FINE);
-                let mut sum = [0.0f32; 3];
-                for fy in y * FINE..(y + 1) * FINE {
-                    for fx in x * FINE..(x + 1) * FINE {
-                        let color = self.sample(fx, fy, open, background);
-                        for (sum, c) in sum.iter_mut().zip(color) {
-                            *sum += c.min(1.0);
-                        }
+                let mut color = [0.0; 3];
+                if alike(&under) && over.iter().all(Option::is_none) {
+                    color = self.sample(places[0], under[0], None, open, background).map(|c| c.min(1.0));
+                } else {
+                    for (n, place) in places.into_iter().enumerate() {
+                        let sample = self.sample(place, under[n], over[n], open, background);
+                        color = [0, 1, 2].map(|c| color[c] + sample[c].min(1.0) / (FINE * FINE) as f32);
                     }
                 }
-                sum.map(|s| srgb_from_linear(s / (FINE * FINE) as f32))
+                color.map(srgb_from_linear)
             })
             .collect()
     }
 
-    fn sample(&self, x: usize, y: usize, open: f32, background: [f32; 3]) -> [f32; 3] {
-        let under = self.opaque.at(x, y);
+    fn sample(
+        &self,
+        place: (usize, usize),
+        under: Option<Sample>,
+        over: Option<Sample>,
+        open: f32,
+        background: [f32; 3],
+    ) -> [f32; 3] {
         let below = match under {
-            Some((actor, normal, _)) => light(self.actors[actor].color, self.facing(normal), open),
+            Some(sample) => light(self.opaque.actor(sample).color, self.facing(&self.opaque, sample, place), open),
             None => background,
         };
-        let Some((actor, normal, depth)) = self.shell.at(x, y) else { return below };
-        if under.is_some_and(|(_, _, under)| under < depth) {
+        let Some(shell) = over.filter(|shell| under.is_none_or(|under| shell.depth <= under.depth)) else {
             return below;
-        }
-        let normal = self.facing(normal);
+        };
+        let normal = self.facing(&self.shell, shell, place);
         let rim = (1.0 - normal[2]).powi(2);
         let opacity = SHELL_OPACITY[0] + SHELL_OPACITY[1] * rim;
-        let lit = light(self.actors[actor].color, normal, 1.0);
+        let lit = light(self.shell.actor(shell).color, normal, 1.0);
         [0, 1, 2].map(|c| below[c] + (lit[c] - below[c]) * opacity)
     }
 
     /// A normal in view axes, of unit length, turned to the viewer.
-    fn facing(&self, normal: [f32; 3]) -> [f32; 3] {
+    fn facing(&self, layer: &Layer<'_>, sample: Sample, (x, y): (usize, usize)) -> [f32; 3] {
+        let normal = layer.normal(sample, x, y);
         let n = self.projection.axes.map(|axis| dot(axis, normal));
         let length = dot(n, n).sqrt().max(f32::MIN_POSITIVE) * if n[2] < 0.0 { -1.0 } else { 1.0 };
         n.map(|c| c / length)
@@ -202,44 +217,51 @@ impl Shading<'_> {
 
     /// How much of the light around is kept out by what stands before a pixel, 0–1.
     fn occlusion(&self, x: usize, y: usize) -> f32 {
-        /// A spiral of sixteen places, in parts of the radius: golden angle steps, radius growing with the square root.
-        const SPIRAL: [[f32; 2]; 16] = [
-            [0.177, 0.0],
-            [-0.226, 0.207],
-            [0.035, -0.394],
-            [0.284, 0.371],
-            [-0.522, -0.092],
-            [0.495, -0.315],
-            [-0.165, 0.615],
-            [-0.316, -0.607],
-            [0.684, 0.250],
-            [-0.712, 0.294],
-            [0.343, -0.734],
-            [0.253, 0.809],
-            [-0.766, -0.443],
-            [0.897, -0.197],
-            [-0.548, 0.779],
-            [-0.126, -0.976],
-        ];
-        let Some((.., depth)) = self.opaque.at(x, y) else { return 0.0 };
+        let Some(here) = self.opaque.at(x, y) else { return 0.0 };
         let radius = OCCLUSION_MM * self.projection.px_per_mm;
         let mut sum = 0.0;
-        for [dx, dy] in SPIRAL {
+        for [dx, dy, aside] in SPIRAL {
             let (sx, sy) = (x as f32 + dx * radius, y as f32 + dy * radius);
             if sx < 0.0 || sy < 0.0 {
                 continue;
             }
-            let Some((.., other)) = self.opaque.at(sx as usize, sy as usize) else { continue };
-            let before = depth - other;
-            let aside = dx.hypot(dy) * OCCLUSION_MM;
+            let Some(other) = self.opaque.at(sx as usize, sy as usize) else { continue };
+            let before = here.depth - other.depth;
             if before > 0.0 {
-                let rise = (before / (before + aside)).min(1.0);
+                let rise = before / (before + aside * OCCLUSION_MM);
+                let far = before * (1.0 / (3.0 * OCCLUSION_MM));
                 // What stands far before a surface does not shade it.
-                sum += rise / (1.0 + (before / (3.0 * OCCLUSION_MM)).powi(2));
+                sum += rise / (1.0 + far * far);
             }
         }
         (sum / SPIRAL.len() as f32 * 1.25).min(0.85)
     }
+}
+
+/// Sixteen places and their distances, in parts of a radius: golden angle steps, distance growing with the square root.
+const SPIRAL: [[f32; 3]; 16] = [
+    [0.177, 0.0, 0.177],
+    [-0.226, 0.207, 0.306],
+    [0.035, -0.394, 0.395],
+    [0.284, 0.371, 0.468],
+    [-0.522, -0.092, 0.530],
+    [0.495, -0.315, 0.586],
+    [-0.165, 0.615, 0.637],
+    [-0.316, -0.607, 0.685],
+    [0.684, 0.250, 0.729],
+    [-0.712, 0.294, 0.771],
+    [0.343, -0.734, 0.810],
+    [0.253, 0.809, 0.848],
+    [-0.766, -0.443, 0.884],
+    [0.897, -0.197, 0.919],
+    [-0.548, 0.779, 0.952],
+    [-0.126, -0.976, 0.984],
+];
+
+/// True if one sample may stand for all: the same structure, and no step between them.
+fn alike(samples: &[Option<Sample>; 4]) -> bool {
+    let Some(first) = samples[0] else { return false };
+    samples.iter().all(|s| s.is_some_and(|s| s.mesh == first.mesh && (s.depth - first.depth).abs() < ALIKE_MM))
 }
 
 /// Light from a surface towards the viewer; normal in view axes.
@@ -250,7 +272,8 @@ fn light(color: [f32; 3], normal: [f32; 3], open: f32) -> [f32; 3] {
     let diffuse = around * open + (direct(KEY) + direct(FILL)) * (0.35 + 0.65 * open);
     let half = [KEY.0[0], KEY.0[1], KEY.0[2] + 1.0];
     let half_length = dot(half, half).sqrt();
-    let gloss = (dot(normal, half) / half_length).max(0.0).powi(28) * GLOSS * open;
+    let toward = (dot(normal, half) / half_length).max(0.0);
+    let gloss = if toward > 0.8 { toward.powi(28) * GLOSS * open } else { 0.0 };
     color.map(|c| c * diffuse * 1.15 + gloss)
 }
 

@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 use space::{AnatomicalDirection, AxisCode, Lps, Point, Vector};
 use volume::terminology::Group;
-use volume::{BACKGROUND, ImageGeometry, Label, LabelMap, ScanVolume};
+use volume::{ImageGeometry, Label, LabelMap, ScanVolume, Voxel};
 
 use super::canvas::{Canvas, scale_bar_for};
 use super::picture::Picture;
 use crate::error::CaseError;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, SegmentEntry};
 use crate::window::WindowPreset;
 use crate::write::CaseContents;
 
@@ -24,13 +24,14 @@ const MAX_PIXELS: f64 = 600.0;
 const FINE: usize = 2;
 
 /// Half the width of an outline, in fine pixels, on either side of a border.
-const OUTLINE: usize = 2;
+const OUTLINE: usize = 3;
 
-const OUTLINE_OPACITY: f32 = 0.9;
+const OUTLINE_OPACITY: f32 = 0.95;
 /// A tint inside the outline, so that left and right of a border can be told apart.
 const TINT: f32 = 0.12;
 /// Where there is no scan to see through to.
 const TINT_WITHOUT_SCAN: f32 = 0.55;
+const EMPTY_GRAY: f32 = 26.0;
 
 /// A second letter is shown for an axis turned further than this.
 const OBLIQUE_COSINE: f64 = 0.17;
@@ -180,12 +181,16 @@ fn best_positions(areas: &[Vec<u32>], weights: &BTreeMap<Label, f32>, count: usi
         (0..weights.len()).map(|s| areas.iter().map(|a| a[s]).max().unwrap_or(0).max(1) as f32).collect();
     let mut shown = vec![0.0f32; weights.len()];
     let mut chosen = Vec::new();
+    // The first and last slices show structures cut off by the end of the scan.
+    let edge = if areas.len() >= 20 { areas.len() / 16 } else { 0 };
     for _ in 0..count {
-        let gain = |area: &Vec<u32>| -> f32 {
+        let gain = |area: &[u32]| -> f32 {
             let share = |s: usize| (area[s] as f32 / largest[s] - shown[s]).max(0.0);
             (0..weights.len()).map(|s| weights[s] * share(s)).sum()
         };
-        let best = areas.iter().map(gain).enumerate().max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0)));
+        let inner = areas.iter().enumerate().skip(edge).take(areas.len() - 2 * edge);
+        let best =
+            inner.map(|(position, area)| (position, gain(area))).max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0)));
         let Some((position, _)) = best.filter(|(_, gain)| *gain > 0.0) else { break };
         for (s, shown) in shown.iter_mut().enumerate() {
             *shown = shown.max(areas[position][s] as f32 / largest[s]);
@@ -202,13 +207,20 @@ pub(crate) struct Painter<'a> {
     window: WindowPreset,
     /// False for a scan of one value, which stands in where there are only labels.
     has_scan: bool,
-    colors: BTreeMap<Label, Paint>,
+    /// By slot; slot 0 is what belongs to no segment.
+    paints: Vec<Paint>,
+    /// Slot of each label.
+    slot_of: Vec<u16>,
 }
 
+#[derive(Default)]
 struct Paint {
+    label: Label,
+    outline: [u8; 3],
     color: [u8; 3],
     tint: f32,
-    parts: Vec<Label>,
+    /// Slots of its parts.
+    parts: Vec<u16>,
 }
 
 impl<'a> Painter<'a> {
@@ -218,16 +230,23 @@ impl<'a> Painter<'a> {
             ScanVolume::F32(v) => v.data().first().is_some_and(|&first| v.data().iter().any(|&x| x != first)),
         };
         let window = manifest.windows.first().cloned().unwrap_or_else(|| WindowPreset::new("Scan", 0.0, 1.0));
-        let paint = |s: &crate::manifest::SegmentEntry| {
-            let tint = match s.group {
+        let mut slot_of = vec![0; usize::from(Label::MAX) + 1];
+        for (slot, segment) in (1..).zip(&manifest.segments) {
+            slot_of[usize::from(segment.label)] = slot;
+        }
+        let paint = |s: &SegmentEntry| Paint {
+            label: s.label,
+            outline: bright(s.color),
+            color: s.color,
+            tint: match s.group {
                 _ if !has_scan => TINT_WITHOUT_SCAN,
                 Group::Skin | Group::Fat | Group::Muscle => 0.0,
                 _ => TINT,
-            };
-            (s.label, Paint { color: s.color, tint, parts: s.parts.clone() })
+            },
+            parts: s.parts.iter().map(|&part| slot_of[usize::from(part)]).collect(),
         };
-        let colors = manifest.segments.iter().map(paint).collect();
-        Self { scan: contents.scan, labels: contents.labels, window, has_scan, colors }
+        let paints = std::iter::once(Paint::default()).chain(manifest.segments.iter().map(paint)).collect();
+        Self { scan: contents.scan, labels: contents.labels, window, has_scan, paints, slot_of }
     }
 
     /// One slice with outlines, letters and a scale bar.
@@ -247,8 +266,11 @@ impl<'a> Painter<'a> {
         };
         let view = View { base: cut.position * view.strides[normal.axis], ..view };
         let fine = self.fine_labels(&geometry, &view, [right, down], [width, height]);
-        let pixels: Vec<[u8; 3]> =
-            (0..height).into_par_iter().flat_map_iter(|y| self.row(&view, &fine, width, y)).collect();
+        let pixels: Vec<[u8; 3]> = match self.scan {
+            _ if !self.has_scan => self.paint_over(&fine, [width, height], |_| vec![EMPTY_GRAY; width]),
+            ScanVolume::I16(v) => self.paint_over(&fine, [width, height], |y| self.grays(&view, v.data(), y)),
+            ScanVolume::F32(v) => self.paint_over(&fine, [width, height], |y| self.grays(&view, v.data(), y)),
+        };
         let mut canvas = Canvas::new(width, height, pixels);
         self.annotate(&mut canvas, &geometry, [right, down], px_per_mm as f32);
         Picture::of(&canvas, cut.plane.title(), self.detail(&geometry, cut, normal), self.seen(&fine))
@@ -262,46 +284,87 @@ impl<'a> Painter<'a> {
             fine.into_iter().map(|s| s.nearest * stride).collect::<Vec<_>>()
         });
         let data = self.labels.voxels.data();
-        let labels = rows
-            .par_iter()
-            .flat_map_iter(|row| columns.iter().map(move |column| data[view.base + row + column]))
-            .collect();
-        Fine { width: columns.len(), height: rows.len(), labels }
+        let mut slots = vec![0; columns.len() * rows.len()];
+        slots.par_chunks_exact_mut(columns.len()).zip(&rows).for_each(|(out, row)| {
+            for (slot, column) in out.iter_mut().zip(&columns) {
+                *slot = self.slot_of[usize::from(data[view.base + row + column])];
+            }
+        });
+        Fine { width: columns.len(), height: rows.len(), slots }
     }
 
-    fn row(&self, view: &View, fine: &Fine, width: usize, y: usize) -> Vec<[u8; 3]> {
-        (0..width)
-            .map(|x| {
-                let gray = if self.has_scan { self.window.apply(view.value(self.scan, x, y)) * 255.0 } else { 26.0 };
-                let mut sum = [0.0f32; 3];
-                for fy in y * FINE..(y + 1) * FINE {
-                    for fx in x * FINE..(x + 1) * FINE {
-                        let (ink, opacity) = self.ink(fine, fx, fy);
-                        for (sum, ink) in sum.iter_mut().zip(ink) {
-                            *sum += gray + (f32::from(ink) - gray) * opacity;
-                        }
-                    }
-                }
-                sum.map(|s| (s / (FINE * FINE) as f32).round() as u8)
+    /// One row of the scan as shades 0–255, interpolated between voxels of the plane.
+    fn grays<T: Voxel>(&self, view: &View, data: &[T], y: usize) -> Vec<f32> {
+        let row = &view.rows[y];
+        let [dx, dy] = view.axes.map(|axis| view.strides[axis]);
+        let at = |i: usize, j: usize| data[view.base + i * dx + j * dy].to_f32();
+        let count = view.columns.iter().map(|c| c.high + 1).max().unwrap_or(0);
+        let line: Vec<f32> = (0..count)
+            .map(|i| {
+                let (a, b) = (at(i, row.low), at(i, row.high));
+                a + (b - a) * row.fraction
             })
-            .collect()
+            .collect();
+        let shade = |c: &Sample| self.window.apply(line[c.low] + (line[c.high] - line[c.low]) * c.fraction) * 255.0;
+        view.columns.iter().map(shade).collect()
+    }
+
+    /// Outlines and tints over rows of grey.
+    fn paint_over(
+        &self,
+        fine: &Fine,
+        [width, height]: [usize; 2],
+        grays: impl Fn(usize) -> Vec<f32> + Sync,
+    ) -> Vec<[u8; 3]> {
+        let mut pixels = vec![[0; 3]; width * height];
+        pixels.par_chunks_exact_mut(width).enumerate().for_each(|(y, out)| {
+            let grays = grays(y);
+            for ((x, out), gray) in out.iter_mut().enumerate().zip(grays) {
+                *out = self.pixel(fine, x * FINE, y * FINE, gray);
+            }
+        });
+        pixels
+    }
+
+    /// The mean of the fine pixels of a pixel.
+    fn pixel(&self, fine: &Fine, x: usize, y: usize, gray: f32) -> [u8; 3] {
+        if fine.is_uniform(x, y) {
+            let paint = &self.paints[usize::from(fine.at(x, y))];
+            return paint.color.map(|c| (gray + (f32::from(c) - gray) * paint.tint + 0.5) as u8);
+        }
+        let mut sum = [0.0f32; 3];
+        for fy in y..y + FINE {
+            for fx in x..x + FINE {
+                let (ink, opacity) = self.ink(fine, fx, fy, gray);
+                for (sum, ink) in sum.iter_mut().zip(ink) {
+                    *sum += gray + (ink - gray) * opacity;
+                }
+            }
+        }
+        sum.map(|s| (s / (FINE * FINE) as f32 + 0.5) as u8)
     }
 
     /// Colour and opacity of a fine pixel: outline, tint or nothing.
-    fn ink(&self, fine: &Fine, x: usize, y: usize) -> ([u8; 3], f32) {
+    fn ink(&self, fine: &Fine, x: usize, y: usize, gray: f32) -> ([f32; 3], f32) {
         let own = fine.at(x, y);
-        let Some(paint) = (own != BACKGROUND).then(|| self.colors.get(&own)).flatten() else { return ([0; 3], 0.0) };
+        let paint = &self.paints[usize::from(own)];
         let foreign = |x: usize, y: usize| {
             let other = fine.at(x, y);
             other != own && !paint.parts.contains(&other)
         };
-        let border = (1..=OUTLINE).any(|d| {
-            foreign(x.saturating_sub(d), y)
-                || foreign((x + d).min(fine.width - 1), y)
-                || foreign(x, y.saturating_sub(d))
-                || foreign(x, (y + d).min(fine.height - 1))
-        });
-        (paint.color, if border { OUTLINE_OPACITY } else { paint.tint })
+        let border = own != 0
+            && (1..=OUTLINE).any(|d| {
+                foreign(x.saturating_sub(d), y)
+                    || foreign((x + d).min(fine.width - 1), y)
+                    || foreign(x, y.saturating_sub(d))
+                    || foreign(x, (y + d).min(fine.height - 1))
+            });
+        if !border {
+            return (paint.color.map(f32::from), paint.tint);
+        }
+        // Pale bones on white need a darker line.
+        let pale = paint.outline.iter().all(|&c| c > 150) && gray > 140.0;
+        (paint.outline.map(|c| f32::from(c) * if pale { 0.55 } else { 1.0 }), OUTLINE_OPACITY)
     }
 
     fn annotate(&self, canvas: &mut Canvas, geometry: &ImageGeometry, [right, down]: [GridAxis; 2], px_per_mm: f32) {
@@ -341,29 +404,46 @@ impl<'a> Painter<'a> {
 
     /// Labels in the slice, the largest area first.
     fn seen(&self, fine: &Fine) -> Vec<Label> {
-        let mut areas: BTreeMap<Label, usize> = BTreeMap::new();
-        // A quarter of the fine pixels is the picture's own resolution.
-        for row in fine.labels.chunks_exact(fine.width).step_by(FINE) {
-            for &label in row.iter().step_by(FINE).filter(|l| self.colors.contains_key(l)) {
-                *areas.entry(label).or_default() += 1;
+        let mut areas = vec![0usize; self.paints.len()];
+        // Every FINE-th row and column is the picture's own resolution.
+        for row in fine.slots.chunks_exact(fine.width).step_by(FINE) {
+            for &slot in row.iter().step_by(FINE) {
+                areas[usize::from(slot)] += 1;
             }
         }
-        let mut labels: Vec<_> = areas.into_iter().collect();
-        labels.sort_by_key(|&(label, area)| (std::cmp::Reverse(area), label));
-        labels.into_iter().map(|(label, _)| label).collect()
+        let mut seen: Vec<_> = self.paints.iter().zip(areas).skip(1).filter(|(_, area)| *area > 0).collect();
+        seen.sort_by_key(|&(paint, area)| (std::cmp::Reverse(area), paint.label));
+        seen.into_iter().map(|(paint, _)| paint.label).collect()
     }
 }
 
-/// Labels of a slice, finer than its picture.
+/// The same hue as bright as it gets, to be seen in a thin line.
+fn bright(color: [u8; 3]) -> [u8; 3] {
+    let greatest = f32::from(color.into_iter().max().unwrap_or(0).max(1));
+    color.map(|c| (f32::from(c) * 255.0 / greatest) as u8)
+}
+
+/// Segment slots of a slice, finer than its picture.
 struct Fine {
     width: usize,
     height: usize,
-    labels: Vec<Label>,
+    slots: Vec<u16>,
 }
 
 impl Fine {
-    fn at(&self, x: usize, y: usize) -> Label {
-        self.labels[y * self.width + x]
+    fn at(&self, x: usize, y: usize) -> u16 {
+        self.slots[y * self.width + x]
+    }
+
+    /// True if no fine pixel of a pixel has a border within reach of an outline.
+    fn is_uniform(&self, x: usize, y: usize) -> bool {
+        let own = self.at(x, y);
+        let (left, right) = (x.saturating_sub(OUTLINE), (x + FINE + OUTLINE).min(self.width));
+        let (top, bottom) = (y.saturating_sub(OUTLINE), (y + FINE + OUTLINE).min(self.height));
+        let same = |y: usize, from: usize, to: usize| {
+            self.slots[y * self.width + from..y * self.width + to].iter().all(|&slot| slot == own)
+        };
+        (y..y + FINE).all(|y| same(y, left, right)) && (top..bottom).all(|y| same(y, x, x + FINE))
     }
 }
 
@@ -374,21 +454,6 @@ struct View {
     strides: [usize; 3],
     axes: [usize; 2],
     base: usize,
-}
-
-impl View {
-    /// The scan between its voxels in the plane.
-    fn value(&self, scan: &ScanVolume, x: usize, y: usize) -> f32 {
-        let (column, row) = (&self.columns[x], &self.rows[y]);
-        let [dx, dy] = self.axes.map(|axis| self.strides[axis]);
-        let at = |i: usize, j: usize| scan.value(self.base + i * dx + j * dy);
-        let line = |j: usize| {
-            let (a, b) = (at(column.low, j), at(column.high, j));
-            a + (b - a) * column.fraction
-        };
-        let (a, b) = (line(row.low), line(row.high));
-        a + (b - a) * row.fraction
-    }
 }
 
 /// A place between two voxels of an axis.

@@ -1,5 +1,7 @@
 //! Reading, from bytes made here, by DCMTK, by GDCM and by scanners.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is not as it should be")]
+
 mod fixtures;
 mod grouping;
 mod hostile;

@@ -1,5 +1,7 @@
 //! The pipeline from files to case folders: on the phantom always, on real scans where they are.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests fail and speak like tests")]
+
 mod identity;
 mod labels;
 mod phantom_ct;

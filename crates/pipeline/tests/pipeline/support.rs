@@ -41,7 +41,7 @@ pub(crate) fn data(name: &str) -> Option<PathBuf> {
 
 /// The phantom on a coarse grid.
 pub(crate) fn coarse_phantom() -> phantom::Body {
-    let options = phantom::PhantomOptions { seed: 3, spacing_mm: [2.5, 2.5, 4.0], ..Default::default() };
+    let options = phantom::PhantomOptions { seed: 3, spacing_mm: [4.0, 4.0, 5.0], ..Default::default() };
     phantom::body(&options, &|_| ()).unwrap()
 }
 
@@ -65,13 +65,6 @@ pub(crate) fn inside(map: &LabelMap, wanted: impl Fn(&str) -> bool) -> Vec<bool>
         map.segments.values().map(|s| &s.name).collect::<Vec<_>>()
     );
     map.voxels.data().iter().map(|l| labels.contains(l)).collect()
-}
-
-/// Overlap of two sets of voxels: 1 if they are equal.
-pub(crate) fn dice(a: &[bool], b: &[bool]) -> f64 {
-    let both = a.iter().zip(b).filter(|(x, y)| **x && **y).count();
-    let sum = a.iter().filter(|x| **x).count() + b.iter().filter(|x| **x).count();
-    2.0 * both as f64 / sum as f64
 }
 
 /// Mean position of a set of voxels, LPS mm.

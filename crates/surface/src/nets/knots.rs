@@ -10,7 +10,7 @@
 
 use super::cell::{FACE_EDGES, FACE_NORMALS, edge_corners, edge_middle, face_middle, mean, unite};
 use super::masks::Masks;
-use super::sweep::Sweep;
+use super::sweep::{SEAM, Sweep};
 use super::{Insert, LabelVoxel};
 use crate::error::SurfaceError;
 
@@ -111,7 +111,7 @@ impl Knots {
             for sheet in 0..knot.sheets {
                 let vertex = knot.vertex_of(sheet);
                 let seam = (0..6).any(|f| knot.passes(f, sheet) && knot.faces[f] == Passage::Seam);
-                let (mut links, mut kind) = ([vertex; 6], 0);
+                let (mut links, mut kind) = ([vertex; 6], if seam { SEAM } else { 0 });
                 for face in 0..6 {
                     if !knot.passes(face, sheet) {
                         continue;
@@ -157,14 +157,14 @@ impl Knots {
                 let normal = FACE_NORMALS[face];
                 let nudge = [0, 1, 2].map(|a| if normal[a] == 0.0 { toward[a] * NUDGE } else { 0.0 });
                 sweep.cells.push(knot.cell.map(|c| c as u16));
-                let [x, y, z] = face_middle(face);
-                sweep.moves.push([x, y, z, 0.0]);
+                // Without links the filter leaves it alone; it is placed afterwards.
+                sweep.moves.push([0.0; 4]);
                 if smooth {
-                    // Without links the relaxation leaves it alone; it is placed afterwards.
                     sweep.links.push([vertex; 6]);
                     sweep.kinds.push(0);
-                    sweep.between.push(Between { vertex, ends: [u, v], nudge });
                 }
+                let nudge = if smooth { nudge } else { [0.0; 3] };
+                sweep.between.push(Between { vertex, ends: [u, v], nudge });
                 for edge in around(corners[1]) {
                     let quad = knot.quad(masks, edge);
                     let q = sweep.quads[quad as usize];
@@ -190,13 +190,11 @@ pub(super) struct Between {
     nudge: [f32; 3],
 }
 
-/// Puts inserted vertices beside the middle of their edges.
-pub(super) fn place(sweep: &mut Sweep) {
-    for &Between { vertex, ends, nudge } in &sweep.between {
-        let at = |v: u32, a: usize| f32::from(sweep.cells[v as usize][a]) + sweep.moves[v as usize][a];
-        let cell = sweep.cells[vertex as usize];
-        let [x, y, z] = [0, 1, 2].map(|a| (at(ends[0], a) + at(ends[1], a)) / 2.0 - f32::from(cell[a]) + nudge[a]);
-        sweep.moves[vertex as usize] = [x, y, z, 0.0];
+impl Between {
+    /// Puts the vertex beside the middle of its edge.
+    pub(super) fn place(&self, positions: &mut [[f32; 3]]) {
+        let [u, v] = self.ends.map(|e| positions[e as usize]);
+        positions[self.vertex as usize] = [0, 1, 2].map(|a| (u[a] + v[a]) / 2.0 + self.nudge[a]);
     }
 }
 

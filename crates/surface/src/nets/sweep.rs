@@ -15,7 +15,7 @@ pub(super) struct Sweep {
     pub(super) cells: Vec<[u16; 3]>,
     /// The neighbour across each face, or the vertex itself where there is none to follow.
     pub(super) links: Vec<[u32; 6]>,
-    /// Faces with a neighbour: one bit each.
+    /// Faces with a neighbour, one bit each; and [`SEAM`].
     pub(super) kinds: Vec<u8>,
     pub(super) quads: Vec<[u32; 4]>,
     pub(super) sides: Vec<[u16; 2]>,
@@ -25,8 +25,11 @@ pub(super) struct Sweep {
     pub(super) between: Vec<Between>,
 }
 
+/// Marks a vertex where three or more labels meet; its links follow the junction.
+pub(super) const SEAM: u8 = 1 << 6;
+
 /// Layers of cells that one task handles; results do not depend on it.
-const SLAB: usize = 12;
+pub(super) const SLAB: usize = 12;
 
 /// One slab's share of the output.
 struct Slab<'a> {
@@ -167,7 +170,7 @@ fn vertices_of_row(
                     }
                 }
                 slab.links[n] = links;
-                slab.kinds[n] = faces;
+                slab.kinds[n] = faces | if case.seams == 0 { 0 } else { SEAM };
                 let [x, y, z] = case.middle;
                 slab.moves[n] = [x, y, z, 0.0];
             }

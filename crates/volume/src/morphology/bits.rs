@@ -77,8 +77,9 @@ impl BitMask {
         let mut words = vec![0u64; width * nj * nk];
         words.par_chunks_mut(width * nj).zip(mask.data().par_chunks(ni * nj)).for_each(|(words, mask)| {
             for (words, row) in words.chunks_exact_mut(width).zip(mask.chunks_exact(ni)) {
-                for (word, bits) in words.iter_mut().zip(row.chunks(WORD)) {
-                    *word = bits.iter().enumerate().fold(0, |word, (n, &bit)| word | u64::from(bit) << n);
+                let row: &[u8] = bytemuck::cast_slice(row);
+                for (word, bytes) in words.iter_mut().zip(row.chunks(WORD)) {
+                    *word = pack(bytes);
                 }
             }
         });
@@ -97,7 +98,9 @@ impl BitMask {
             |(mask, words)| {
                 for (row, words) in mask.chunks_exact_mut(ni).zip(words.chunks_exact(self.width)) {
                     for (bits, word) in row.chunks_mut(WORD).zip(words) {
-                        bits.iter_mut().enumerate().for_each(|(n, bit)| *bit = word >> n & 1 != 0);
+                        for (bits, byte) in bits.chunks_mut(8).zip(word.to_le_bytes()) {
+                            bits.iter_mut().zip(BIT).for_each(|(out, bit)| *out = byte & bit != 0);
+                        }
                     }
                 }
             },
@@ -147,6 +150,19 @@ impl BitMask {
         });
         Self::with_busy(self.geometry, width, words)
     }
+}
+
+/// The bits of a byte, lowest first.
+const BIT: [u8; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
+
+/// Up to 64 bytes of zero or one as bits, first lowest.
+fn pack(bytes: &[u8]) -> u64 {
+    let (eights, rest) = bytes.as_chunks::<8>();
+    // The factor moves bit 8n of a little-endian word to bit 56 + n; no two meet on their way.
+    let byte = |eight: &[u8; 8]| u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+    let word = eights.iter().enumerate().fold(0, |word, (n, eight)| word | byte(eight) << (8 * n));
+    let done = 8 * eights.len();
+    rest.iter().enumerate().fold(word, |word, (n, &bit)| word | u64::from(bit) << (done + n))
 }
 
 /// Bits of the last word of a row that are voxels.

@@ -23,6 +23,8 @@ pub struct SessionReplay {
     comfort: Option<Comfort>,
     /// Time and inputs of each recorded frame.
     frames: BTreeMap<u64, (f64, Vec<Request>)>,
+    /// When and why it ended, if that was not by an input: the app's own doing.
+    ended: Option<(u64, EndReason)>,
     checked: bool,
 }
 
@@ -71,6 +73,7 @@ struct Line {
     event: String,
     request: Option<Request>,
     comfort: Option<Comfort>,
+    reason: Option<EndReason>,
 }
 
 impl SessionReplay {
@@ -87,7 +90,7 @@ impl SessionReplay {
             Ok(header) if header.schema == SCHEMA => header,
             _ => return Err(schema_error()),
         };
-        let mut comfort = None;
+        let (mut comfort, mut ended) = (None, None);
         let mut frames: BTreeMap<u64, (f64, Vec<Request>)> = BTreeMap::new();
         let whole = text.ends_with('\n');
         let last = text.lines().count();
@@ -100,13 +103,16 @@ impl SessionReplay {
             let (t, requests) = frames.entry(line.frame).or_default();
             *t = line.t;
             comfort = comfort.or(line.comfort);
+            if line.event == "Ended" && !requests.iter().any(|r| matches!(r, Request::End(_))) {
+                ended = line.reason.map(|reason| (line.frame, reason));
+            }
             if line.event == "Input" {
                 let reason = || "an input without a request".to_owned();
                 let request = line.request.ok_or_else(|| SessionError::Line { line: number, reason: reason() })?;
                 requests.push(request);
             }
         }
-        Ok(Self { case: header.case, seed: header.seed, comfort, frames, checked: false })
+        Ok(Self { case: header.case, seed: header.seed, comfort, frames, ended, checked: false })
     }
 
     /// That the case on stage is the recorded one.
@@ -133,13 +139,14 @@ pub(super) fn play(
     mut clock: ResMut<WalkClock>,
     mut comfort: Option<ResMut<Comfort>>,
     mut inputs: MessageWriter<Input>,
+    mut ends: MessageWriter<WalkEndRequested>,
 ) {
     let Some(case) = case else { return };
     if !replay.checked {
         replay.checked = true;
         if let Err(error) = replay.check_case(&case.checksum) {
             let reason = EndReason::Failed { message: error.to_string() };
-            inputs.write(Input::from(WalkEndRequested { reason }));
+            ends.write(WalkEndRequested { reason });
             replay.frames.clear();
             return;
         }
@@ -151,6 +158,9 @@ pub(super) fn play(
         clock.t_s = *t_s;
         inputs.write_batch(requests.iter().cloned().map(Input));
     } else if clock.frame >= replay.frames() && clock.frame > 0 {
-        inputs.write(Input::from(WalkEndRequested { reason: EndReason::ReplayOver }));
+        ends.write(WalkEndRequested { reason: EndReason::ReplayOver });
+    }
+    if let Some((_, reason)) = replay.ended.as_ref().filter(|(frame, _)| *frame == clock.frame) {
+        ends.write(WalkEndRequested { reason: reason.clone() });
     }
 }

@@ -165,6 +165,19 @@ fn a_replay_does_the_same_again_exactly() {
 }
 
 #[test]
+fn an_end_that_was_no_input_comes_again_too() {
+    let (mut app, sink) = recording_app(0);
+    app.update();
+    app.update();
+    app.world_mut().write_message(WalkEndRequested { reason: EndReason::FramesDrawn });
+    app.update();
+    let first = sink.text();
+    assert!(first.contains("FramesDrawn"));
+    let (second, _) = replay(&first, 3);
+    assert_eq!(second, first);
+}
+
+#[test]
 fn a_record_cut_short_plays_as_far_as_it_goes() {
     let (first, _) = record();
     let cut: String = first.lines().take(20).collect::<Vec<_>>().join("\n") + "\n{\"frame\": 99, \"t\"";

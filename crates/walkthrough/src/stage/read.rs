@@ -93,3 +93,70 @@ fn segment_info(entry: &SegmentEntry, lod: usize) -> SegmentInfo {
         inferred_percent: entry.inferred_percent,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use case::{CaseContents, Provenance, RecipeRef, write_case};
+    use glam::{DMat3, DVec3};
+    use space::Point;
+    use std::collections::BTreeMap;
+    use volume::{LabelMap, ScanVolume, Volume, terminology};
+
+    /// A heart in a body, both spheres, written and read as a case.
+    fn contents() -> StageContents {
+        let geometry =
+            ImageGeometry::new([40; 3], [2.0; 3], Point::new(-39.0, -39.0, 1161.0), DMat3::IDENTITY).unwrap();
+        let map = geometry.lps_from_index();
+        let distance = |[i, j, k]: [usize; 3], centre: [f64; 3]| {
+            (map * Point::new(i as f64, j as f64, k as f64)).distance(Point::from_array(centre))
+        };
+        let voxels = Volume::from_fn(geometry, |index| {
+            if distance(index, [10.0, 0.0, 1200.0]) < 14.0 {
+                2
+            } else {
+                u16::from(distance(index, [0.0, 0.0, 1200.0]) < 34.0)
+            }
+        });
+        let mut body = terminology::segment(1, "body");
+        body.parts = vec![2];
+        let heart = terminology::segment(2, "heart");
+        let labels = LabelMap { voxels, segments: BTreeMap::from([(1, body), (2, heart)]) };
+        let surfaces = surface::surfaces_of_labels(&labels, &Default::default(), &|_| {}).unwrap();
+        let scan = ScanVolume::I16(Volume::filled(geometry, 40));
+        let folder = tempfile::tempdir().unwrap();
+        let contents = CaseContents {
+            scan: &scan,
+            labels: &labels,
+            surfaces: &surfaces,
+            modality: "CT".to_owned(),
+            recipe: RecipeRef::new("labels", "1"),
+            alias: Some("Two spheres".to_owned()),
+            provenance: Provenance::new("made up"),
+            windows: Vec::new(),
+            certainty: BTreeMap::new(),
+        };
+        let case = write_case(&folder.path().join("case"), &contents, &|_| {}).unwrap();
+        StageContents::read(&case).unwrap()
+    }
+
+    #[test]
+    fn a_case_comes_on_stage_as_it_was_written() {
+        let contents = contents();
+        assert_eq!(contents.case.alias.as_deref(), Some("Two spheres"));
+        assert!(!contents.case.windows.is_empty() && !contents.case.checksum.is_empty());
+        let [body, heart] = contents.segments.as_slice() else { panic!("two segments") };
+        assert_eq!((body.info.group.as_str(), heart.info.group_display.as_str()), ("skin", "Heart"));
+        assert!(body.info.peel_rank < heart.info.peel_rank);
+        // Centre (10, 0, 1200) mm lies at (0.01, 1.2, 0) m; a sphere of 14 mm.
+        let centre = contents.centre_of("heart").unwrap();
+        assert!(centre.distance(Point::new(0.01, 1.2, 0.0)) < 1e-3, "{centre:?}");
+        let from = glam::Vec3::new(0.01, 1.2, 1.0);
+        let hit = heart.shape.first_hit(from, glam::Vec3::NEG_Z, 0.0, 9.0).unwrap();
+        assert!((hit.t - 0.986).abs() < 2e-3 && hit.normal.z > 0.9, "{hit:?}");
+        assert!(body.shape.contains(centre.as_vec3()) && heart.shape.contains(centre.as_vec3()));
+        let size = contents.extent.size();
+        assert!(size.distance(DVec3::splat(0.068)) < 4e-3, "{size}");
+        assert!(heart.info.pick_error_mm.is_some_and(|mm| mm < 4.0));
+    }
+}

@@ -1,0 +1,105 @@
+//! `ct-basic` against the phantom's truth.
+
+use glam::DMat3;
+use space::{AxisCode, Index, Point};
+use volume::terminology::{self, Group};
+use volume::{ImageGeometry, LabelMap, ScanVolume, Volume};
+
+use super::{CT_BASIC, segment};
+
+fn phantom(spacing_mm: [f64; 3]) -> phantom::Body {
+    let options = phantom::PhantomOptions { seed: 3, spacing_mm, ..Default::default() };
+    phantom::body(&options, &|_| ()).unwrap()
+}
+
+fn found(volume: &Volume<i16>) -> LabelMap {
+    segment(&CT_BASIC, &ScanVolume::I16(volume.clone()), &|_| ()).unwrap().unwrap()
+}
+
+/// The voxels whose label has a wanted name; `true` inside.
+#[track_caller]
+fn inside(map: &LabelMap, wanted: impl Fn(&str) -> bool) -> Vec<bool> {
+    let labels: Vec<u16> = map.segments.values().filter(|s| wanted(&s.name)).map(|s| s.label).collect();
+    let names: Vec<_> = map.segments.values().map(|s| &s.name).collect();
+    assert!(!labels.is_empty(), "no such segment among {names:?}");
+    map.voxels.data().iter().map(|l| labels.contains(l)).collect()
+}
+
+/// Overlap of two sets of voxels: 1 if they are equal.
+fn dice(a: &[bool], b: &[bool]) -> f64 {
+    let both = a.iter().zip(b).filter(|(x, y)| **x && **y).count();
+    let sum = a.iter().chain(b).filter(|x| **x).count();
+    2.0 * both as f64 / sum as f64
+}
+
+#[track_caller]
+fn check(name: &str, found: &[bool], truth: &[bool], least: f64) {
+    let agreement = dice(found, truth);
+    assert!(agreement >= least, "{name}: Dice {agreement:.3}, expected {least} or more");
+}
+
+#[test]
+fn structures_agree_with_the_truth() {
+    let body = phantom([2.0, 2.0, 3.0]);
+    let (found, truth) = (found(&body.hounsfield), &body.labels);
+    let of = |name: &str| inside(&found, |n| n == name);
+    let bone = |n: &str| terminology::group_of(n) == Group::Bone;
+    let lung = |side: &'static str| move |n: &str| n.starts_with("lung_") && n.ends_with(side);
+    let airway = |n: &str| terminology::group_of(n) == Group::Airway;
+    check("left lung", &of("lung_left"), &inside(truth, lung("left")), 0.93);
+    check("right lung", &of("lung_right"), &inside(truth, lung("right")), 0.93);
+    check("skeleton", &of("skeleton"), &inside(truth, bone), 0.80);
+    check("airways", &of("airways"), &inside(truth, airway), 0.60);
+    let all = |map: &LabelMap| map.voxels.data().iter().map(|&l| l != 0).collect::<Vec<_>>();
+    check("body without the couch", &all(&found), &all(truth), 0.97);
+    // The phantom is scanned in the portal venous phase: most of what is called a vessel must be one.
+    let vessels = of("vessels");
+    let blood = inside(truth, |n| matches!(terminology::group_of(n), Group::Artery | Group::Vein | Group::Heart));
+    let right = vessels.iter().zip(&blood).filter(|(v, b)| **v && **b).count();
+    let share = right as f64 / vessels.iter().filter(|v| **v).count() as f64;
+    assert!(share > 0.8, "{share:.2} of what was found is vessel or heart");
+    let skeleton_in_blood = of("skeleton").iter().zip(&blood).filter(|(s, b)| **s && **b).count();
+    assert!(skeleton_in_blood * 50 < right, "{skeleton_in_blood} voxels of blood were called bone");
+}
+
+#[test]
+fn storage_order_does_not_change_what_is_found() {
+    let scan = phantom([4.0, 4.0, 5.0]).hounsfield;
+    let expected = found(&scan);
+    // Coronal, sagittal, and as NIfTI likes it.
+    for code in ["RAS", "PSL", "LSA"] {
+        let relaid = relaid(&scan, code.parse().unwrap());
+        let found = found(&relaid);
+        assert_eq!(found.segments, expected.segments, "{code}");
+        let from = found.geometry().index_from_lps() * expected.geometry().lps_from_index();
+        let [ni, nj, _] = expected.geometry().size();
+        for (at, label) in expected.voxels.data().iter().enumerate() {
+            let p = from * Point::<Index>::new((at % ni) as f64, (at / ni % nj) as f64, (at / ni / nj) as f64);
+            let [i, j, k] = p.to_array().map(|x| x.round() as usize);
+            assert_eq!(found.voxels.get(i, j, k), Some(label), "{code}: voxel {at}");
+        }
+    }
+}
+
+/// The same voxels in the same places, stored along other axes than LPS.
+fn relaid(volume: &Volume<i16>, code: AxisCode) -> Volume<i16> {
+    let g = volume.geometry();
+    let direction: DMat3 = code.direction();
+    let columns = direction.to_cols_array_2d();
+    // The axis of the body that each new axis runs along.
+    let along = columns.map(|c| c.iter().position(|x| x.abs() > 0.5).unwrap());
+    let mut origin = g.origin().get();
+    for (column, &body) in columns.iter().zip(&along) {
+        if column[body] < 0.0 {
+            origin[body] += (g.size()[body] - 1) as f64 * g.spacing()[body];
+        }
+    }
+    let (size, spacing) = (along.map(|a| g.size()[a]), along.map(|a| g.spacing()[a]));
+    let geometry = ImageGeometry::new(size, spacing, origin.into(), direction).unwrap();
+    let from = g.index_from_lps() * geometry.lps_from_index();
+    Volume::from_fn(geometry, |p| {
+        let old = from * Point::new(p[0] as f64, p[1] as f64, p[2] as f64);
+        let [i, j, k] = old.to_array().map(|x| x.round() as usize);
+        *volume.get(i, j, k).unwrap()
+    })
+}

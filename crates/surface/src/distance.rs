@@ -1,0 +1,343 @@
+//! Distances between surfaces and the voxel faces they stand for, in voxels and in mm at once.
+
+/// A distance, squared, in both units.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Squared {
+    /// In voxels: lengths along each axis divided by its spacing.
+    pub(crate) voxels: f32,
+    /// In mm.
+    pub(crate) mm: f32,
+}
+
+impl Squared {
+    pub(crate) const FAR: Self = Self { voxels: f32::INFINITY, mm: f32::INFINITY };
+
+    fn min(self, other: Self) -> Self {
+        Self { voxels: self.voxels.min(other.voxels), mm: self.mm.min(other.mm) }
+    }
+}
+
+/// The label boundary as voxel faces, found in the labels themselves.
+pub(crate) struct Faces<'a> {
+    pub(crate) labels: &'a [u16],
+    pub(crate) size: [usize; 3],
+    pub(crate) spacing: [f32; 3],
+}
+
+/// Farthest that is looked for a face, in voxels along each axis.
+const REACH: f32 = 9.0;
+
+impl Faces<'_> {
+    /// The labels of two voxels next to each other along each axis from `base`.
+    fn eight(&self, base: [i64; 3]) -> [u16; 8] {
+        let [ni, nj, _] = self.size;
+        if (0..3).all(|a| base[a] >= 0 && base[a] + 1 < self.size[a] as i64) {
+            let [i, j, k] = base.map(|b| b as usize);
+            let at = i + ni * (j + nj * k);
+            let rows = [at, at + ni, at + ni * nj, at + ni * nj + ni];
+            let [a, b, c, d] = rows.map(|r| [self.labels[r], self.labels[r + 1]]);
+            [a[0], a[1], b[0], b[1], c[0], c[1], d[0], d[1]]
+        } else {
+            std::array::from_fn(|n| {
+                self.label([base[0] + (n & 1) as i64, base[1] + (n >> 1 & 1) as i64, base[2] + (n >> 2) as i64])
+            })
+        }
+    }
+
+    fn label(&self, v: [i64; 3]) -> u16 {
+        let [ni, nj, nk] = self.size.map(|s| s as i64);
+        let [i, j, k] = v;
+        if i < 0 || j < 0 || k < 0 || i >= ni || j >= nj || k >= nk {
+            0
+        } else {
+            self.labels[(i + ni * (j + nj * k)) as usize]
+        }
+    }
+
+    /// Distance from a point to the nearest face between two labels.
+    ///
+    /// Exact up to [`REACH`] voxels; beyond, infinite.
+    pub(crate) fn nearest(&self, p: [f32; 3], sides: [u16; 2]) -> Squared {
+        let mut best = self.nearest_of_twelve(p, sides);
+        let least = self.spacing[0].min(self.spacing[1]).min(self.spacing[2]);
+        // Faces within half a voxel all meet the nearest corner.
+        if best.voxels <= 0.25 && best.mm <= 0.25 * least * least {
+            return best;
+        }
+        let mut reach = 1.5;
+        while best.voxels.is_infinite() && reach <= REACH {
+            best = self.nearest_within(p, sides, [reach; 3]);
+            reach *= 2.0;
+        }
+        if best.voxels.is_finite() {
+            let (voxels, mm) = (best.voxels.sqrt(), best.mm.sqrt());
+            let radii = self.spacing.map(|s| voxels.max(mm / s).min(REACH));
+            best = best.min(self.nearest_within(p, sides, radii));
+        }
+        best
+    }
+
+    /// Looks at the twelve faces that meet in the voxel corner nearest to the point.
+    fn nearest_of_twelve(&self, p: [f32; 3], sides: [u16; 2]) -> Squared {
+        let base = p.map(|x| x.floor());
+        let labels = self.eight(base.map(|b| b as i64));
+        let part = [0, 1, 2].map(|a| p[a] - base[a]);
+        // Squares of the distance along each axis: to the plane between the two voxels, to the lower voxel, to the upper one.
+        let planes = part.map(|f| (f - 0.5) * (f - 0.5));
+        let slabs = part.map(|f| if f > 0.5 { [(f - 0.5) * (f - 0.5), 0.0] } else { [0.0, (f - 0.5) * (f - 0.5)] });
+        let squares = self.spacing.map(|s| s * s);
+        let [low, high] = sides;
+        let mut best = Squared::FAR;
+        for axis in 0..3 {
+            let (u, v) = ((axis + 1) % 3, (axis + 2) % 3);
+            for pq in 0..4 {
+                let (p, q) = (pq & 1, pq >> 1);
+                let lower = p << u | q << v;
+                let (a, b) = (labels[lower], labels[lower | 1 << axis]);
+                if (a == low && b == high) || (a == high && b == low) {
+                    let d = [planes[axis], slabs[u][p], slabs[v][q]];
+                    best = best.min(Squared {
+                        voxels: d[0] + d[1] + d[2],
+                        mm: d[0] * squares[axis] + d[1] * squares[u] + d[2] * squares[v],
+                    });
+                }
+            }
+        }
+        best
+    }
+
+    /// Looks at all faces that come within `radii` of the point along every axis.
+    fn nearest_within(&self, p: [f32; 3], sides: [u16; 2], radii: [f32; 3]) -> Squared {
+        let from = [0, 1, 2].map(|a| (p[a] - radii[a]).floor() as i64);
+        let to = [0, 1, 2].map(|a| (p[a] + radii[a]).floor() as i64 + 1);
+        let squares = self.spacing.map(|s| s * s);
+        let [low, high] = sides;
+        let mut best = Squared::FAR;
+        for k in from[2]..=to[2] {
+            for j in from[1]..=to[1] {
+                for i in from[0]..=to[0] {
+                    let voxel = [i, j, k];
+                    let here = self.label(voxel);
+                    if here != low && here != high {
+                        continue;
+                    }
+                    let other = if here == low { high } else { low };
+                    for axis in 0..3 {
+                        let mut next = voxel;
+                        next[axis] += 1;
+                        if voxel[axis] == to[axis] || self.label(next) != other {
+                            continue;
+                        }
+                        let d = [0, 1, 2].map(|a| {
+                            let off = p[a] - voxel[a] as f32;
+                            let off = if a == axis { off - 0.5 } else { (off.abs() - 0.5).max(0.0) };
+                            off * off
+                        });
+                        best = best.min(Squared {
+                            voxels: d[0] + d[1] + d[2],
+                            mm: d[0] * squares[0] + d[1] * squares[1] + d[2] * squares[2],
+                        });
+                    }
+                }
+            }
+        }
+        best
+    }
+}
+
+/// Triangles of one patch in a grid, each in every cell that it comes near.
+pub(crate) struct TriangleGrid {
+    origin: [f32; 3],
+    size: [usize; 3],
+    cell: f32,
+    starts: Vec<u32>,
+    items: Vec<u32>,
+    triangles: Vec<[[f32; 3]; 3]>,
+    boxes: Vec<[[f32; 2]; 3]>,
+}
+
+impl TriangleGrid {
+    /// Sorts triangles, given in voxels, into cells of edge `cell`; each goes into all cells within `reach` of its bounding box.
+    pub(crate) fn new(triangles: Vec<[[f32; 3]; 3]>, cell: f32, reach: [f32; 3]) -> Self {
+        let boxes: Vec<[[f32; 2]; 3]> = triangles
+            .iter()
+            .map(|t| [0, 1, 2].map(|a| [t[0][a].min(t[1][a]).min(t[2][a]), t[0][a].max(t[1][a]).max(t[2][a])]))
+            .collect();
+        let (mut low, mut high) = ([f32::INFINITY; 3], [f32::NEG_INFINITY; 3]);
+        for b in &boxes {
+            for a in 0..3 {
+                low[a] = low[a].min(b[a][0] - reach[a]);
+                high[a] = high[a].max(b[a][1] + reach[a]);
+            }
+        }
+        let size = [0, 1, 2].map(|a| if boxes.is_empty() { 1 } else { ((high[a] - low[a]) / cell) as usize + 1 });
+        let mut grid = Self { origin: low, size, cell, starts: Vec::new(), items: Vec::new(), triangles, boxes };
+        let mut starts = vec![0u32; size.iter().product::<usize>() + 1];
+        grid.for_each_cell(reach, |cell, _| starts[cell + 1] += 1);
+        for n in 1..starts.len() {
+            starts[n] += starts[n - 1];
+        }
+        let mut next = starts.clone();
+        let mut items = vec![0u32; starts.last().copied().unwrap_or(0) as usize];
+        grid.for_each_cell(reach, |cell, triangle| {
+            items[next[cell] as usize] = triangle;
+            next[cell] += 1;
+        });
+        (grid.starts, grid.items) = (starts, items);
+        grid
+    }
+
+    fn for_each_cell(&self, reach: [f32; 3], mut f: impl FnMut(usize, u32)) {
+        for (n, b) in self.boxes.iter().enumerate() {
+            let from = [0, 1, 2].map(|a| ((b[a][0] - reach[a] - self.origin[a]) / self.cell) as usize);
+            let to =
+                [0, 1, 2].map(|a| (((b[a][1] + reach[a] - self.origin[a]) / self.cell) as usize).min(self.size[a] - 1));
+            for z in from[2]..=to[2] {
+                for y in from[1]..=to[1] {
+                    for x in from[0]..=to[0] {
+                        f(x + self.size[0] * (y + self.size[1] * z), n as u32);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Distance to the nearest triangle and which one that is, in voxels; exact up to the grid's reach, never too small.
+    pub(crate) fn nearest(&self, p: [f32; 3], spacing: [f32; 3]) -> (Squared, Option<usize>) {
+        let at = [0, 1, 2].map(|a| (p[a] - self.origin[a]) / self.cell);
+        if (0..3).any(|a| at[a] < 0.0 || at[a] as usize >= self.size[a]) {
+            return (Squared::FAR, None);
+        }
+        let cell = at[0] as usize + self.size[0] * (at[1] as usize + self.size[1] * at[2] as usize);
+        let items = &self.items[self.starts[cell] as usize..self.starts[cell + 1] as usize];
+        let isotropic = spacing[0] == spacing[1] && spacing[1] == spacing[2];
+        let squares = spacing.map(|s| s * s);
+        let mut best = Squared::FAR;
+        let mut found = None;
+        for &item in items {
+            let item = item as usize;
+            let off = [0, 1, 2].map(|a| {
+                let [low, high] = self.boxes[item][a];
+                let off = (low - p[a]).max(p[a] - high).max(0.0);
+                off * off
+            });
+            let triangle = &self.triangles[item];
+            if off[0] + off[1] + off[2] < best.voxels {
+                let d = to_triangle(p, triangle);
+                if d < best.voxels {
+                    (best.voxels, found) = (d, Some(item));
+                }
+            }
+            if !isotropic && off[0] * squares[0] + off[1] * squares[1] + off[2] * squares[2] < best.mm {
+                let scaled = |q: [f32; 3]| [q[0] * spacing[0], q[1] * spacing[1], q[2] * spacing[2]];
+                best.mm = best.mm.min(to_triangle(scaled(p), &triangle.map(scaled)));
+            }
+        }
+        if isotropic {
+            best.mm = best.voxels * squares[0];
+        }
+        (best, found)
+    }
+}
+
+/// Squared distance from a point to a triangle: by the region of the plane its foot falls in (Ericson 2005, 5.1.5).
+fn to_triangle(p: [f32; 3], [a, b, c]: &[[f32; 3]; 3]) -> f32 {
+    let (ab, ac, ap) = (sub(*b, *a), sub(*c, *a), sub(p, *a));
+    let (d1, d2) = (dot(ab, ap), dot(ac, ap));
+    if d1 <= 0.0 && d2 <= 0.0 {
+        return dot(ap, ap);
+    }
+    let bp = sub(p, *b);
+    let (d3, d4) = (dot(ab, bp), dot(ac, bp));
+    if d3 >= 0.0 && d4 <= d3 {
+        return dot(bp, bp);
+    }
+    let square = |p: [f32; 3], q: [f32; 3], t: f32| {
+        let d = [0, 1, 2].map(|a| p[a] - q[a] * t);
+        dot(d, d)
+    };
+    let vc = d1 * d4 - d3 * d2;
+    if vc <= 0.0 && d1 >= 0.0 && d3 <= 0.0 {
+        return if d1 > d3 { square(ap, ab, d1 / (d1 - d3)) } else { dot(ap, ap) };
+    }
+    let cp = sub(p, *c);
+    let (d5, d6) = (dot(ab, cp), dot(ac, cp));
+    if d6 >= 0.0 && d5 <= d6 {
+        return dot(cp, cp);
+    }
+    let vb = d5 * d2 - d1 * d6;
+    if vb <= 0.0 && d2 >= 0.0 && d6 <= 0.0 {
+        return if d2 > d6 { square(ap, ac, d2 / (d2 - d6)) } else { dot(ap, ap) };
+    }
+    let va = d3 * d6 - d5 * d4;
+    if va <= 0.0 && d4 >= d3 && d5 >= d6 {
+        let sum = (d4 - d3) + (d5 - d6);
+        return if sum > 0.0 { square(bp, sub(*c, *b), (d4 - d3) / sum) } else { dot(bp, bp) };
+    }
+    let scale = 1.0 / (va + vb + vc);
+    let (v, w) = (vb * scale, vc * scale);
+    let d = [0, 1, 2].map(|x| ap[x] - ab[x] * v - ac[x] * w);
+    dot(d, d)
+}
+
+fn sub(a: [f32; 3], b: [f32; 3]) -> [f32; 3] {
+    [a[0] - b[0], a[1] - b[1], a[2] - b[2]]
+}
+
+fn dot(a: [f32; 3], b: [f32; 3]) -> f32 {
+    a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn point() -> impl Strategy<Value = [f32; 3]> {
+        [-3.0f32..3.0, -3.0f32..3.0, -3.0f32..3.0]
+    }
+
+    proptest! {
+        #[test]
+        fn triangle_distance_matches_dense_sampling(p in point(), a in point(), b in point(), c in point()) {
+            let mut least = f32::INFINITY;
+            for i in 0..=60 {
+                for j in 0..=60 - i {
+                    let (u, v) = (i as f32 / 60.0, j as f32 / 60.0);
+                    let q = [0, 1, 2].map(|x| a[x] + u * (b[x] - a[x]) + v * (c[x] - a[x]));
+                    least = least.min(dot(sub(p, q), sub(p, q)));
+                }
+            }
+            let d = to_triangle(p, &[a, b, c]).sqrt();
+            prop_assert!(d <= least.sqrt() + 1e-3 && least.sqrt() <= d + 0.15, "{} against {}", d, least.sqrt());
+        }
+
+        #[test]
+        fn face_distance_matches_looking_at_all_faces(
+            p in [-2.0f32..6.0, -2.0f32..6.0, -2.0f32..6.0],
+            labels in proptest::collection::vec(0u16..3, 64),
+        ) {
+            let faces = Faces { labels: &labels, size: [4; 3], spacing: [0.7, 1.0, 2.5] };
+            let all = faces.nearest_within(p, [0, 1], [8.0; 3]);
+            let found = faces.nearest(p, [0, 1]);
+            if all.voxels.is_finite() {
+                prop_assert!((found.voxels - all.voxels).abs() < 1e-4, "{:?} {:?}", found, all);
+                prop_assert!((found.mm - all.mm).abs() < 1e-3, "{:?} {:?}", found, all);
+            }
+        }
+
+        #[test]
+        fn grid_finds_the_nearest_triangle(p in point(), seed in proptest::collection::vec(point(), 30)) {
+            let triangles: Vec<[[f32; 3]; 3]> = seed.as_chunks::<3>().0.to_vec();
+            let least = triangles.iter().map(|t| to_triangle(p, t)).fold(f32::INFINITY, f32::min);
+            let grid = TriangleGrid::new(triangles, 0.8, [1.0; 3]);
+            let (found, which) = grid.nearest(p, [2.0; 3]);
+            prop_assert!(found.voxels >= least);
+            if least < 1.0 {
+                prop_assert!((found.voxels - least).abs() < 1e-5 && which.is_some());
+                prop_assert!((found.mm - 4.0 * least).abs() < 1e-4);
+            }
+        }
+    }
+}
