@@ -98,18 +98,17 @@ fn survive_loss(
 fn leave(
     mut ending: ResMut<Ending>,
     mut ended: MessageReader<WalkEnded>,
-    mut closed: MessageReader<AppExit>,
+    mut exit: ResMut<Messages<AppExit>>,
     pictures: Res<PicturesInFlight>,
     counters: Res<WalkCounters>,
     clock: Res<SystemsClock>,
-    mut exit: MessageWriter<AppExit>,
 ) {
     if let Some(WalkEnded { reason }) = ended.read().last()
         && ending.reason.is_none()
     {
         ending.reason = Some(reason.clone());
     }
-    let is_closed = closed.read().last().is_some();
+    let is_closed = !exit.is_empty();
     if is_closed {
         ending.reason.get_or_insert(EndReason::Closed);
     }
