@@ -2,6 +2,7 @@
 //! it, and a decoder that panics is an error of that frame.
 
 mod codestream;
+mod jpeg_12_bit;
 mod rle;
 
 use std::borrow::Cow;
@@ -77,6 +78,12 @@ pub(crate) fn decode(codec: Codec, encoded: &[u8], format: &PixelFormat, into: &
             "the compressed image is {} × {} × {}, the header says {} × {} × 1",
             shape.rows, shape.columns, shape.components, format.rows, format.columns
         ));
+    }
+    if codec == Codec::Jpeg && shape.lossy && shape.precision == 12 {
+        if format.bits_allocated != 16 {
+            return Err(format!("samples of 12 bits do not fit {} bits", format.bits_allocated));
+        }
+        return jpeg_12_bit::decode(encoded, format.columns, format.rows, into);
     }
     // Decoders give whole bytes: 8-bit samples may come in a file that reserves 16 bits.
     let width = if shape.precision <= 8 { 1 } else { 2 };

@@ -8,6 +8,8 @@ pub(super) struct Shape {
     pub(super) components: usize,
     /// Bits a sample.
     pub(super) precision: u32,
+    /// True for JPEG with a cosine transform.
+    pub(super) lossy: bool,
 }
 
 /// Tiles a real encoder makes of a slice, generously; a decoder keeps a kilobyte and more for each.
@@ -36,7 +38,9 @@ pub(super) fn jpeg_shape(bytes: &[u8]) -> Result<Shape, String> {
                 let Some(&[precision, r1, r0, c1, c0, components]) = bytes.get(at + 4..at + 10) else {
                     return Err("the JPEG frame header is cut short".to_owned());
                 };
-                if marker != 0xC3 && marker != 0xF7 && precision != 8 {
+                let lossy = marker != 0xC3 && marker != 0xF7;
+                let sequential_12 = marker == 0xC1 && precision == 12;
+                if lossy && precision != 8 && !sequential_12 {
                     return Err(format!("JPEG with {precision}-bit samples and loss is not supported"));
                 }
                 return Ok(Shape {
@@ -44,6 +48,7 @@ pub(super) fn jpeg_shape(bytes: &[u8]) -> Result<Shape, String> {
                     columns: usize::from(u16::from_be_bytes([c1, c0])),
                     components: usize::from(components),
                     precision: u32::from(precision),
+                    lossy,
                 });
             }
             0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => {
@@ -89,6 +94,7 @@ pub(super) fn jpeg_2000_shape(bytes: &[u8]) -> Result<Shape, String> {
         columns: usize::try_from(x - x_offset).unwrap_or(usize::MAX),
         components: usize::from(u16::from_be_bytes([c1, c0])),
         precision: u32::from(depth & 0x7F) + 1,
+        lossy: false,
     })
 }
 
@@ -99,7 +105,10 @@ mod tests {
     #[test]
     fn shapes_are_read_from_frame_headers() {
         let jpeg = [0xFF, 0xD8, 0xFF, 0xE0, 0, 4, 9, 9, 0xFF, 0xC3, 0, 11, 16, 1, 0, 2, 0, 1, 1, 0x11, 0];
-        assert_eq!(jpeg_shape(&jpeg), Ok(Shape { rows: 256, columns: 512, components: 1, precision: 16 }));
+        assert_eq!(
+            jpeg_shape(&jpeg),
+            Ok(Shape { rows: 256, columns: 512, components: 1, precision: 16, lossy: false })
+        );
         for cut in 0..jpeg.len() - 4 {
             assert!(jpeg_shape(&jpeg[..cut]).is_err(), "cut at {cut}");
         }
@@ -112,7 +121,10 @@ mod tests {
             siz.extend(word.to_be_bytes());
         }
         siz.extend([0, 1, 11, 1, 1]);
-        assert_eq!(jpeg_2000_shape(&siz), Ok(Shape { rows: 256, columns: 512, components: 1, precision: 12 }));
+        assert_eq!(
+            jpeg_2000_shape(&siz),
+            Ok(Shape { rows: 256, columns: 512, components: 1, precision: 12, lossy: false })
+        );
         siz[24..28].copy_from_slice(&1u32.to_be_bytes());
         siz[28..32].copy_from_slice(&1u32.to_be_bytes());
         assert!(jpeg_2000_shape(&siz).is_err());

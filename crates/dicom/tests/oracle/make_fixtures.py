@@ -88,6 +88,10 @@ def main():
     run('dcmcjpeg', '+el', '+sv', '6', '+tl', unsigned, out / 'jpeg_lossless_sv6.dcm')
     run('dcmcjpeg', '+eb', '+q', '95', eight, out / 'jpeg_baseline.dcm')
     run('dcmcjpeg', '+ee', '+q', '95', unsigned, out / 'jpeg_extended_12.dcm')
+    for name in ('jpeg_baseline', 'jpeg_extended_12'):
+        # What GDCM decodes, rescaled, as little-endian 16-bit numbers.
+        voxels = sitk.GetArrayFromImage(sitk.ReadImage(str(out / f'{name}.dcm')))
+        voxels.astype('<i2').tofile(out / f'{name}.i16')
     run('dcmconv', '-F', '+te', unsigned, out / 'no_preamble.dcm')
 
 
