@@ -50,7 +50,7 @@ fn contents(phantom: &Phantom) -> CaseContents<'_> {
     let mut provenance = Provenance::new("Phantom of two balls");
     let finding = |kind, text: &str| FindingEntry { kind, text: text.to_owned() };
     provenance.findings = vec![
-        finding(FindingKind::Dropped, "1 localizer, from /home/doe/JOHN_DOE/1.dcm"),
+        finding(FindingKind::Dropped, "1 localizer, from /mnt/doe/JOHN_DOE/1.dcm"),
         finding(FindingKind::Warning, "<script>alert('x')</script>"),
     ];
     CaseContents {

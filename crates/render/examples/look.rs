@@ -1,4 +1,4 @@
-//! Renders a tour of a case, or of a body of balls, to PNG files: `look [--case DIR] [--out DIR] [--tour FILE] [--size WxH]`.
+//! Renders a tour of a case, or of a body of balls, to PNG files: `look [--case DIR] [--out DIR] [--tour FILE] [--size WxH] [--show interface]`.
 
 #[path = "../tests/common/ball_body.rs"]
 mod ball_body;
@@ -13,9 +13,18 @@ use render::{
     base_plugins,
 };
 use walkthrough::WalkthroughPlugins;
-use walkthrough::session::WalkEnded;
-use walkthrough::stage::{StageContents, StageRequested};
+use walkthrough::clip::ClipRequested;
+use walkthrough::honesty::{Overlay, OverlayRequested};
+use walkthrough::input::Input;
+use walkthrough::locomotion::LocomotionRequested;
+use walkthrough::measure::MeasureRequested;
+use walkthrough::panel::{PanelId, PanelRequested};
+use walkthrough::picture::PictureRequested;
+use walkthrough::pointer::{PointerId, PointerRequested};
+use walkthrough::session::{EndReason, WalkEndRequested, WalkEnded};
+use walkthrough::stage::{BodyPose, StageContents, StageRequested, StartingState};
 use walkthrough::tour::{Tour, TourRun};
+use walkthrough::walk::WalkClock;
 use walkthrough::walk_report::{SystemsClock, WalkCounters, WalkReport};
 
 type AnyError = Box<dyn std::error::Error>;
@@ -26,6 +35,7 @@ struct Arguments {
     tour: PathBuf,
     size: (u32, u32),
     tier: RenderTier,
+    shows_interface: bool,
 }
 
 fn main() -> Result<(), AnyError> {
@@ -55,6 +65,10 @@ fn main() -> Result<(), AnyError> {
     let file = arguments.tour.display().to_string();
     app.insert_resource(TourRun::new(Tour::parse(&std::fs::read_to_string(&arguments.tour)?, &file)?));
     app.add_systems(Last, leave);
+    if arguments.shows_interface {
+        app.remove_resource::<TourRun>();
+        app.add_systems(PreUpdate, show_interface);
+    }
     app.run();
     Ok(())
 }
@@ -67,12 +81,14 @@ fn arguments() -> Result<Arguments, AnyError> {
         tour: workspace.join("scenes/tour.ron"),
         size: (960, 540),
         tier: RenderTier::pc(),
+        shows_interface: false,
     };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
         match word.as_str() {
             "--case" => found.case = Some(value.into()),
+            "--show" => found.shows_interface = value == "interface",
             "--out" => found.out = value.into(),
             "--tour" => found.tour = value.into(),
             "--tier" if value == "standalone" => found.tier = RenderTier::standalone(),
@@ -84,6 +100,59 @@ fn arguments() -> Result<Arguments, AnyError> {
         }
     }
     Ok(found)
+}
+
+/// Pointing, panels, measuring, overlays: what no tour shows.
+fn show_interface(
+    frame: Res<WalkClock>,
+    start: Option<Res<StartingState>>,
+    body: Res<BodyPose>,
+    in_flight: Res<PicturesInFlight>,
+    mut step: Local<usize>,
+    mut waited: Local<u32>,
+    mut inputs: MessageWriter<Input>,
+) {
+    let Some(start) = start.filter(|_| frame.frame > 3) else { return };
+    let middle = body.scene_from_body() * start.extent.centre();
+    let eye = middle + space::Vector::new(0.25, 0.15, 1.1);
+    let picture = |name: &str| Input::from(PictureRequested { stem: Some(name.to_owned()) });
+    *waited += 1;
+    if *waited < 4 || in_flight.count() > 0 {
+        return;
+    }
+    *waited = 0;
+    let lps = body.lps_from_scene() * middle;
+    let sent: Vec<Input> = match *step {
+        0 => vec![LocomotionRequested::Place { eye, look_at: middle }.into()],
+        1 => vec![picture("pointed")],
+        2 => {
+            vec![PointerRequested::Press(PointerId::Crosshair).into(), PanelRequested::Open(PanelId::Structures).into()]
+        }
+        3 => vec![picture("structures")],
+        4 => vec![PanelRequested::Open(PanelId::View).into(), ClipRequested::Toggle.into()],
+        5 => vec![picture("view")],
+        6 => vec![PanelRequested::Open(PanelId::Help).into()],
+        7 => vec![picture("help")],
+        8 => vec![
+            ClipRequested::Toggle.into(),
+            PanelRequested::Open(PanelId::Measurements).into(),
+            point(lps, [60.0, -90.0, 40.0]),
+            point(lps, [-50.0, -80.0, -60.0]),
+            point(lps, [10.0, -60.0, 20.0]),
+        ],
+        9 => vec![picture("measured")],
+        10 => vec![PanelRequested::CloseAll.into(), OverlayRequested::Show(Overlay::SurfaceError).into()],
+        11 => vec![picture("surface-error")],
+        12 => vec![WalkEndRequested { reason: EndReason::TourOver }.into()],
+        _ => Vec::new(),
+    };
+    inputs.write_batch(sent);
+    *step += 1;
+}
+
+fn point(middle: space::Point<space::Lps>, away_mm: [f64; 3]) -> Input {
+    let at = middle + space::Vector::from_array(away_mm);
+    MeasureRequested::Point { at, on: "skin".to_owned() }.into()
 }
 
 fn leave(

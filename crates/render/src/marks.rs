@@ -15,9 +15,16 @@ use crate::orientation::letter_color;
 use crate::room::RoomRing;
 use crate::span::{systems_clock, timed};
 
-/// The letters on the floor.
+/// A letter on the floor.
 #[derive(Component, Clone, Copy, Debug)]
-struct FloorLetters;
+struct FloorLetter {
+    /// Outward from the middle of the ring, or zero.
+    place: Vec3,
+    direction: AnatomicalDirection,
+}
+
+/// Where letters lie on the floor.
+const FLOOR_PLACES: [Vec3; 5] = [Vec3::X, Vec3::Z, Vec3::NEG_X, Vec3::NEG_Z, Vec3::ZERO];
 
 /// Lines and ends of all measurements, child of the body.
 #[derive(Component, Clone, Copy, Debug)]
@@ -37,7 +44,7 @@ impl Plugin for MarksPlugin {
         let clock = systems_clock(app);
         app.init_resource::<MarkMaterials>().init_resource::<Measurements>().add_systems(
             Update,
-            (timed(&clock, draw_floor_letters), timed(&clock, draw_measurements), timed(&clock, face_labels))
+            (timed(&clock, place_floor_letters), timed(&clock, draw_measurements), timed(&clock, face_labels))
                 .chain()
                 .after(WalkRun),
         );
@@ -49,15 +56,33 @@ struct MarkMaterials {
     letters: Handle<MarkMaterial>,
     over_all: Handle<MarkMaterial>,
     letters_over_all: Handle<MarkMaterial>,
+    floor: Vec<(AnatomicalDirection, Handle<Mesh>, u32)>,
+}
+
+impl MarkMaterials {
+    fn floor_letter(&self, direction: AnatomicalDirection) -> (Handle<Mesh>, u32) {
+        let found = self.floor.iter().find(|(d, ..)| *d == direction);
+        found.map(|(_, mesh, triangles)| (mesh.clone(), *triangles)).unwrap_or_default()
+    }
 }
 
 impl FromWorld for MarkMaterials {
     fn from_world(world: &mut World) -> Self {
+        let mut meshes = world.resource_mut::<Assets<Mesh>>();
+        let floor = AnatomicalDirection::ALL
+            .into_iter()
+            .map(|direction| {
+                let mesh = floor_letter_mesh(direction);
+                let triangles = mesh.indices().map_or(0, |i| i.len() as u32 / 3);
+                (direction, meshes.add(mesh), triangles)
+            })
+            .collect();
         let mut materials = world.resource_mut::<Assets<MarkMaterial>>();
         Self {
             letters: materials.add(MarkMaterial::letters()),
             over_all: materials.add(MarkMaterial::lit().over_all()),
             letters_over_all: materials.add(MarkMaterial::letters().over_all()),
+            floor,
         }
     }
 }
@@ -84,67 +109,61 @@ fn ring(start: &StartingState, body: &BodyPose) -> (Vec2, f32) {
     (Vec2::new(middle.x, middle.z), (reach * RING_ROOM).max(SMALLEST_RING_M))
 }
 
-fn draw_floor_letters(
+fn place_floor_letters(
     mut commands: Commands,
     start: Option<Res<StartingState>>,
-    body: Res<BodyPose>,
+    (body, viewer): (Res<BodyPose>, Res<Viewer>),
     mut room: ResMut<RoomRing>,
-    mut drawn: Local<Option<[AnatomicalDirection; 5]>>,
-    mut meshes: ResMut<Assets<Mesh>>,
     materials: Res<MarkMaterials>,
-    mut floor: Query<(Entity, &mut Transform), With<FloorLetters>>,
+    mut floor: Query<(&mut FloorLetter, &mut Mesh3d, &mut TriangleCount, &mut Transform)>,
 ) {
     let Some(start) = start else { return };
-    if !start.is_changed() && !body.is_changed() {
+    if !start.is_changed() && !body.is_changed() && !viewer.is_changed() {
         return;
     }
     let (middle, radius) = ring(&start, &body);
     room.set_if_neq(RoomRing { middle, radius });
-    let place = Transform::from_xyz(middle.x, 0.002, middle.y).with_scale(Vec3::splat(radius));
-    // Which directions of the body the room's +X, +Z, −X, −Z and the floor are.
     let lps_from_scene = body.lps_from_scene();
-    let directions = [Vec3::X, Vec3::Z, Vec3::NEG_X, Vec3::NEG_Z, Vec3::NEG_Y].map(|v| {
-        let along = lps_from_scene * space::Vector::new(v.x.into(), v.y.into(), v.z.into());
+    let named = |place: Vec3| {
+        let outward = if place == Vec3::ZERO { Vec3::NEG_Y } else { place };
+        let along = lps_from_scene * space::Vector::new(outward.x.into(), outward.y.into(), outward.z.into());
         AnatomicalDirection::nearest(along)
-    });
-    for (_, mut transform) in &mut floor {
-        transform.set_if_neq(place);
-    }
-    if *drawn == Some(directions) && !floor.is_empty() {
+    };
+    let eye = viewer.0.position.as_vec3();
+    if floor.is_empty() {
+        for place in FLOOR_PLACES {
+            let direction = named(place);
+            let (mesh, triangles) = materials.floor_letter(direction);
+            commands.spawn((
+                FloorLetter { place, direction },
+                TriangleCount(triangles),
+                Mesh3d(mesh),
+                MeshMaterial3d(materials.letters.clone()),
+                floor_letter_transform(place, middle, radius, eye),
+            ));
+        }
         return;
     }
-    *drawn = Some(directions);
-    for (entity, _) in &floor {
-        commands.entity(entity).despawn();
+    for (mut letter, mut mesh, mut count, mut transform) in &mut floor {
+        transform.set_if_neq(floor_letter_transform(letter.place, middle, radius, eye));
+        let direction = named(letter.place);
+        if letter.direction != direction {
+            letter.direction = direction;
+            (mesh.0, count.0) = materials.floor_letter(direction);
+        }
     }
-    let mesh = floor_mesh(directions);
-    commands.spawn((
-        FloorLetters,
-        TriangleCount(mesh.indices().map_or(0, |i| i.len() as u32 / 3)),
-        Mesh3d(meshes.add(mesh)),
-        MeshMaterial3d(materials.letters.clone()),
-        place,
-    ));
 }
 
-/// Letters on a ring of radius 1, each to be read by who stands beside it and looks at the patient.
-fn floor_mesh(directions: [AnatomicalDirection; 5]) -> Mesh {
-    let mut mesh = MarkMesh::default();
+/// Flat on the floor, upright for whoever looks from `eye`.
+fn floor_letter_transform(place: Vec3, middle: Vec2, radius: f32, eye: Vec3) -> Transform {
+    let is_middle = place == Vec3::ZERO;
+    let out = radius * (1.0 + FLOOR_LETTER * 0.8);
+    let at = Vec3::new(middle.x, 0.002, middle.y) + place * out;
+    let (x, z) = (eye.x - at.x, eye.z - at.z);
     let lying = Quat::from_rotation_x(-std::f32::consts::FRAC_PI_2);
-    for (quarter, direction) in directions.into_iter().enumerate() {
-        let letter = direction.display_letter().to_string();
-        let color = letter_color(direction) * 0.75;
-        let frame = if quarter == 4 {
-            Mat4::from_rotation_translation(lying, Vec3::ZERO) * Mat4::from_scale(Vec3::splat(FLOOR_LETTER * 0.6))
-        } else {
-            // Quarter 0 is at +X, 1 at +Z, as seen from above clockwise; unturned, a letter reads from +Z.
-            let turn = Quat::from_rotation_y(std::f32::consts::FRAC_PI_2 * (1.0 - quarter as f32));
-            let at = turn * Vec3::new(0.0, 0.0, 1.0 + FLOOR_LETTER * 0.8);
-            Mat4::from_rotation_translation(turn * lying, at) * Mat4::from_scale(Vec3::splat(FLOOR_LETTER))
-        };
-        mesh.text(&letter, frame, color);
-    }
-    mesh.into_mesh()
+    let size = radius * FLOOR_LETTER * if is_middle { 0.6 } else { 1.0 };
+    // Unturned, a letter on the floor is read from +Z.
+    Transform { translation: at, rotation: Quat::from_rotation_y(x.atan2(z)) * lying, scale: Vec3::splat(size) }
 }
 
 /// Radius of a measuring line at life size, in metres.
@@ -233,28 +252,26 @@ fn face_labels(viewer: Res<Viewer>, body: Res<BodyPose>, mut labels: Query<(&Mea
     }
 }
 
+fn floor_letter_mesh(direction: AnatomicalDirection) -> Mesh {
+    let mut mesh = MarkMesh::default();
+    mesh.text(&direction.display_letter().to_string(), Mat4::IDENTITY, letter_color(direction) * 0.75);
+    mesh.into_mesh()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bevy::mesh::VertexAttributeValues;
 
     #[test]
-    fn the_left_letter_lies_at_plus_x_and_faces_up() {
-        use AnatomicalDirection::{Anterior, Inferior, Left, Posterior, Right};
-        let mesh = floor_mesh([Left, Anterior, Right, Posterior, Inferior]);
-        let Some(VertexAttributeValues::Float32x3(positions)) = mesh.attribute(Mesh::ATTRIBUTE_POSITION) else {
-            panic!("positions")
-        };
-        let Some(VertexAttributeValues::Float32x3(normals)) = mesh.attribute(Mesh::ATTRIBUTE_NORMAL) else {
-            panic!("normals")
-        };
-        assert!(normals.iter().all(|n| n[1] > 0.99));
-        // The first letter is L at +X; who stands there and looks at the patient has the room's −Z to their right, and
-        // that is where the foot of the L points, at its outer edge.
-        let first: Vec<Vec3> = positions.iter().map(|p| Vec3::from_array(*p)).take_while(|p| p.x > 0.8).collect();
-        assert!(!first.is_empty());
-        let outer = first.iter().filter(|p| p.x > 1.0 + FLOOR_LETTER * 1.2);
-        let reach = outer.map(|p| p.z).fold(f32::MAX, f32::min);
-        assert!(reach < -0.03, "{reach}");
+    fn floor_letters_read_upright_from_wherever_one_stands() {
+        for eye in [Vec3::new(0.0, 1.6, 3.0), Vec3::new(3.0, 1.6, -0.4), Vec3::new(-1.0, 1.6, -2.0)] {
+            let transform = floor_letter_transform(Vec3::X, Vec2::ZERO, 1.0, eye);
+            assert!(transform.translation.x > 1.0, "the place at +X");
+            let to_letter = (transform.translation - eye).with_y(0.0).normalize();
+            assert!((transform.rotation * Vec3::Y).dot(to_letter) > 0.999, "its top points away from the eye");
+            assert!((transform.rotation * Vec3::Z).y > 0.999, "it faces up");
+            let right = to_letter.cross(Vec3::Y);
+            assert!((transform.rotation * Vec3::X).dot(right) > 0.999, "it is not mirrored");
+        }
     }
 }

@@ -67,6 +67,7 @@ impl Imagery {
                 let entry = case.manifest.segment(segment.label);
                 let lods = segment.lods.into_iter().enumerate().map(|(level, mesh)| {
                     let measured = entry.and_then(|e| e.surface.lods.get(level)).and_then(|lod| lod.hausdorff_mm);
+                    let measured = measured.filter(|error_mm| *error_mm > 0.0);
                     // What the surface stage promises: ½, 1, 2, 4 voxels.
                     let promised = 0.5 * f64::from(1u32 << level.min(8)) * voxel_mm;
                     let error_m = (measured.unwrap_or(promised) * 1e-3) as f32;

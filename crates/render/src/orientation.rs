@@ -168,6 +168,11 @@ fn place_in_view(host: &FigureHost, camera: Option<(&Camera, &Projection)>) -> (
     ((tangents * host.distance_m).extend(-host.distance_m), height)
 }
 
+/// What turns something ahead into the same seen at `place`: in a corner it looks as it would in the middle.
+fn towards(place: Vec3) -> Quat {
+    Quat::from_rotation_arc(Vec3::NEG_Z, place.normalize_or(Vec3::NEG_Z))
+}
+
 fn turn_figures(
     viewer: Res<Viewer>,
     body: Res<BodyPose>,
@@ -175,18 +180,20 @@ fn turn_figures(
     mut figures: Query<(&ChildOf, &mut Transform), (With<Figure>, Without<FigureLetter>)>,
     mut letters: Query<(&ChildOf, &FigureLetter, &mut Transform), Without<Figure>>,
 ) {
-    let host_from_body = viewer.0.rotation.inverse() * body.rotation.as_quat();
+    let turn = viewer.0.rotation.inverse() * body.rotation.as_quat();
     for (child_of, mut transform) in &mut figures {
         let Ok((host, camera)) = hosts.get(child_of.parent()) else { continue };
         let (translation, height) = place_in_view(host, camera);
-        let placed = Transform { translation, rotation: host_from_body, scale: Vec3::splat(height) };
+        let rotation = towards(translation) * turn;
+        let placed = Transform { translation, rotation, scale: Vec3::splat(height) };
         transform.set_if_neq(placed);
     }
     for (child_of, letter, mut transform) in &mut letters {
         let Ok((host, camera)) = hosts.get(child_of.parent()) else { continue };
         let (middle, height) = place_in_view(host, camera);
-        let translation = middle + host_from_body * letter_place(letter.0) * height;
-        transform.set_if_neq(Transform { translation, rotation: Quat::IDENTITY, scale: Vec3::splat(height) });
+        let aside = towards(middle);
+        let translation = middle + aside * turn * letter_place(letter.0) * height;
+        transform.set_if_neq(Transform { translation, rotation: aside, scale: Vec3::splat(height) });
     }
 }
 

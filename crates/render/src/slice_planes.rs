@@ -191,6 +191,7 @@ fn spawn_planes(
         ));
         commands.spawn((
             SliceFrame { kind, drawn_for: None },
+            Transform::IDENTITY,
             MeshMaterial3d(mark.clone()),
             TriangleCount::default(),
             Visibility::Hidden,

@@ -8,7 +8,7 @@ use bevy::prelude::*;
 use bevy::render::extract_component::{ExtractComponent, ExtractComponentPlugin};
 use bevy::render::view::NoIndirectDrawing;
 use bevy::window::{PrimaryWindow, exit_on_primary_closed};
-use walkthrough::locomotion::HeadAnchor;
+use walkthrough::locomotion::{HeadAnchor, RigRoot};
 use walkthrough::panel::PanelHome;
 
 use crate::plugin::DisplayKind;
@@ -73,6 +73,7 @@ impl Plugin for ViewPlugin {
 fn spawn_desktop_camera(
     mut commands: Commands,
     heads: Query<Entity, With<HeadAnchor>>,
+    rigs: Query<Entity, With<RigRoot>>,
     cameras: Query<(), With<DesktopCamera>>,
     target: Option<Res<PictureTarget>>,
 ) {
@@ -96,7 +97,9 @@ fn spawn_desktop_camera(
     if let Some(target) = &target {
         camera.insert(target.0.clone());
     }
-    commands.entity(head).insert(Visibility::default());
+    for parent in std::iter::once(head).chain(rigs.iter()) {
+        commands.entity(parent).insert(Visibility::default());
+    }
 }
 
 /// Opens a window on a walk whose headset is gone, and looks into the room through it. Needs Bevy's `WinitPlugin`.

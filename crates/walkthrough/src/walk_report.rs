@@ -133,7 +133,7 @@ impl SystemsClock {
         sorted.sort_unstable();
         let rank = |share: f64| {
             let index = (share * sorted.len() as f64).ceil().max(1.0) as usize - 1;
-            sorted.get(index).map_or(0.0, |&us| f64::from(us) * 1e-3)
+            sorted.get(index).map_or(0.0, |&us| f64::from(us) / 1000.0)
         };
         SystemsMs { median: rank(0.5), p99: rank(0.99) }
     }

@@ -14,7 +14,7 @@ const ISLAND_ML: f64 = 2.0;
 
 /// Strands of fat between muscles, and of soft tissue in fat, that are narrower than twice this join what surrounds them:
 /// noise and partial volume draw them more than anatomy does.
-const STRAND_MM: f64 = 1.6;
+const STRAND_MM: f64 = 3.0;
 
 /// Skin, and voxels in which it mixes with the air outside: they stay with the body itself.
 const SKIN_MM: f64 = 2.0;
@@ -38,7 +38,7 @@ pub(crate) fn fat_and_soft(
     let inside = body.erode(&Ball::in_plane(SKIN_MM, ct.spacing)).and_not(taken).and_not(inner_air);
     let mixed = inner_air.dilate(&Ball::in_plane(MIXED_MM, ct.spacing)).or(&inner_air.neighbour_slices()).and(&inside);
     let strand = Ball::in_plane(STRAND_MM.max(0.8 * ct.spacing[0]), ct.spacing);
-    let fat = fat.and(&inside).majority_in_plane().open(&strand).close(&strand).and(&inside);
+    let fat = fat.and(&inside).majority_in_plane().open(&strand).close(&strand).majority_across().and(&inside);
     // Beside air, only a layer of some thickness is fat; the rest is the border of something denser.
     let layer = fat.open(&Ball::in_plane(LAYER_MM, ct.spacing));
     let thin = fat.clone().and(&mixed).and_not(&layer);

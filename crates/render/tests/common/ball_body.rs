@@ -11,10 +11,10 @@ use walkthrough::stage::{ActiveCase, PickMesh, SegmentInfo, StageContents};
 use walkthrough::window_level::WindowPreset;
 
 /// A ball: label, name, LPS middle in mm, radius in mm, sRGB, peel rank.
-pub type Ball = (Label, &'static str, [f64; 3], f64, [u8; 3], u8);
+pub(crate) type Ball = (Label, &'static str, [f64; 3], f64, [u8; 3], u8);
 
 /// The structures. The trunk, label 1, holds all others as parts.
-pub const BALLS: [Ball; 4] = [
+pub(crate) const BALLS: [Ball; 4] = [
     (1, "trunk", [0.0, 0.0, 1000.0], 150.0, [214, 172, 148], 0),
     (2, "ball_left", [80.0, 0.0, 1000.0], 40.0, [230, 30, 30], 5),
     (3, "ball_right", [-80.0, 0.0, 1000.0], 40.0, [30, 200, 30], 5),
@@ -22,7 +22,7 @@ pub const BALLS: [Ball; 4] = [
 ];
 
 /// An oblique grid, so that no axis is the patient's.
-pub fn geometry() -> ImageGeometry {
+pub(crate) fn geometry() -> ImageGeometry {
     let direction = DMat3::from_rotation_z(0.35) * DMat3::from_rotation_x(-0.25);
     let (size, spacing) = ([120usize, 110, 100], [3.0, 3.0, 4.0]);
     let middle = DVec3::new(0.0, 0.0, 1000.0);
@@ -32,7 +32,7 @@ pub fn geometry() -> ImageGeometry {
 }
 
 /// Inside the trunk 0 HU in the middle and 1 HU more each millimetre to the left; outside air.
-pub fn value_at(point: Point<Lps>) -> i16 {
+pub(crate) fn value_at(point: Point<Lps>) -> i16 {
     if distance_to(&BALLS[0], point) <= BALLS[0].3 { point.x.round() as i16 } else { -1000 }
 }
 
@@ -41,7 +41,7 @@ fn distance_to(ball: &Ball, point: Point<Lps>) -> f64 {
 }
 
 /// What the walk and the renderer need of it.
-pub fn contents() -> (StageContents, Imagery) {
+pub(crate) fn contents() -> (StageContents, Imagery) {
     let geometry = geometry();
     let lps_from_index = geometry.lps_from_index();
     let at = |[i, j, k]: [usize; 3]| lps_from_index * Point::new(i as f64, j as f64, k as f64);

@@ -16,20 +16,20 @@ use walkthrough::stage::{BodyPose, StageRequested};
 use crate::ball_body;
 
 /// Size of the test's pictures.
-pub const SIZE: [u32; 2] = [480, 360];
+pub(crate) const SIZE: [u32; 2] = [480, 360];
 /// Vertical field of view of the desktop camera.
 const FIELD_OF_VIEW_DEGREES: f64 = 55.0;
 
 /// A walk through the ball body, drawn offscreen.
-pub struct Stage {
-    pub app: App,
+pub(crate) struct Stage {
+    pub(crate) app: App,
     folder: tempfile::TempDir,
     taken: usize,
 }
 
 impl Stage {
     /// None, with a message, on a machine without a graphics device.
-    pub fn open() -> Option<Self> {
+    pub(crate) fn open() -> Option<Self> {
         let gpu = match Gpu::open() {
             Ok(gpu) => gpu,
             Err(error) => {
@@ -55,19 +55,19 @@ impl Stage {
         Some(stage)
     }
 
-    pub fn update(&mut self, frames: usize) {
+    pub(crate) fn update(&mut self, frames: usize) {
         for _ in 0..frames {
             self.app.update();
         }
     }
 
-    pub fn send(&mut self, request: impl Into<Request>) {
+    pub(crate) fn send(&mut self, request: impl Into<Request>) {
         self.app.world_mut().write_message(Input(request.into()));
         self.update(1);
     }
 
     /// Looks from one point of the patient at another.
-    pub fn look(&mut self, from: [f64; 3], at: [f64; 3]) -> Eye {
+    pub(crate) fn look(&mut self, from: [f64; 3], at: [f64; 3]) -> Eye {
         let map = self.app.world().resource::<BodyPose>().scene_from_lps();
         let [eye, look_at] = [from, at].map(|p| map * Point::from_array(p));
         self.send(LocomotionRequested::Place { eye, look_at });
@@ -75,7 +75,7 @@ impl Stage {
         Eye { at: eye.get(), towards: look_at.get(), scene_from_lps: map }
     }
 
-    pub fn picture(&mut self) -> Picture {
+    pub(crate) fn picture(&mut self) -> Picture {
         self.taken += 1;
         let stem = format!("picture-{}", self.taken);
         self.send(PictureRequested { stem: Some(stem.clone()) });
@@ -93,7 +93,7 @@ impl Stage {
 }
 
 /// Where the camera is.
-pub struct Eye {
+pub(crate) struct Eye {
     at: DVec3,
     towards: DVec3,
     scene_from_lps: space::Affine<space::Scene, Lps>,
@@ -101,7 +101,7 @@ pub struct Eye {
 
 impl Eye {
     /// The pixel of a point of the patient.
-    pub fn pixel(&self, point: [f64; 3]) -> [u32; 2] {
+    pub(crate) fn pixel(&self, point: [f64; 3]) -> [u32; 2] {
         let there = (self.scene_from_lps * Point::from_array(point)).get() - self.at;
         let ahead = (self.towards - self.at).normalize();
         let right = ahead.cross(DVec3::Y).normalize();
@@ -114,7 +114,7 @@ impl Eye {
 }
 
 /// Pixels of a picture.
-pub struct Picture {
+pub(crate) struct Picture {
     pixels: Vec<u8>,
     width: u32,
 }
@@ -136,12 +136,12 @@ impl Picture {
         Self { pixels, width: info.width }
     }
 
-    pub fn at(&self, [x, y]: [u32; 2]) -> [u8; 3] {
+    pub(crate) fn at(&self, [x, y]: [u32; 2]) -> [u8; 3] {
         let start = ((y * self.width + x) * 3) as usize;
         [self.pixels[start], self.pixels[start + 1], self.pixels[start + 2]]
     }
 
-    pub fn mean(&self) -> f64 {
+    pub(crate) fn mean(&self) -> f64 {
         self.pixels.iter().map(|&value| f64::from(value)).sum::<f64>() / self.pixels.len() as f64
     }
 }
