@@ -66,7 +66,7 @@ fn main() -> Result<(), AnyError> {
     app.insert_resource(TourRun::new(Tour::parse(&std::fs::read_to_string(&arguments.tour)?, &file)?));
     app.add_systems(Last, leave);
     if arguments.shows_interface {
-        app.remove_resource::<TourRun>();
+        app.world_mut().remove_resource::<TourRun>();
         app.add_systems(PreUpdate, show_interface);
     }
     app.run();

@@ -108,8 +108,7 @@ fn choose_levels(
     }
     let mut candidates = Vec::new();
     for (transform, aabb, drawn, lods, ..) in &segments {
-        let mut candidate = Candidate::default();
-        candidate.current = lods.current;
+        let mut candidate = Candidate { current: lods.current, ..Candidate::default() };
         candidate.levels.extend(lods.lods.iter().map(|l| (l.error_m, l.triangles)));
         if drawn.visible {
             let world_from_local = transform.affine();

@@ -166,7 +166,7 @@ impl Rim {
             let held = both(edge, &self.shared);
             let known = held && self.has(edge);
             rim_found += usize::from(known);
-            let open = edges.binary_search(&reversed(edge)).is_err() && !(known && !self.has(reversed(edge)));
+            let open = edges.binary_search(&reversed(edge)).is_err() && (!known || self.has(reversed(edge)));
             let new = held && !known;
             if twice || open || new {
                 faults.extend([(edge >> 32) as u32, edge as u32]);

@@ -79,28 +79,37 @@ impl Faces<'_> {
 
     /// Looks at the twelve faces that meet in the voxel corner nearest to the point.
     fn nearest_of_twelve(&self, p: [f32; 3], sides: [u16; 2]) -> Squared {
-        let base = p.map(|x| x.floor());
-        let labels = self.eight(base.map(|b| b as i64));
-        let part = [0, 1, 2].map(|a| p[a] - base[a]);
-        // Squares of the distance along each axis: to the plane between the two voxels, to the lower voxel, to the upper one.
-        let planes = part.map(|f| (f - 0.5) * (f - 0.5));
-        let slabs = part.map(|f| if f > 0.5 { [(f - 0.5) * (f - 0.5), 0.0] } else { [0.0, (f - 0.5) * (f - 0.5)] });
-        let squares = self.spacing.map(|s| s * s);
+        let base = [floor(p[0]), floor(p[1]), floor(p[2])];
+        let labels = self.eight([i64::from(base[0]), i64::from(base[1]), i64::from(base[2])]);
         let [low, high] = sides;
+        let (mut lows, mut highs) = (0u32, 0u32);
+        for (n, &label) in labels.iter().enumerate() {
+            lows |= u32::from(label == low) << n;
+            highs |= u32::from(label == high) << n;
+        }
+        // Squares of the distance along each axis: to the plane between the two voxels, to the lower voxel, to the upper one.
+        let mut planes = [0.0f32; 3];
+        let mut slabs = [[0.0f32; 2]; 3];
+        for a in 0..3 {
+            let off = p[a] - base[a] as f32 - 0.5;
+            planes[a] = off * off;
+            slabs[a][usize::from(off < 0.0)] = off * off;
+        }
+        let squares = self.spacing.map(|s| s * s);
         let mut best = Squared::FAR;
-        for axis in 0..3 {
+        // Corners whose neighbour along the axis is across the boundary.
+        for (axis, from) in [0b0101_0101u32, 0b0011_0011, 0b0000_1111].into_iter().enumerate() {
+            let step = 1 << axis;
+            let mut across = ((lows & (highs >> step)) | (highs & (lows >> step))) & from;
             let (u, v) = ((axis + 1) % 3, (axis + 2) % 3);
-            for pq in 0..4 {
-                let (p, q) = (pq & 1, pq >> 1);
-                let lower = p << u | q << v;
-                let (a, b) = (labels[lower], labels[lower | 1 << axis]);
-                if (a == low && b == high) || (a == high && b == low) {
-                    let d = [planes[axis], slabs[u][p], slabs[v][q]];
-                    best = best.min(Squared {
-                        voxels: d[0] + d[1] + d[2],
-                        mm: d[0] * squares[axis] + d[1] * squares[u] + d[2] * squares[v],
-                    });
-                }
+            while across != 0 {
+                let corner = across.trailing_zeros();
+                across &= across - 1;
+                let (du, dv) = (slabs[u][(corner >> u & 1) as usize], slabs[v][(corner >> v & 1) as usize]);
+                best = best.min(Squared {
+                    voxels: planes[axis] + du + dv,
+                    mm: planes[axis] * squares[axis] + du * squares[u] + dv * squares[v],
+                });
             }
         }
         best
@@ -108,8 +117,11 @@ impl Faces<'_> {
 
     /// Looks at all faces that come within `radii` of the point along every axis.
     fn nearest_within(&self, p: [f32; 3], sides: [u16; 2], radii: [f32; 3]) -> Squared {
-        let from = [0, 1, 2].map(|a| (p[a] - radii[a]).floor() as i64);
-        let to = [0, 1, 2].map(|a| (p[a] + radii[a]).floor() as i64 + 1);
+        let (mut from, mut to) = ([0i64; 3], [0i64; 3]);
+        for a in 0..3 {
+            from[a] = i64::from(floor(p[a] - radii[a])).max(-1);
+            to[a] = (i64::from(floor(p[a] + radii[a])) + 1).min(self.size[a] as i64);
+        }
         let squares = self.spacing.map(|s| s * s);
         let [low, high] = sides;
         let mut best = Squared::FAR;
@@ -122,17 +134,22 @@ impl Faces<'_> {
                         continue;
                     }
                     let other = if here == low { high } else { low };
+                    let mut planes = [0.0f32; 3];
+                    let mut slabs = [0.0f32; 3];
+                    for a in 0..3 {
+                        let off = p[a] - voxel[a] as f32;
+                        planes[a] = (off - 0.5) * (off - 0.5);
+                        let beside = (off.abs() - 0.5).max(0.0);
+                        slabs[a] = beside * beside;
+                    }
                     for axis in 0..3 {
                         let mut next = voxel;
                         next[axis] += 1;
                         if voxel[axis] == to[axis] || self.label(next) != other {
                             continue;
                         }
-                        let d = [0, 1, 2].map(|a| {
-                            let off = p[a] - voxel[a] as f32;
-                            let off = if a == axis { off - 0.5 } else { (off.abs() - 0.5).max(0.0) };
-                            off * off
-                        });
+                        let mut d = slabs;
+                        d[axis] = planes[axis];
                         best = best.min(Squared {
                             voxels: d[0] + d[1] + d[2],
                             mm: d[0] * squares[0] + d[1] * squares[1] + d[2] * squares[2],
@@ -149,7 +166,7 @@ impl Faces<'_> {
 pub(crate) struct TriangleGrid {
     origin: [f32; 3],
     size: [usize; 3],
-    cell: f32,
+    per_cell: f32,
     starts: Vec<u32>,
     items: Vec<u32>,
     triangles: Vec<[[f32; 3]; 3]>,
@@ -170,8 +187,10 @@ impl TriangleGrid {
                 high[a] = high[a].max(b[a][1] + reach[a]);
             }
         }
-        let size = [0, 1, 2].map(|a| if boxes.is_empty() { 1 } else { ((high[a] - low[a]) / cell) as usize + 1 });
-        let mut grid = Self { origin: low, size, cell, starts: Vec::new(), items: Vec::new(), triangles, boxes };
+        let size =
+            [0, 1, 2].map(|a| if boxes.is_empty() { 1 } else { ((high[a] - low[a]) * (1.0 / cell)) as usize + 1 });
+        let mut grid =
+            Self { origin: low, size, per_cell: 1.0 / cell, starts: Vec::new(), items: Vec::new(), triangles, boxes };
         let mut starts = vec![0u32; size.iter().product::<usize>() + 1];
         grid.for_each_cell(reach, |cell, _| starts[cell + 1] += 1);
         for n in 1..starts.len() {
@@ -189,9 +208,9 @@ impl TriangleGrid {
 
     fn for_each_cell(&self, reach: [f32; 3], mut f: impl FnMut(usize, u32)) {
         for (n, b) in self.boxes.iter().enumerate() {
-            let from = [0, 1, 2].map(|a| ((b[a][0] - reach[a] - self.origin[a]) / self.cell) as usize);
-            let to =
-                [0, 1, 2].map(|a| (((b[a][1] + reach[a] - self.origin[a]) / self.cell) as usize).min(self.size[a] - 1));
+            let from = [0, 1, 2].map(|a| ((b[a][0] - reach[a] - self.origin[a]) * self.per_cell) as usize);
+            let to = [0, 1, 2]
+                .map(|a| (((b[a][1] + reach[a] - self.origin[a]) * self.per_cell) as usize).min(self.size[a] - 1));
             for z in from[2]..=to[2] {
                 for y in from[1]..=to[1] {
                     for x in from[0]..=to[0] {
@@ -204,11 +223,14 @@ impl TriangleGrid {
 
     /// Distance to the nearest triangle and which one that is, in voxels; exact up to the grid's reach, never too small.
     pub(crate) fn nearest(&self, p: [f32; 3], spacing: [f32; 3]) -> (Squared, Option<usize>) {
-        let at = [0, 1, 2].map(|a| (p[a] - self.origin[a]) / self.cell);
-        if (0..3).any(|a| at[a] < 0.0 || at[a] as usize >= self.size[a]) {
-            return (Squared::FAR, None);
+        let mut cell = 0;
+        for a in [2, 1, 0] {
+            let at = (p[a] - self.origin[a]) * self.per_cell;
+            if at < 0.0 || at as usize >= self.size[a] {
+                return (Squared::FAR, None);
+            }
+            cell = cell * self.size[a] + at as usize;
         }
-        let cell = at[0] as usize + self.size[0] * (at[1] as usize + self.size[1] * at[2] as usize);
         let items = &self.items[self.starts[cell] as usize..self.starts[cell + 1] as usize];
         let isotropic = spacing[0] == spacing[1] && spacing[1] == spacing[2];
         let squares = spacing.map(|s| s * s);
@@ -216,11 +238,12 @@ impl TriangleGrid {
         let mut found = None;
         for &item in items {
             let item = item as usize;
-            let off = [0, 1, 2].map(|a| {
+            let mut off = [0.0f32; 3];
+            for a in 0..3 {
                 let [low, high] = self.boxes[item][a];
-                let off = (low - p[a]).max(p[a] - high).max(0.0);
-                off * off
-            });
+                let beside = (low - p[a]).max(p[a] - high).max(0.0);
+                off[a] = beside * beside;
+            }
             let triangle = &self.triangles[item];
             if off[0] + off[1] + off[2] < best.voxels {
                 let d = to_triangle(p, triangle);
@@ -253,7 +276,7 @@ fn to_triangle(p: [f32; 3], [a, b, c]: &[[f32; 3]; 3]) -> f32 {
         return dot(bp, bp);
     }
     let square = |p: [f32; 3], q: [f32; 3], t: f32| {
-        let d = [0, 1, 2].map(|a| p[a] - q[a] * t);
+        let d = [p[0] - q[0] * t, p[1] - q[1] * t, p[2] - q[2] * t];
         dot(d, d)
     };
     let vc = d1 * d4 - d3 * d2;
@@ -276,14 +299,22 @@ fn to_triangle(p: [f32; 3], [a, b, c]: &[[f32; 3]; 3]) -> f32 {
     }
     let scale = 1.0 / (va + vb + vc);
     let (v, w) = (vb * scale, vc * scale);
-    let d = [0, 1, 2].map(|x| ap[x] - ab[x] * v - ac[x] * w);
+    let d = [ap[0] - ab[0] * v - ac[0] * w, ap[1] - ab[1] * v - ac[1] * w, ap[2] - ab[2] * v - ac[2] * w];
     dot(d, d)
 }
 
+/// Rounds down; positions are never far below zero.
+fn floor(x: f32) -> i32 {
+    const ABOVE: i32 = 1 << 12;
+    (x + ABOVE as f32) as i32 - ABOVE
+}
+
+#[inline]
 fn sub(a: [f32; 3], b: [f32; 3]) -> [f32; 3] {
     [a[0] - b[0], a[1] - b[1], a[2] - b[2]]
 }
 
+#[inline]
 fn dot(a: [f32; 3], b: [f32; 3]) -> f32 {
     a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 }

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use crate::decimate::to_local;
 use crate::distance::{Faces, Squared, TriangleGrid};
 use crate::nets::Net;
 use crate::patches::Tile;
@@ -108,10 +109,7 @@ pub(crate) fn surface_to_boundary(
             faults.push(p);
         }
     };
-    let mut vertices: Vec<u32> = tile.triangles.iter().flatten().copied().collect();
-    vertices.sort_unstable();
-    vertices.dedup();
-    for v in vertices {
+    for v in to_local(&tile.triangles).1 {
         measure(positions[v as usize], 0.0);
     }
     for t in &tile.triangles {
@@ -119,14 +117,17 @@ pub(crate) fn surface_to_boundary(
         let (u, v, w) = (minus(b, a), minus(c, a), minus(c, b));
         let longest = dot(u, u).max(dot(v, v)).max(dot(w, w)).sqrt();
         let n = ((longest / density.surface).ceil() as usize).max(1);
-        let mm = |v: [f32; 3]| [0, 1, 2].map(|x| v[x] * faces.spacing[x]);
+        let [sx, sy, sz] = faces.spacing;
+        let mm = |v: [f32; 3]| [v[0] * sx, v[1] * sy, v[2] * sz];
         let (um, vm) = (mm(u), mm(v));
         let cross = [um[1] * vm[2] - um[2] * vm[1], um[2] * vm[0] - um[0] * vm[2], um[0] * vm[1] - um[1] * vm[0]];
         let area = 0.5 * dot(cross, cross).sqrt() / (n * n) as f32;
         let step = 1.0 / n as f32;
         for i in 0..n {
             for j in 0..n - i {
-                let at = |s: f32, t: f32| [0, 1, 2].map(|x| a[x] + u[x] * s + v[x] * t);
+                let at = |s: f32, t: f32| {
+                    [a[0] + u[0] * s + v[0] * t, a[1] + u[1] * s + v[1] * t, a[2] + u[2] * s + v[2] * t]
+                };
                 measure(at((i as f32 + 1.0 / 3.0) * step, (j as f32 + 1.0 / 3.0) * step), area);
                 if i + j + 1 < n {
                     measure(at((i as f32 + 2.0 / 3.0) * step, (j as f32 + 2.0 / 3.0) * step), area);

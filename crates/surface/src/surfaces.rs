@@ -76,9 +76,9 @@ const TARGETS: [f64; 4] = [0.2, 0.3, 0.33, 0.33];
 /// How densely each level is sampled.
 const DENSITIES: [Density; 4] = [
     Density { surface: 0.5, every: 1 },
-    Density { surface: 0.75, every: 1 },
     Density { surface: 1.0, every: 2 },
     Density { surface: 1.5, every: 3 },
+    Density { surface: 2.5, every: 5 },
 ];
 
 /// Part of the finest bound beyond which a vertex is not given up: it stands for a corner that has no room left.
