@@ -2,6 +2,8 @@
 //!
 //! Real scans are looked for in `$VESTIBULE_DATA` or `../shared/data`; what needs them says so when it skips.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests may fail loudly and say what they measured")]
+
 mod build;
 mod demo;
 mod headset;
