@@ -145,17 +145,6 @@ pub(crate) fn reduce(scene: &Scene, input: &[Tile], options: LevelOptions) -> Le
         }
         let blamed = blame(&work, &inward);
         changed = blamed.iter().map(|b| !b.is_empty()).collect();
-        if std::env::var_os("LODLOG").is_some() {
-            let t = |w: &mut dyn Iterator<Item = usize>| w.sum::<usize>();
-            eprintln!(
-                "round {round}: {} tiles, {} faulty, {} places; in {} out {}",
-                work.len(),
-                changed.iter().filter(|c| **c).count(),
-                blamed.iter().map(Vec::len).sum::<usize>(),
-                t(&mut input.iter().map(|w| w.triangles.len())),
-                t(&mut work.iter().map(|w| w.reduced.triangles.len()))
-            );
-        }
         if !changed.contains(&true) {
             break;
         }
