@@ -1,4 +1,5 @@
 //! Whole cases of small phantoms: written, read, replaced, damaged.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests may fail loudly and say what they measured")]
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,5 @@
 //! Metrics of shapes whose answers can be written down.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests may fail loudly and say what they measured")]
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
 //! The body as a whole: what is in it, where, how large, and that nothing floats.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests may fail loudly and say what they measured")]
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;

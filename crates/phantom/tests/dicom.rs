@@ -1,4 +1,5 @@
 //! The phantom as files: what is written can be read back.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests may fail loudly and say what they measured")]
 
 use phantom::{PhantomError, PhantomOptions, body, write_phantom};
 

@@ -1,4 +1,5 @@
 //! Files of other programs, against what SimpleITK reads from them (`tests/oracle/volumes.py`).
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests may fail loudly and say what they measured")]
 
 use std::path::{Path, PathBuf};
 
