@@ -11,8 +11,6 @@ use serde::Serialize;
 pub(crate) struct BenchArgs {
     /// The interpreter with the peers' libraries, if peers run.
     pub(crate) python: Option<PathBuf>,
-    /// The interpreter with 3D Slicer's core, if peers run.
-    pub(crate) slicer_python: Option<PathBuf>,
     /// The app's release build.
     pub(crate) program: Option<PathBuf>,
 }
@@ -20,11 +18,7 @@ pub(crate) struct BenchArgs {
 impl BenchArgs {
     pub(crate) fn new(peers: bool) -> Self {
         let path = |name: &str| std::env::var_os(name).map(PathBuf::from);
-        Self {
-            python: path("VESTIBULE_PEERS_PYTHON").filter(|_| peers),
-            slicer_python: path("VESTIBULE_SLICER_PYTHON").filter(|_| peers),
-            program: path("VESTIBULE_PROGRAM"),
-        }
+        Self { python: path("VESTIBULE_PEERS_PYTHON").filter(|_| peers), program: path("VESTIBULE_PROGRAM") }
     }
 }
 

@@ -21,8 +21,6 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     benchmarks.args(arguments);
     if arguments.iter().any(|a| a == "--peers") {
         benchmarks.env("VESTIBULE_PEERS_PYTHON", python("peers", PEERS)?);
-        // 3D Slicer's core brings a VTK of its own.
-        benchmarks.env("VESTIBULE_SLICER_PYTHON", python("peers-slicer", &["slicer-core", "nibabel"])?);
     }
     let frame = arguments.iter().all(|a| a.starts_with("--")) || arguments.iter().any(|a| a == "frame");
     if frame {

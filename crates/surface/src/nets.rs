@@ -325,7 +325,8 @@ mod tests {
 
     #[test]
     fn vertices_stay_within_their_bound() {
-        let labels = (0..20 * 20 * 20).map(|n: u32| u8::from((n.wrapping_mul(2_654_435_761) >> 13) % 3 == 0)).collect();
+        let labels =
+            (0..20 * 20 * 20).map(|n: u32| u8::from((n.wrapping_mul(2_654_435_761) >> 13).is_multiple_of(3))).collect();
         let map = map([20, 20, 20], labels);
         let net = Net::extract(&map, &Smoothing::default()).unwrap();
         let inserted: Vec<u32> = net.inserts.iter().map(|i| i.vertex).collect();

@@ -1,12 +1,15 @@
 // The Khronos validator on GLB files: exits 1 unless each has 0 errors and 0 warnings.
 //
+// In any folder outside the checkout:
 // npm install gltf-validator
-// node validate.mjs CASE/anatomy.glb …
+// node CHECKOUT/crates/case/tests/oracle/validate.mjs CASE/anatomy.glb …
 //
 // Infos that are expected: UNSUPPORTED_EXTENSION (the validator does not know MSFT_lod) and UNUSED_OBJECT for each
 // coarser node and its mesh's views, which only MSFT_lod refers to.
 import { readFileSync } from 'node:fs';
-import validator from 'gltf-validator';
+import { createRequire } from 'node:module';
+
+const validator = createRequire(`${process.cwd()}/`)('gltf-validator');
 
 const EXPECTED = new Set(['UNSUPPORTED_EXTENSION', 'UNUSED_OBJECT']);
 let failed = false;

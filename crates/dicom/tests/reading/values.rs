@@ -80,13 +80,13 @@ fn padding_is_reported_and_left_in_place() {
 
 #[test]
 fn window_contrast_and_body_part_are_passed_on() {
-    let mut image = Image::default();
-    image.extra = vec![
+    let extra = vec![
         (tags::WINDOW_CENTER, VR::DS, "40\\300".to_owned()),
         (tags::WINDOW_WIDTH, VR::DS, "400\\1500".to_owned()),
         (tags::CONTRAST_BOLUS_AGENT, VR::LO, "Iohexol".to_owned()),
         (tags::BODY_PART_EXAMINED, VR::CS, "ABDOMEN".to_owned()),
     ];
+    let image = Image { extra, ..Image::default() };
     let inventory = inspect(vec![image.file()]);
     assert_eq!(inventory.series[0].body_part.as_deref(), Some("ABDOMEN"));
     let scan = dicom::read_series(&inventory, 0).unwrap();

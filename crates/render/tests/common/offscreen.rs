@@ -78,11 +78,12 @@ impl Stage {
     pub(crate) fn picture(&mut self) -> Picture {
         self.taken += 1;
         let stem = format!("picture-{}", self.taken);
-        self.send(PictureRequested { stem: Some(stem.clone()) });
+        let mut cursor = self.app.world().resource::<Messages<PictureTaken>>().get_cursor_current();
+        self.send(PictureRequested { stem: Some(stem) });
         for _ in 0..200 {
             self.update(1);
             let messages = self.app.world().resource::<Messages<PictureTaken>>();
-            let taken = messages.iter_current_update_messages().next().cloned();
+            let taken = cursor.read(messages).next().cloned();
             if let Some(taken) = taken {
                 assert_eq!(taken.problem, None);
                 return Picture::read(&self.folder.path().join(taken.file));
@@ -109,7 +110,7 @@ impl Eye {
         let focus = f64::from(SIZE[1]) / 2.0 / (FIELD_OF_VIEW_DEGREES.to_radians() / 2.0).tan();
         let x = f64::from(SIZE[0]) / 2.0 + there.dot(right) / there.dot(ahead) * focus;
         let y = f64::from(SIZE[1]) / 2.0 - there.dot(up) / there.dot(ahead) * focus;
-        [x.round() as u32, y.round() as u32]
+        [x.floor() as u32, y.floor() as u32]
     }
 }
 
