@@ -16,6 +16,7 @@ use walkthrough::visibility::Drawn;
 use walkthrough::walk::WalkRun;
 
 use crate::anatomy_material::{AnatomyMaterial, AnatomyMaterials};
+use crate::plugin::DisplayKind;
 use crate::scan_texture::{ScanTextures, TextureLimits};
 use crate::slice_planes::ScanOnStage;
 use crate::span::{systems_clock, timed};
@@ -195,7 +196,7 @@ pub(crate) fn linear(color: [u8; 3]) -> Vec3 {
 }
 
 /// Labels that pointers rest on, least first.
-fn hovered_labels(pointers: &Query<&PointedAt>) -> Vec<Label> {
+pub(crate) fn hovered_labels(pointers: &Query<&PointedAt>) -> Vec<Label> {
     let mut hovered: Vec<Label> = pointers.iter().filter_map(|p| p.0.as_ref().map(|hit| hit.label)).collect();
     hovered.sort_unstable();
     hovered.dedup();
@@ -206,6 +207,7 @@ fn update_looks(
     mut looks: ResMut<SegmentLooks>,
     mut was_hovered: Local<Vec<Label>>,
     materials: Res<AnatomyMaterials>,
+    kind: Res<DisplayKind>,
     selection: Res<Selection>,
     overlay: Res<Overlay>,
     pointers: Query<&PointedAt>,
@@ -222,7 +224,8 @@ fn update_looks(
         With<SegmentLods>,
     >,
 ) {
-    let hovered = hovered_labels(&pointers);
+    // Nobody points at a picture: its middle is not what somebody chose.
+    let hovered = if *kind == DisplayKind::Offscreen { Vec::new() } else { hovered_labels(&pointers) };
     if hovered == *was_hovered && changed.is_empty() && !selection.is_changed() && !overlay.is_changed() {
         return;
     }

@@ -18,7 +18,8 @@ use walkthrough::window_level::WindowLevel;
 
 use crate::anatomy_material::MarkMaterial;
 use crate::letters::MarkMesh;
-use crate::meshes::{TriangleCount, body_from_lps_mm, linear};
+use crate::meshes::{TriangleCount, body_from_lps_mm, hovered_labels, linear};
+use crate::plugin::DisplayKind;
 use crate::scan_texture::ScanTextures;
 use crate::shaders;
 use crate::span::{systems_clock, timed};
@@ -308,6 +309,7 @@ fn frame_mesh(rectangle: &PlaneRectangle, kind: PlaneKind) -> Mesh {
 fn update_label_looks(
     scan: Option<Res<ScanOnStage>>,
     mut looks: ResMut<LabelLooks>,
+    kind: Res<DisplayKind>,
     selection: Res<Selection>,
     pointers: Query<&PointedAt>,
     changed: Query<(), (With<SegmentInfo>, Or<(Changed<Drawn>, Added<SegmentInfo>)>)>,
@@ -315,9 +317,7 @@ fn update_label_looks(
     mut was_hovered: Local<Vec<Label>>,
 ) {
     let Some(scan) = scan else { return };
-    let mut hovered: Vec<Label> = pointers.iter().filter_map(|p| p.0.as_ref().map(|hit| hit.label)).collect();
-    hovered.sort_unstable();
-    hovered.dedup();
+    let hovered = if *kind == DisplayKind::Offscreen { Vec::new() } else { hovered_labels(&pointers) };
     if changed.is_empty() && !selection.is_changed() && !scan.is_changed() && hovered == *was_hovered {
         return;
     }
