@@ -38,9 +38,9 @@ pub struct Recipe {
 pub const CT_BASIC: Recipe = Recipe {
     name: "ct-basic",
     version: "1",
-    what: "body, skeleton, lungs, airways, fat, soft tissue (muscle and organs as one), vessels where contrast fills them; \
-           by density, without AI",
-    cost_s: [0.15, 0.12],
+    what: "body, skeleton, lungs, airways, fat, soft tissue (muscle and organs as one), vessels where contrast fills them \
+           (with kidneys and other organs as bright as blood); by density, without AI",
+    cost_s: [0.5, 0.8],
 };
 
 /// The surface of a head.
@@ -48,7 +48,7 @@ pub const MR_HEAD: Recipe = Recipe {
     name: "mr-head",
     version: "1",
     what: "the surface of the head, by intensity, without AI",
-    cost_s: [0.15, 0.09],
+    cost_s: [0.5, 0.3],
 };
 
 /// Labels that somebody made before.
@@ -56,7 +56,7 @@ pub const LABELS: Recipe = Recipe {
     name: "labels",
     version: "1",
     what: "the structures of a label map or DICOM SEG, with their names and codes",
-    cost_s: [0.15, 0.11],
+    cost_s: [0.5, 0.8],
 };
 
 /// All recipes.

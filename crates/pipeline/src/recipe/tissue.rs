@@ -14,7 +14,7 @@ const ISLAND_ML: f64 = 2.0;
 
 /// Strands of fat between muscles, and of soft tissue in fat, that are narrower than twice this join what surrounds them:
 /// noise and partial volume draw them more than anatomy does.
-const STRAND_MM: f64 = 3.0;
+const STRAND_MM: f64 = 1.6;
 
 /// Skin, and voxels in which it mixes with the air outside: they stay with the body itself.
 const SKIN_MM: f64 = 2.0;

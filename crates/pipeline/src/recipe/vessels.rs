@@ -1,4 +1,7 @@
 //! Blood with contrast in it, where there is any.
+//!
+//! Density alone does not tell blood from what is as bright and joined to it: on the phantom, in the portal venous phase, a
+//! fifth of what is found is kidney and a tenth marrow.
 
 use super::histogram::Histogram;
 use super::upright::Upright;
