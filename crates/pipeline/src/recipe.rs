@@ -38,8 +38,8 @@ pub struct Recipe {
 pub const CT_BASIC: Recipe = Recipe {
     name: "ct-basic",
     version: "1",
-    what: "body, skeleton, lungs, airways, fat, soft tissue (muscle and organs as one), vessels where contrast fills them \
-           (with kidneys and other organs as bright as blood); by density, without AI",
+    what: "body, skeleton, lungs, airways, fat, soft tissue (muscle and organs as one), vessels where contrast \
+           fills them (with kidneys and other organs as bright as blood); by density, without AI",
     cost_s: [0.5, 0.8],
 };
 
