@@ -24,10 +24,10 @@ pub(crate) struct LevelOptions {
 const SAFETY: f32 = 0.985;
 
 /// Rounds of locking what lies off and decimating again, before a tile is left as it came.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 1;
 
 /// From this round on the target shrinks too.
-const SHRINK_FROM: usize = 2;
+const SHRINK_FROM: usize = 1;
 
 /// A tile of the undecimated net, as the place of the voxel corners on the boundary.
 pub(crate) struct Reference {
