@@ -103,6 +103,8 @@ fn through_loader(root: &Path, program: &Path) -> Command {
         paths.push(":");
         paths.push(libraries.join(more));
     }
+    paths.push(":");
+    paths.push(root.join("usr/lib"));
     let mut command = Command::new(libraries.join("ld-linux-x86-64.so.2"));
     command.arg("--library-path").arg(paths).arg(program);
     command.env("VK_DRIVER_FILES", root.join("usr/share/vulkan/icd.d/lvp_icd.json"));

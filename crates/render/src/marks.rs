@@ -167,7 +167,7 @@ fn floor_letter_transform(place: Vec3, middle: Vec2, radius: f32, eye: Vec3) -> 
 }
 
 /// Radius of a measuring line at life size, in metres.
-const LINE_RADIUS_M: f32 = 0.0011;
+const LINE_RADIUS_M: f32 = 0.002;
 /// Height of a measurement's number, in metres for each metre of distance.
 const LABEL_HEIGHT: f32 = 0.024;
 

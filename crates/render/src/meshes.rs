@@ -160,14 +160,16 @@ fn stage_imagery(
                 Lod { mesh: meshes.add(surface_mesh(lod)), triangles, error_m }
             })
             .collect();
-        let first = lods[0].clone();
+        // The first frame is drawn before a view can tell how near it is.
+        let current = lods.len() - 1;
+        let first = lods[current].clone();
         commands.entity(entity).insert((
             Mesh3d(first.mesh),
             MeshMaterial3d(materials.of(false, info.peel_rank).clone()),
             MeshTag(tag),
             Aabb::from_min_max(low, high),
             TriangleCount(first.triangles),
-            SegmentLods { lods, current: 0 },
+            SegmentLods { lods, current },
             Visibility::Inherited,
         ));
     }

@@ -162,7 +162,7 @@ fn place_in_view(host: &FigureHost, camera: Option<(&Camera, &Projection)>) -> (
         .filter(|size| size.y > 0.0)
         .map_or(1.6, |size| size.x / size.y);
     let height = HEIGHT * half_height * host.distance_m;
-    let margin = HEIGHT * 0.78;
+    let margin = HEIGHT * 0.92;
     let tangents =
         host.tangents.unwrap_or_else(|| Vec2::new(half_height * (aspect - margin), -half_height * (1.0 - margin)));
     ((tangents * host.distance_m).extend(-host.distance_m), height)

@@ -3,9 +3,9 @@
 use bevy::color::Color;
 
 /// Ground of panels.
-pub(crate) const GROUND: Color = Color::srgba(0.075, 0.090, 0.110, 0.97);
-/// Ground of a panel's title and of labels over the picture.
-pub(crate) const TITLE: Color = Color::srgba(0.045, 0.055, 0.070, 0.98);
+pub(crate) const GROUND: Color = Color::srgb(0.075, 0.090, 0.110);
+/// Ground of a panel's title.
+pub(crate) const TITLE: Color = Color::srgb(0.045, 0.055, 0.070);
 /// Ground of labels over the picture.
 pub(crate) const LABEL: Color = Color::srgba(0.03, 0.04, 0.05, 0.72);
 /// Ground of controls.

@@ -103,7 +103,8 @@ fn cast<'a>(manifest: &Manifest, surfaces: &'a [SegmentSurface]) -> Vec<Actor<'a
 }
 
 fn wraps(segment: &SegmentEntry) -> bool {
-    matches!(segment.group, Group::Skin | Group::Fat) || segment.name == "skeletal_muscle"
+    matches!(segment.group, Group::Skin | Group::Fat)
+        || matches!(segment.name.as_str(), "skeletal_muscle" | "soft_tissue")
 }
 
 fn outermost(pairs: &[(&SegmentEntry, &SegmentSurface)]) -> Group {

@@ -27,6 +27,8 @@ const FINE: usize = 2;
 const OUTLINE: usize = 3;
 
 const OUTLINE_OPACITY: f32 = 0.95;
+/// What lies everywhere is outlined faintly.
+const WRAPPING_OPACITY: f32 = 0.4;
 /// A tint inside the outline, so that left and right of a border can be told apart.
 const TINT: f32 = 0.12;
 /// Where there is no scan to see through to.
@@ -217,6 +219,7 @@ pub(crate) struct Painter<'a> {
 struct Paint {
     label: Label,
     outline: [u8; 3],
+    opacity: f32,
     color: [u8; 3],
     tint: f32,
     /// Slots of its parts.
@@ -237,6 +240,10 @@ impl<'a> Painter<'a> {
         let paint = |s: &SegmentEntry| Paint {
             label: s.label,
             outline: bright(s.color),
+            opacity: match s.group {
+                Group::Skin | Group::Fat | Group::Muscle => WRAPPING_OPACITY,
+                _ => OUTLINE_OPACITY,
+            },
             color: s.color,
             tint: match s.group {
                 _ if !has_scan => TINT_WITHOUT_SCAN,
@@ -364,7 +371,7 @@ impl<'a> Painter<'a> {
         }
         // Pale bones on white need a darker line.
         let pale = paint.outline.iter().all(|&c| c > 150) && gray > 140.0;
-        (paint.outline.map(|c| f32::from(c) * if pale { 0.55 } else { 1.0 }), OUTLINE_OPACITY)
+        (paint.outline.map(|c| f32::from(c) * if pale { 0.55 } else { 1.0 }), paint.opacity)
     }
 
     fn annotate(&self, canvas: &mut Canvas, geometry: &ImageGeometry, [right, down]: [GridAxis; 2], px_per_mm: f32) {
