@@ -276,7 +276,10 @@ pub(crate) fn kind_color(kind: PlaneKind) -> LinearRgba {
     }
 }
 
-/// A thin frame, and a letter outside the middle of each edge that reads from both sides.
+/// How far beside the middle of its edge a letter stands, in parts of the edge: in the middle two planes' would cross.
+const BESIDE: f32 = 0.3;
+
+/// A thin frame, and a letter outside of each edge that reads from both sides.
 fn frame_mesh(rectangle: &PlaneRectangle, kind: PlaneKind) -> Mesh {
     let place = quad_transform(rectangle);
     let (width, height) = (place.scale.x, place.scale.y);
@@ -292,10 +295,10 @@ fn frame_mesh(rectangle: &PlaneRectangle, kind: PlaneKind) -> Mesh {
     }
     let away = size * 0.95;
     let middles = [
-        Vec2::new(0.0, height / 2.0 + away),
-        Vec2::new(width / 2.0 + away, 0.0),
-        Vec2::new(0.0, -height / 2.0 - away),
-        Vec2::new(-width / 2.0 - away, 0.0),
+        Vec2::new(width * BESIDE, height / 2.0 + away),
+        Vec2::new(width / 2.0 + away, height * BESIDE),
+        Vec2::new(width * BESIDE, -height / 2.0 - away),
+        Vec2::new(-width / 2.0 - away, height * BESIDE),
     ];
     for (middle, direction) in middles.into_iter().zip(rectangle.edges) {
         let letter = direction.display_letter().to_string();
