@@ -86,7 +86,7 @@ fn window_contrast_and_body_part_are_passed_on() {
         (tags::CONTRAST_BOLUS_AGENT, VR::LO, "Iohexol".to_owned()),
         (tags::BODY_PART_EXAMINED, VR::CS, "ABDOMEN".to_owned()),
     ];
-    let image = Image { extra, ..Image::default() };
+    let mut image = Image { extra, ..Image::default() };
     let inventory = inspect(vec![image.file()]);
     assert_eq!(inventory.series[0].body_part.as_deref(), Some("ABDOMEN"));
     let scan = dicom::read_series(&inventory, 0).unwrap();
