@@ -1,6 +1,6 @@
 //! Benchmarks: one JSON object a line on stdout, nothing else there (DESIGN: benchmarks, a contract).
 //!
-//! `cargo xtask bench [NAME…] [--peers]` builds and runs this; the figures in docs/benchmarks.md come from it.
+//! `cargo xtask bench [NAME…] [--peers]` builds and runs this; the figures we publish come from it.
 
 mod build;
 mod dicom;
