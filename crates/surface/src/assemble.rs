@@ -79,17 +79,15 @@ fn cofactor(m: DMat3) -> DMat3 {
     DMat3::from_cols(m.y_axis.cross(m.z_axis), m.z_axis.cross(m.x_axis), m.x_axis.cross(m.y_axis))
 }
 
-/// Reorders triangles for the vertex cache, then against overdraw, then vertices for fetching.
-pub(crate) fn in_drawing_order(mesh: Mesh) -> Mesh {
+/// Reorders triangles, which come in an order good for the vertex cache, against overdraw, then vertices for fetching.
+fn in_drawing_order(mesh: Mesh) -> Mesh {
     if mesh.triangles.is_empty() {
         return mesh;
     }
-    let indices: &[u32] = bytemuck::cast_slice(&mesh.triangles);
-    let mut indices = meshopt::optimize_vertex_cache(indices, mesh.positions.len());
+    let mut triangles = mesh.triangles;
     if let Ok(vertices) = VertexDataAdapter::new(bytemuck::cast_slice(&mesh.positions), 12, 0) {
-        meshopt::optimize_overdraw_in_place(&mut indices, &vertices, OVERDRAW_THRESHOLD);
+        meshopt::optimize_overdraw_in_place(bytemuck::cast_slice_mut(&mut triangles), &vertices, OVERDRAW_THRESHOLD);
     }
-    let triangles: Vec<[u32; 3]> = indices.as_chunks::<3>().0.to_vec();
     let (triangles, order) = to_local(&triangles);
     let pick = |of: &[[f32; 3]]| order.iter().map(|&v| of[v as usize]).collect();
     Mesh { positions: pick(&mesh.positions), normals: pick(&mesh.normals), triangles }

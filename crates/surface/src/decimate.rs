@@ -4,8 +4,14 @@ use std::cell::RefCell;
 
 use meshopt::{SimplifyOptions, VertexDataAdapter};
 
-/// Tries before a tile is left as it came.
-const TRIES: usize = 5;
+use crate::mend::Mending;
+
+/// How near a vertex must be to lead an edge round by it, in parts of the error that decimation may make.
+pub(crate) const SPARE_RADIUS: f32 = 12.0;
+
+/// Part of a tile's triangles below which decimation stops: the next level goes on from there, at less cost and with a better choice of
+/// what goes first.
+const LEAST_SHARE: f32 = 0.3;
 
 /// Whether a vertex may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,31 +24,82 @@ pub(crate) enum Locks {
     Shared,
 }
 
+/// A tile after decimation.
+pub(crate) struct Decimated {
+    /// What is left.
+    pub(crate) triangles: Vec<[u32; 3]>,
+    /// Edges between two shared vertices, each once, with the lower vertex in the upper half; true if decimation made the edge.
+    ///
+    /// Another tile may have made the same one; the two together would crowd it.
+    pub(crate) shared_edges: Vec<(u64, bool)>,
+}
+
 /// Reduces a tile as far as the error allows.
 ///
-/// The result has the same border, no edge with more than two triangles, no new edge between two shared vertices (which a
-/// neighbouring tile might make too), and at least the six outermost vertices of every closed piece.
+/// The result has the same border, no edge with more than two triangles, and at least the six outermost vertices of every closed
+/// piece.
 pub(crate) fn decimate_tile(
     triangles: &[[u32; 3]],
     max_error: f32,
     position: impl Fn(u32) -> [f32; 3],
     lock: impl Fn(u32) -> Locks,
-) -> Vec<[u32; 3]> {
+) -> Decimated {
     let (local, vertices) = to_local(triangles);
     let positions: Vec<[f32; 3]> = vertices.iter().map(|&v| position(v)).collect();
     let kinds: Vec<Locks> = vertices.iter().map(|&v| lock(v)).collect();
     let mut locks: Vec<bool> = kinds.iter().map(|k| *k != Locks::Free).collect();
     lock_extremes(&local, &positions, &mut locks);
-    let rim = Rim::of(&local, kinds.iter().map(|k| *k == Locks::Shared).collect());
-    for _ in 0..TRIES {
-        let reduced = simplify(&local, &positions, &locks, max_error);
-        let faults = rim.faults(&reduced);
-        if faults.is_empty() {
-            return reduced.into_iter().map(|t| t.map(|v| vertices[v as usize])).collect();
-        }
-        lock_around(&local, &faults, &mut locks);
+    let shared: Vec<bool> = kinds.iter().map(|k| *k == Locks::Shared).collect();
+    let mut reduced = simplify(&local, &positions, &locks, max_error);
+    remove_fins(&mut reduced);
+    let crowded = crowded_edges(&reduced);
+    if crowded.is_empty() {
+        return Decimated::of(&reduced, &local, &vertices, &shared);
     }
-    triangles.to_vec()
+    let mut used = vec![false; positions.len()];
+    for v in reduced.iter().flatten() {
+        used[*v as usize] = true;
+    }
+    let mut mending = Mending::new(&positions, reduced, |a, b| crowded.binary_search(&(a.min(b), a.max(b))).is_ok());
+    mending.offer((0..positions.len() as u32).filter(|v| !used[*v as usize]), SPARE_RADIUS * max_error);
+    if crowded.iter().all(|&(a, b)| mending.divert(a, b)) {
+        Decimated::of(&mending.finish(), &local, &vertices, &shared)
+    } else {
+        Decimated::of(&local, &local, &vertices, &shared)
+    }
+}
+
+/// A tile left as it came.
+pub(crate) fn keep_tile(triangles: &[[u32; 3]], is_shared: impl Fn(u32) -> bool) -> Decimated {
+    let (local, vertices) = to_local(triangles);
+    let shared: Vec<bool> = vertices.iter().map(|&v| is_shared(v)).collect();
+    Decimated::of(&local, &local, &vertices, &shared)
+}
+
+impl Decimated {
+    /// Triangles are of local vertices; `vertices` holds their numbers, `shared` tells which are.
+    fn of(reduced: &[[u32; 3]], before: &[[u32; 3]], vertices: &[u32], shared: &[bool]) -> Self {
+        let edges = |triangles: &[[u32; 3]]| {
+            let mut edges = Vec::new();
+            for t in triangles {
+                let held = t.map(|v| shared[v as usize]);
+                for n in 0..3 {
+                    let m = (n + 1) % 3;
+                    if held[n] && held[m] {
+                        let (a, b) = (vertices[t[n] as usize], vertices[t[m] as usize]);
+                        edges.push(u64::from(a.min(b)) << 32 | u64::from(a.max(b)));
+                    }
+                }
+            }
+            edges.sort_unstable();
+            edges.dedup();
+            edges
+        };
+        let old = edges(before);
+        let new = edges(reduced).into_iter().filter(|e| old.binary_search(e).is_err()).map(|e| (e, true));
+        let shared_edges = new.chain(old.iter().map(|e| (*e, false))).collect();
+        Self { triangles: reduced.iter().map(|t| t.map(|v| vertices[v as usize])).collect(), shared_edges }
+    }
 }
 
 /// One call of meshopt; the error is in the unit of the positions.
@@ -57,8 +114,19 @@ pub(crate) fn simplify(
     };
     let options = SimplifyOptions::ErrorAbsolute;
     let indices = bytemuck::cast_slice(triangles);
-    let reduced = meshopt::simplify_with_locks(indices, &vertices, locks, 0, max_error, options, None);
+    let target = (indices.len() as f32 * LEAST_SHARE) as usize;
+    let reduced = meshopt::simplify_with_locks(indices, &vertices, locks, target, max_error, options, None);
     reduced.as_chunks::<3>().0.to_vec()
+}
+
+/// Orders the triangles of a tile for the vertex cache, whichever way round they are seen.
+pub(crate) fn in_cache_order(triangles: &[[u32; 3]]) -> Vec<[u32; 3]> {
+    if triangles.is_empty() {
+        return Vec::new();
+    }
+    let (local, vertices) = to_local(triangles);
+    let ordered = meshopt::optimize_vertex_cache(bytemuck::cast_slice(&local), vertices.len());
+    ordered.as_chunks::<3>().0.iter().map(|t| t.map(|v| vertices[v as usize])).collect()
 }
 
 thread_local! {
@@ -136,72 +204,54 @@ fn root(parent: &mut [u32], mut v: u32) -> u32 {
     v
 }
 
-/// What the tile's neighbours rely on: its edges between shared vertices.
-struct Rim {
-    /// Directed edges between shared vertices, sorted.
-    edges: Vec<u64>,
-    shared: Vec<bool>,
-}
-
-impl Rim {
-    fn of(triangles: &[[u32; 3]], shared: Vec<bool>) -> Self {
-        let mut edges = directed_edges(triangles);
-        edges.retain(|&e| both(e, &shared));
-        edges.sort_unstable();
-        Self { edges, shared }
+/// Removes pairs of triangles that lie back to back, which meshopt leaves where a thin piece collapses.
+fn remove_fins(triangles: &mut Vec<[u32; 3]>) {
+    let key = |t: &[u32; 3]| {
+        let mut t = *t;
+        t.sort_unstable();
+        t
+    };
+    let even = |t: &[u32; 3]| {
+        let [a, b, c] = *t;
+        let least = a.min(b).min(c);
+        (if a == least {
+            b < c
+        } else if b == least {
+            c < a
+        } else {
+            a < b
+        }) as u8
+    };
+    let mut keys: Vec<([u32; 3], u8, u32)> =
+        triangles.iter().enumerate().map(|(n, t)| (key(t), even(t), n as u32)).collect();
+    keys.sort_unstable();
+    let mut gone = Vec::new();
+    for run in keys.chunk_by(|a, b| a.0 == b.0).filter(|run| run.len() > 1) {
+        let turned = run.partition_point(|k| k.1 == 0);
+        let pairs = turned.min(run.len() - turned);
+        gone.extend(run[..pairs].iter().chain(&run[run.len() - pairs..]).map(|k| k.2));
     }
-
-    fn has(&self, edge: u64) -> bool {
-        self.edges.binary_search(&edge).is_ok()
+    if gone.is_empty() {
+        return;
     }
+    gone.sort_unstable();
+    let mut n = 0;
+    triangles.retain(|_| {
+        n += 1;
+        gone.binary_search(&(n - 1)).is_err()
+    });
+}
 
-    /// Vertices of edges that must not be.
-    fn faults(&self, triangles: &[[u32; 3]]) -> Vec<u32> {
-        let mut edges = directed_edges(triangles);
-        edges.sort_unstable();
-        let mut faults = Vec::new();
-        let mut rim_found = 0;
-        for (n, &edge) in edges.iter().enumerate() {
-            let twice = n > 0 && edges[n - 1] == edge;
-            let held = both(edge, &self.shared);
-            let known = held && self.has(edge);
-            rim_found += usize::from(known);
-            let open = edges.binary_search(&reversed(edge)).is_err() && (!known || self.has(reversed(edge)));
-            let new = held && !known;
-            if twice || open || new {
-                faults.extend([(edge >> 32) as u32, edge as u32]);
-            }
-        }
-        if faults.is_empty() && rim_found < self.edges.len() {
-            // An edge of the border is gone; its ends tell where.
-            for &edge in self.edges.iter().filter(|e| !self.has(reversed(**e)) && edges.binary_search(e).is_err()) {
-                faults.extend([(edge >> 32) as u32, edge as u32]);
-            }
-        }
-        faults.sort_unstable();
-        faults.dedup();
-        faults
+/// Edges that two triangles run along in the same direction, the lower vertex first; one entry for each sheet too many, in order.
+fn crowded_edges(triangles: &[[u32; 3]]) -> Vec<(u32, u32)> {
+    let key = |a: u32, b: u32| u64::from(a.min(b)) << 33 | u64::from(a.max(b)) << 1 | u64::from(a < b);
+    let mut edges: Vec<u64> = triangles.iter().flat_map(|&[a, b, c]| [key(a, b), key(b, c), key(c, a)]).collect();
+    edges.sort_unstable();
+    let mut crowded = Vec::new();
+    for run in edges.chunk_by(|a, b| a >> 1 == b >> 1).filter(|run| run.len() > 2) {
+        let up = run.iter().filter(|e| **e & 1 == 1).count();
+        let sheets = up.max(run.len() - up);
+        crowded.extend((1..sheets).map(|_| ((run[0] >> 33) as u32, (run[0] >> 1) as u32)));
     }
-}
-
-fn both(edge: u64, locks: &[bool]) -> bool {
-    locks[(edge >> 32) as usize] && locks[edge as u32 as usize]
-}
-
-fn reversed(edge: u64) -> u64 {
-    edge.rotate_left(32)
-}
-
-fn directed_edges(triangles: &[[u32; 3]]) -> Vec<u64> {
-    let edge = |a: u32, b: u32| u64::from(a) << 32 | u64::from(b);
-    triangles.iter().flat_map(|&[a, b, c]| [edge(a, b), edge(b, c), edge(c, a)]).collect()
-}
-
-/// Locks the given vertices and their neighbours.
-fn lock_around(triangles: &[[u32; 3]], vertices: &[u32], locks: &mut [bool]) {
-    for t in triangles.iter().filter(|t| t.iter().any(|v| vertices.binary_search(v).is_ok())) {
-        for &v in t {
-            locks[v as usize] = true;
-        }
-    }
+    crowded
 }

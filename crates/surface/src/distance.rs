@@ -15,6 +15,24 @@ impl Squared {
     fn min(self, other: Self) -> Self {
         Self { voxels: self.voxels.min(other.voxels), mm: self.mm.min(other.mm) }
     }
+
+    pub(crate) fn suffices(self, enough: Enough) -> bool {
+        self.voxels <= enough.voxels && self.mm <= enough.mm
+    }
+}
+
+/// Squares of distances below which it does not matter how much nearer something is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Enough {
+    /// In voxels.
+    pub(crate) voxels: f32,
+    /// In mm.
+    pub(crate) mm: f32,
+}
+
+impl Enough {
+    /// Always matters.
+    pub(crate) const EXACT: Self = Self { voxels: -1.0, mm: -1.0 };
 }
 
 /// The label boundary as voxel faces, found in the labels themselves.
@@ -54,25 +72,25 @@ impl Faces<'_> {
         }
     }
 
-    /// Distance from a point to the nearest face between two labels.
+    /// Distance from a point to the nearest face between two labels; a greater one if that is enough.
     ///
     /// Exact up to [`REACH`] voxels; beyond, infinite.
-    pub(crate) fn nearest(&self, p: [f32; 3], sides: [u16; 2]) -> Squared {
+    pub(crate) fn nearest(&self, p: [f32; 3], sides: [u16; 2], enough: Enough) -> Squared {
         let mut best = self.nearest_of_twelve(p, sides);
         let least = self.spacing[0].min(self.spacing[1]).min(self.spacing[2]);
         // Faces within half a voxel all meet the nearest corner.
-        if best.voxels <= 0.25 && best.mm <= 0.25 * least * least {
+        if best.suffices(enough) || best.voxels <= 0.25 && best.mm <= 0.25 * least * least {
             return best;
         }
         let mut reach = 1.5;
         while best.voxels.is_infinite() && reach <= REACH {
-            best = self.nearest_within(p, sides, [reach; 3]);
+            self.nearest_within(p, sides, [reach; 3], &mut best);
             reach *= 2.0;
         }
-        if best.voxels.is_finite() {
+        if best.voxels.is_finite() && !best.suffices(enough) {
             let (voxels, mm) = (best.voxels.sqrt(), best.mm.sqrt());
             let radii = self.spacing.map(|s| voxels.max(mm / s).min(REACH));
-            best = best.min(self.nearest_within(p, sides, radii));
+            self.nearest_within(p, sides, radii, &mut best);
         }
         best
     }
@@ -115,51 +133,72 @@ impl Faces<'_> {
         best
     }
 
-    /// Looks at all faces that come within `radii` of the point along every axis.
-    fn nearest_within(&self, p: [f32; 3], sides: [u16; 2], radii: [f32; 3]) -> Squared {
+    /// Looks at all faces that come within `radii` of the point along every axis and may be nearer than the best so far.
+    fn nearest_within(&self, p: [f32; 3], sides: [u16; 2], radii: [f32; 3], best: &mut Squared) {
         let (mut from, mut to) = ([0i64; 3], [0i64; 3]);
         for a in 0..3 {
             from[a] = i64::from(floor(p[a] - radii[a])).max(-1);
             to[a] = (i64::from(floor(p[a] + radii[a])) + 1).min(self.size[a] as i64);
         }
         let squares = self.spacing.map(|s| s * s);
+        // Squares of the distance along one axis to a voxel, and to the plane between it and the next.
+        let slab = |a: usize, voxel: i64| {
+            let off = p[a] - voxel as f32;
+            let beside = (off.abs() - 0.5).max(0.0);
+            (beside * beside, (off - 0.5) * (off - 0.5))
+        };
+        let nearer = |best: &Squared, voxels: f32, mm: f32| voxels < best.voxels || mm < best.mm;
         let [low, high] = sides;
-        let mut best = Squared::FAR;
         for k in from[2]..=to[2] {
+            let (dz, pz) = slab(2, k);
+            if !nearer(best, dz, dz * squares[2]) {
+                continue;
+            }
             for j in from[1]..=to[1] {
+                let (dy, py) = slab(1, j);
+                if !nearer(best, dy + dz, dy * squares[1] + dz * squares[2]) {
+                    continue;
+                }
+                let rows = [self.row(j, k), self.row(j + 1, k), self.row(j, k + 1)];
                 for i in from[0]..=to[0] {
-                    let voxel = [i, j, k];
-                    let here = self.label(voxel);
+                    let here = at(rows[0], i);
                     if here != low && here != high {
                         continue;
                     }
                     let other = if here == low { high } else { low };
-                    let mut planes = [0.0f32; 3];
-                    let mut slabs = [0.0f32; 3];
-                    for a in 0..3 {
-                        let off = p[a] - voxel[a] as f32;
-                        planes[a] = (off - 0.5) * (off - 0.5);
-                        let beside = (off.abs() - 0.5).max(0.0);
-                        slabs[a] = beside * beside;
+                    let (dx, px) = slab(0, i);
+                    let mut look = |x: f32, y: f32, z: f32| {
+                        let mm = x * squares[0] + y * squares[1] + z * squares[2];
+                        *best = best.min(Squared { voxels: x + y + z, mm });
+                    };
+                    if i < to[0] && at(rows[0], i + 1) == other {
+                        look(px, dy, dz);
                     }
-                    for axis in 0..3 {
-                        let mut next = voxel;
-                        next[axis] += 1;
-                        if voxel[axis] == to[axis] || self.label(next) != other {
-                            continue;
-                        }
-                        let mut d = slabs;
-                        d[axis] = planes[axis];
-                        best = best.min(Squared {
-                            voxels: d[0] + d[1] + d[2],
-                            mm: d[0] * squares[0] + d[1] * squares[1] + d[2] * squares[2],
-                        });
+                    if j < to[1] && at(rows[1], i) == other {
+                        look(dx, py, dz);
+                    }
+                    if k < to[2] && at(rows[2], i) == other {
+                        look(dx, dy, pz);
                     }
                 }
             }
         }
-        best
     }
+
+    /// The labels along the first axis; none outside the grid, which is background.
+    fn row(&self, j: i64, k: i64) -> &[u16] {
+        let [ni, nj, nk] = self.size;
+        if j < 0 || k < 0 || j >= nj as i64 || k >= nk as i64 {
+            return &[];
+        }
+        let start = ni * (j as usize + nj * k as usize);
+        &self.labels[start..start + ni]
+    }
+}
+
+/// The label at a place of a row, background beyond its ends.
+fn at(row: &[u16], i: i64) -> u16 {
+    usize::try_from(i).ok().and_then(|i| row.get(i)).copied().unwrap_or(0)
 }
 
 /// Triangles of one patch in a grid, each in every cell that it comes near.
@@ -222,22 +261,21 @@ impl TriangleGrid {
     }
 
     /// Distance to the nearest triangle and which one that is, in voxels; exact up to the grid's reach, never too small.
-    pub(crate) fn nearest(&self, p: [f32; 3], spacing: [f32; 3]) -> (Squared, Option<usize>) {
-        let mut cell = 0;
-        for a in [2, 1, 0] {
-            let at = (p[a] - self.origin[a]) * self.per_cell;
-            if at < 0.0 || at as usize >= self.size[a] {
-                return (Squared::FAR, None);
-            }
-            cell = cell * self.size[a] + at as usize;
-        }
-        let items = &self.items[self.starts[cell] as usize..self.starts[cell + 1] as usize];
+    ///
+    /// Ends at the first triangle that is near enough; `first` is looked at before all others.
+    pub(crate) fn nearest(
+        &self,
+        p: [f32; 3],
+        spacing: [f32; 3],
+        first: Option<usize>,
+        enough: Enough,
+    ) -> (Squared, Option<usize>) {
         let isotropic = spacing[0] == spacing[1] && spacing[1] == spacing[2];
         let squares = spacing.map(|s| s * s);
+        let scaled = |q: [f32; 3]| [q[0] * spacing[0], q[1] * spacing[1], q[2] * spacing[2]];
         let mut best = Squared::FAR;
         let mut found = None;
-        for &item in items {
-            let item = item as usize;
+        let mut look = |item: usize| {
             let mut off = [0.0f32; 3];
             for a in 0..3 {
                 let [low, high] = self.boxes[item][a];
@@ -249,22 +287,42 @@ impl TriangleGrid {
                 let d = to_triangle(p, triangle);
                 if d < best.voxels {
                     (best.voxels, found) = (d, Some(item));
+                    if isotropic {
+                        best.mm = d * squares[0];
+                    }
                 }
             }
             if !isotropic && off[0] * squares[0] + off[1] * squares[1] + off[2] * squares[2] < best.mm {
-                let scaled = |q: [f32; 3]| [q[0] * spacing[0], q[1] * spacing[1], q[2] * spacing[2]];
                 best.mm = best.mm.min(to_triangle(scaled(p), &triangle.map(scaled)));
             }
-        }
-        if isotropic {
-            best.mm = best.voxels * squares[0];
+            best.suffices(enough)
+        };
+        if !first.is_some_and(&mut look) {
+            for &item in self.cell_of(p) {
+                if look(item as usize) {
+                    break;
+                }
+            }
         }
         (best, found)
+    }
+
+    /// The triangles in the cell of a point.
+    fn cell_of(&self, p: [f32; 3]) -> &[u32] {
+        let mut cell = 0;
+        for a in [2, 1, 0] {
+            let at = (p[a] - self.origin[a]) * self.per_cell;
+            if at < 0.0 || at as usize >= self.size[a] {
+                return &[];
+            }
+            cell = cell * self.size[a] + at as usize;
+        }
+        &self.items[self.starts[cell] as usize..self.starts[cell + 1] as usize]
     }
 }
 
 /// Squared distance from a point to a triangle: by the region of the plane its foot falls in (Ericson 2005, 5.1.5).
-fn to_triangle(p: [f32; 3], [a, b, c]: &[[f32; 3]; 3]) -> f32 {
+pub(crate) fn to_triangle(p: [f32; 3], [a, b, c]: &[[f32; 3]; 3]) -> f32 {
     let (ab, ac, ap) = (sub(*b, *a), sub(*c, *a), sub(p, *a));
     let (d1, d2) = (dot(ab, ap), dot(ac, ap));
     if d1 <= 0.0 && d2 <= 0.0 {
@@ -350,8 +408,9 @@ mod tests {
             labels in proptest::collection::vec(0u16..3, 64),
         ) {
             let faces = Faces { labels: &labels, size: [4; 3], spacing: [0.7, 1.0, 2.5] };
-            let all = faces.nearest_within(p, [0, 1], [8.0; 3]);
-            let found = faces.nearest(p, [0, 1]);
+            let mut all = Squared::FAR;
+            faces.nearest_within(p, [0, 1], [8.0; 3], &mut all);
+            let found = faces.nearest(p, [0, 1], Enough::EXACT);
             if all.voxels.is_finite() {
                 prop_assert!((found.voxels - all.voxels).abs() < 1e-4, "{:?} {:?}", found, all);
                 prop_assert!((found.mm - all.mm).abs() < 1e-3, "{:?} {:?}", found, all);
@@ -363,7 +422,7 @@ mod tests {
             let triangles: Vec<[[f32; 3]; 3]> = seed.as_chunks::<3>().0.to_vec();
             let least = triangles.iter().map(|t| to_triangle(p, t)).fold(f32::INFINITY, f32::min);
             let grid = TriangleGrid::new(triangles, 0.8, [1.0; 3]);
-            let (found, which) = grid.nearest(p, [2.0; 3]);
+            let (found, which) = grid.nearest(p, [2.0; 3], None, Enough::EXACT);
             prop_assert!(found.voxels >= least);
             if least < 1.0 {
                 prop_assert!((found.voxels - least).abs() < 1e-5 && which.is_some());

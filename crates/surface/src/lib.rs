@@ -6,6 +6,7 @@ mod distance;
 mod error;
 mod fidelity;
 mod lod;
+mod mend;
 mod mesh;
 mod nets;
 mod normals;

@@ -1,6 +1,7 @@
 //! Patches: the boundary between two labels, which both use; and tiles, the pieces in which patches are worked on.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rayon::prelude::*;
@@ -10,22 +11,24 @@ use crate::nets::Net;
 /// Edge of a tile of the finest level, in cells, as a power of two; each coarser level doubles it.
 ///
 /// Large enough that the locked rim of a tile is a few percent of it, small enough that meshopt works inside the L2 cache.
-const TILE_BITS: u32 = 6;
+const TILE_BITS: u32 = 5;
 
 /// A piece of a patch: triangles that are decimated together.
 #[derive(Clone, Debug)]
 pub(crate) struct Tile {
     /// Which patch it belongs to.
     pub(crate) patch: u32,
+    /// The block of cells it covers, by [`block_key`] at the level it was cut for.
+    pub(crate) block: u64,
     /// Vertices are those of the net.
     pub(crate) triangles: Vec<[u32; 3]>,
 }
 
-impl Tile {
-    /// A tile without triangles.
-    pub(crate) const fn empty() -> Self {
-        Self { patch: 0, triangles: Vec::new() }
-    }
+/// Where the tiles of each patch lie in a list ordered by patch.
+pub(crate) fn by_patch(tiles: &[Tile], patches: usize) -> Vec<Range<usize>> {
+    (0..patches as u32)
+        .map(|patch| tiles.partition_point(|t| t.patch < patch)..tiles.partition_point(|t| t.patch <= patch))
+        .collect()
 }
 
 /// The labels on the two sides of each patch, the lower first, in order.
@@ -92,13 +95,25 @@ pub(crate) fn tiles_of_net(net: &Net, positions: &[[f32; 3]], patches: &[[u16; 2
         .into_par_iter()
         .map(|(key, parts)| {
             let count: usize = parts.iter().map(|p| p.len()).sum();
+            let mut quads = Vec::with_capacity(count);
+            quads.extend(parts.into_iter().flatten().copied());
+            quads.sort_by_cached_key(|&quad| brick(net.cells[net.quads[quad as usize][0] as usize]));
             let mut triangles = Vec::with_capacity(2 * count);
-            for &quad in parts.into_iter().flatten() {
+            for quad in quads {
                 net.triangles_of(positions, quad, |t| triangles.push(t));
             }
-            Tile { patch: (key >> 64) as u32, triangles }
+            Tile { patch: (key >> 64) as u32, block: key as u64, triangles }
         })
         .collect()
+}
+
+/// Edge of a brick in cells, as a power of two: its vertices stay in the cache of a graphics processor.
+const BRICK_BITS: u32 = 3;
+
+/// Orders cells brick by brick.
+fn brick([x, y, z]: [u16; 3]) -> u64 {
+    let [x, y, z] = [x, y, z].map(|c| u64::from(c >> BRICK_BITS));
+    z << 32 | y << 16 | x
 }
 
 /// Cuts patches into tiles of a coarser level, whose borders lie elsewhere than those of the level before.
@@ -106,11 +121,24 @@ pub(crate) fn retile(net: &Net, tiles: &[Tile], level: u32) -> Vec<Tile> {
     let runs: Vec<&[Tile]> = tiles.chunk_by(|a, b| a.patch == b.patch).collect();
     runs.into_par_iter()
         .flat_map_iter(|run| {
-            let mut pieces: BTreeMap<u128, Vec<[u32; 3]>> = BTreeMap::new();
+            let mut slots: BTreeMap<u128, usize> = BTreeMap::new();
+            let mut lists: Vec<Vec<[u32; 3]>> = Vec::new();
+            let mut last: Option<(u128, usize)> = None;
             for triangle in run.iter().flat_map(|t| &t.triangles) {
-                pieces.entry(tile_key(net, run[0].patch, triangle[0], level)).or_default().push(*triangle);
+                let key = tile_key(net, run[0].patch, triangle[0], level);
+                let slot = match last {
+                    Some((k, slot)) if k == key => slot,
+                    _ => *slots.entry(key).or_insert_with(|| {
+                        lists.push(Vec::new());
+                        lists.len() - 1
+                    }),
+                };
+                last = Some((key, slot));
+                lists[slot].push(*triangle);
             }
-            pieces.into_iter().map(|(key, triangles)| Tile { patch: (key >> 64) as u32, triangles })
+            let pieces: Vec<(u128, Vec<[u32; 3]>)> =
+                slots.into_iter().map(|(key, slot)| (key, std::mem::take(&mut lists[slot]))).collect();
+            pieces.into_iter().map(|(key, triangles)| Tile { patch: (key >> 64) as u32, block: key as u64, triangles })
         })
         .collect()
 }
@@ -120,8 +148,18 @@ fn tile_key(net: &Net, patch: u32, vertex: u32, level: u32) -> u128 {
     let bits = TILE_BITS + level;
     // Shifting the blocks by about half moves their borders off those of the level before.
     let shift = if level == 0 { 0 } else { (1u32 << (bits - 1)) - (1u32 << (bits - 3)) };
-    let [x, y, z] = net.cells[vertex as usize].map(|c| u128::from((u32::from(c) + shift) >> bits));
-    u128::from(patch) << 64 | z << 40 | y << 20 | x
+    let [x, y, z] = net.cells[vertex as usize].map(|c| u64::from((u32::from(c) + shift) >> bits));
+    u128::from(patch) << 64 | u128::from(block_key([x, y, z]))
+}
+
+/// The number of a block, from its place along each axis.
+pub(crate) fn block_key([x, y, z]: [u64; 3]) -> u64 {
+    z << 40 | y << 20 | x
+}
+
+/// The block of the finest level that a coordinate in continuous voxel index lies in, along one axis.
+pub(crate) fn finest_block(x: f32) -> u64 {
+    (x + 0.5).max(0.0) as u64 >> TILE_BITS
 }
 
 /// Which vertices more than one tile uses; they stay where they are.

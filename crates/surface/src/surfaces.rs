@@ -8,8 +8,8 @@ use volume::{BACKGROUND, Label, LabelMap};
 use crate::assemble::{Facing, assemble, facings};
 use crate::distance::Faces;
 use crate::error::SurfaceError;
-use crate::fidelity::Density;
-use crate::lod::{LevelOptions, Reference, Scene, combine, reduce};
+use crate::fidelity::{Density, Reference};
+use crate::lod::{LevelOptions, Scene, combine, reduce};
 use crate::mesh::Mesh;
 use crate::nets::{Bound, Net, Smoothing};
 use crate::normals::Normals;
@@ -69,16 +69,16 @@ pub struct SegmentSurface {
 /// Kept free of the finest level's bound for rounding, in voxels.
 const MARGIN: f32 = 0.01;
 
-/// Errors handed to meshopt at first, in parts of the bound. Chosen on the torso labels: larger ones cost more rounds than they
-/// save triangles.
-const TARGETS: [f64; 4] = [0.2, 0.3, 0.33, 0.33];
+/// Errors handed to meshopt at first, in parts of the bound; the finest level keeps all triangles, since within half a voxel both ways
+/// no more than a quarter of them could go. Chosen on the torso labels: larger ones cost more repairs than they save triangles.
+const TARGETS: [Option<f64>; 4] = [None, Some(0.3), Some(0.33), Some(0.33)];
 
-/// How densely each level is sampled.
+/// How densely each level is sampled. The edges of the finest are all shorter than two voxels.
 const DENSITIES: [Density; 4] = [
-    Density { surface: 0.5, every: 1 },
-    Density { surface: 1.0, every: 2 },
-    Density { surface: 1.5, every: 3 },
-    Density { surface: 2.5, every: 5 },
+    Density { surface: 2.0, every: 1 },
+    Density { surface: 1.5, every: 2 },
+    Density { surface: 2.0, every: 3 },
+    Density { surface: 3.0, every: 5 },
 ];
 
 /// Part of the finest bound beyond which a vertex is not given up: it stands for a corner that has no room left.
@@ -128,7 +128,7 @@ pub fn surfaces_of_labels(
         let bound = options.lod_error_voxels[level];
         let level_options = LevelOptions {
             bound: bound as f32,
-            target: (bound * TARGETS[level]) as f32,
+            target: TARGETS[level].map(|t| (bound * t) as f32),
             density: DENSITIES[level],
             strain: (bound * STRAIN) as f32,
         };
