@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: &cli::Walk) -> Result<()> {
         None => (None, None),
     };
     app.add_plugins(shown.base_plugins(device));
-    app.insert_resource(comfort()?).insert_resource(bindings()?);
+    app.insert_resource(comfort()?).insert_resource(bindings(&shown)?);
     app.add_plugins(WalkthroughPlugins);
     app.add_plugins(RenderPlugins { display: shown.display(), tier: tier(&shown)? });
     app.add_plugins((loading::LoadingPlugin { case: Arc::new(case) }, sounds::SoundsPlugin));
@@ -139,8 +139,13 @@ fn comfort() -> Result<Comfort> {
     Ok(Comfort::parse(&data::text("xr-config/comfort.ron")?, "xr-config/comfort.ron")?)
 }
 
-fn bindings() -> Result<Bindings> {
-    Ok(Bindings::parse(&data::text("xr-config/desktop.ron")?, "xr-config/desktop.ron")?)
+/// The desktop's table, and in a headset what its hands do: help tells both.
+fn bindings(shown: &Shown) -> Result<Bindings> {
+    let mut table = Bindings::parse(&data::text("xr-config/desktop.ron")?, "xr-config/desktop.ron")?;
+    if shown.is_headset() {
+        table.0.extend(headset::controls());
+    }
+    Ok(table)
 }
 
 /// Standalone headsets draw themselves; here a PC does, unless the processor has to.

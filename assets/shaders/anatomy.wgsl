@@ -1,6 +1,6 @@
 // Surfaces of structures: one material for all, each instance finds its look by its mesh tag.
 #import bevy_pbr::{mesh_functions, mesh_view_bindings::view, view_transformations::position_world_to_clip}
-#import vestibule::stage::{Stage, SegmentLook, is_clipped, light, compressed}
+#import vestibule::stage::{Stage, SegmentLook, is_clipped, light, compressed, nearer}
 
 @group(#{MATERIAL_BIND_GROUP}) @binding(0) var<storage, read> stage: Stage;
 @group(#{MATERIAL_BIND_GROUP}) @binding(1) var<storage, read> segments: array<SegmentLook>;
@@ -27,8 +27,15 @@ fn vertex(vertex: Vertex) -> Surface {
     out.world_position = world.xyz;
     out.world_normal = mesh_functions::mesh_normal_local_to_world(vertex.normal, vertex.instance_index);
     out.segment = mesh_functions::get_tag(vertex.instance_index);
-    // Neighbours share their border exactly. Where the far side of one meets the near side of the other, the near side wins.
-    if dot(out.world_normal, view.world_position - world.xyz) < 0.0 {
+    let look = segments[out.segment];
+    if dot(out.world_normal, view.world_position - world.xyz) >= 0.0 {
+        // Skin and what lies below it are coarse each in its own way: the skin wins.
+        out.position.z *= nearer(look.bounds_min.w, out.position.w);
+    } else if look.bounds_max.w > 0.0 {
+        // From within, the wall wins over neighbours that touch it.
+        out.position.z *= nearer(look.bounds_max.w, out.position.w);
+    } else {
+        // Neighbours share their border exactly. Where the far side of one meets the near side of the other, the near side wins.
         out.position.z *= 0.9996;
     }
     return out;

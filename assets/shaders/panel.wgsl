@@ -1,4 +1,4 @@
-// A panel's texture as it is, in front of everything beyond arm's length.
+// A canvas as it is, in front of everything beyond arm's length.
 #import bevy_pbr::{mesh_functions, forward_io::{Vertex, VertexOutput}, view_transformations::position_world_to_clip}
 
 @group(#{MATERIAL_BIND_GROUP}) @binding(0) var panel: texture_2d<f32>;

@@ -1,6 +1,6 @@
 // The scan's own grey values on a plane: the cap of the clip plane, and the axial, coronal and sagittal slices.
 #import bevy_pbr::{mesh_functions, view_transformations::position_world_to_clip}
-#import vestibule::stage::{Stage, LabelLook, linear_from_srgb}
+#import vestibule::stage::{Stage, LabelLook, linear_from_srgb, nearer}
 
 struct Slice {
     // x: 1 fills visible structures only and leaves the rest out; y: strength of label tints;
@@ -31,6 +31,10 @@ fn vertex(vertex: Vertex) -> Plane {
     let world = mesh_functions::mesh_position_local_to_world(world_from_local, vec4(vertex.position, 1.0));
     var out: Plane;
     out.position = position_world_to_clip(world.xyz);
+    if slice.options.w >= 0.0 {
+        // Before a cap all is cut away, so it may come nearer than anything behind it does.
+        out.position.z *= nearer(stage.options.w, out.position.w);
+    }
     out.world_position = world.xyz;
     return out;
 }

@@ -14,7 +14,7 @@ struct Stage {
     texel_voxels: vec4<f32>,
     // x + y * texel is the scan's value; z is the value shown black; w is 1 / (white - black).
     display: vec4<f32>,
-    // x: honesty view on; y: world size of a voxel in metres; z: seconds; w: unused.
+    // x: honesty view on; y: world size of a voxel in metres; z: seconds; w: the most that any structure is drawn nearer than it lies, in scene metres.
     options: vec4<f32>,
 }
 
@@ -23,7 +23,7 @@ struct SegmentLook {
     color: vec4<f32>,
     // x: hovered, y: selected, z: confidence (below 0: unknown), w: inferred fraction.
     state: vec4<f32>,
-    // Bounds in patient metres.
+    // Bounds in patient metres; in w how much nearer it is drawn, in scene metres: its outside, and its inside if the eye is in it.
     bounds_min: vec4<f32>,
     bounds_max: vec4<f32>,
 }
@@ -33,6 +33,11 @@ struct LabelLook {
     tint: vec4<f32>,
     // x: filled on the cut face, y: outline strength, z: hovered or selected, w: unused.
     state: vec4<f32>,
+}
+
+// What reversed depth is multiplied with so that something `distance` away counts as `lead` nearer.
+fn nearer(lead: f32, distance: f32) -> f32 {
+    return 1.0 + min(lead / max(distance, 1e-3), 0.25);
 }
 
 fn is_clipped(planes: array<vec4<f32>, 4>, world_position: vec3<f32>) -> bool {

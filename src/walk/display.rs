@@ -135,6 +135,6 @@ fn adopt_eyes(mut commands: Commands, eyes: Query<Entity, Added<EyeCamera>>, hea
         commands.entity(eye).insert(ViewCamera);
     }
     for head in &heads {
-        commands.entity(head).insert((FigureHost::HEADSET, Visibility::default()));
+        commands.entity(head).insert(FigureHost::HEADSET);
     }
 }

@@ -57,12 +57,7 @@ impl Plugin for EndingPlugin {
     }
 }
 
-fn count_frames(
-    mut ending: ResMut<Ending>,
-    counters: Res<WalkCounters>,
-    mut inputs: MessageWriter<Input>,
-    mut end: MessageWriter<WalkEndRequested>,
-) {
+fn count_frames(mut ending: ResMut<Ending>, counters: Res<WalkCounters>, mut inputs: MessageWriter<Input>) {
     let Some(frames) = ending.frames else { return };
     let due = counters.frames * (PICTURES_ON_THE_WAY + 1) / frames.max(1);
     if ending.pictures_on_the_way && ending.pictures_asked < due.min(PICTURES_ON_THE_WAY) {
@@ -70,8 +65,8 @@ fn count_frames(
         let stem = Some(format!("walk-{}", ending.pictures_asked));
         inputs.write(PictureRequested { stem }.into());
     }
-    if counters.frames >= frames {
-        end.write(WalkEndRequested { reason: EndReason::FramesDrawn });
+    if counters.frames >= frames && ending.reason.is_none() {
+        inputs.write(WalkEndRequested { reason: EndReason::FramesDrawn }.into());
     }
 }
 
@@ -80,7 +75,7 @@ fn survive_loss(
     mut lost: MessageReader<SessionLost>,
     mut ending: ResMut<Ending>,
     mut counters: ResMut<WalkCounters>,
-    mut end: MessageWriter<WalkEndRequested>,
+    mut inputs: MessageWriter<Input>,
     mut commands: Commands,
 ) {
     let Some(SessionLost { message }) = lost.read().last() else { return };
@@ -91,7 +86,7 @@ fn survive_loss(
         commands.queue(render::open_window);
     } else {
         ending.reason = Some(EndReason::Failed { message: format!("{message} and there is no screen for a window") });
-        end.write(WalkEndRequested { reason: EndReason::SessionLost });
+        inputs.write(WalkEndRequested { reason: EndReason::SessionLost }.into());
     }
 }
 

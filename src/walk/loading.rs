@@ -7,6 +7,7 @@ use bevy::render::renderer::RenderDevice;
 use bevy::tasks::{AsyncComputeTaskPool, Task, futures::check_ready};
 use case::Case;
 use render::{Imagery, RenderTier, TextureLimits};
+use walkthrough::input::Input;
 use walkthrough::session::{EndReason, WalkEndRequested};
 use walkthrough::stage::{StageContents, StageError, StageRequested};
 
@@ -44,7 +45,7 @@ fn finish(
     mut commands: Commands,
     mut loading: ResMut<Loading>,
     mut stage: MessageWriter<StageRequested>,
-    mut end: MessageWriter<WalkEndRequested>,
+    mut inputs: MessageWriter<Input>,
 ) {
     let Some(loaded) = check_ready(&mut loading.0) else { return };
     commands.remove_resource::<Loading>();
@@ -54,7 +55,7 @@ fn finish(
             commands.insert_resource(imagery);
         }
         Err(error) => {
-            end.write(WalkEndRequested { reason: EndReason::Failed { message: error.to_string() } });
+            inputs.write(WalkEndRequested { reason: EndReason::Failed { message: error.to_string() } }.into());
         }
     }
 }

@@ -1,33 +1,50 @@
 //! A walk in a headset, on a real OpenXR runtime.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::monado::{Buttons, Monado, Place, Remote, pause};
-use crate::support::{assert_pictures, json, text, vestibule};
+use crate::screen::Screen;
+use crate::support::{Picture, assert_pictures, json, pictures, small_case, text, vestibule};
 
 const REST: Buttons = Buttons { trigger: 0.0, squeeze: 0.0, stick: [0.0, 0.0], b: false };
 
-fn small_case(dir: &Path) -> PathBuf {
-    let (scan, case) = (dir.join("scan"), dir.join("case"));
-    json(vestibule().args(["phantom", "--json", "--spacing", "5", "5", "--out"]).arg(&scan));
-    json(vestibule().args(["build", "--json", "--no-cache", "--out"]).arg(&case).arg(&scan));
-    case
+/// Where the patient's middle is in the stage, in metres ahead of its zero: two in front of the body, and half of that.
+const PATIENT_AHEAD_M: f32 = 2.12;
+
+/// A head that looks at the patient from an angle round it, hands in front of it pointing there too.
+fn stand(remote: &mut Remote, degrees: f32, left: Buttons, right: Buttons) {
+    let (sin, cos) = degrees.to_radians().sin_cos();
+    let at = |away: f32, side: f32, y: f32, inwards: f32| Place {
+        at: [sin * away + cos * side, y, cos * away - sin * side - PATIENT_AHEAD_M],
+        yaw_degrees: degrees + inwards,
+    };
+    remote.send(at(1.3, 0.0, 1.6, 0.0), (at(0.9, -0.15, 1.2, -9.5), left), (at(0.9, 0.15, 1.2, 9.5), right));
 }
 
-/// A head that walks half way round the place where the patient stands, hands in front of it.
-fn stand(remote: &mut Remote, step: u32, left: Buttons, right: Buttons) {
-    let angle = step as f32 * 3.0;
-    let (sin, cos) = angle.to_radians().sin_cos();
-    let at = |ahead: f32, side: f32, y: f32| Place {
-        at: [sin * ahead + cos * side, y, cos * ahead - sin * side],
-        yaw_degrees: angle,
-    };
-    remote.send(at(0.6, 0.0, 1.6), (at(0.2, -0.2, 1.3), left), (at(0.2, 0.2, 1.3), right));
+/// What the hands do, by how many pictures of the walk there are, and for how many seconds.
+fn buttons(taken: usize, seconds: f32) -> (Buttons, Buttons) {
+    let rest = |right: Buttons| (REST, right);
+    match taken {
+        // Choose what the right hand points at.
+        0 => rest(Buttons { trigger: if seconds % 2.0 < 1.0 { 1.0 } else { 0.0 }, ..REST }),
+        // The panel opens before the second picture, and closes before the third.
+        1 => (Buttons { b: true, ..REST }, REST),
+        2 => (Buttons { b: seconds > 1.2, ..REST }, REST),
+        // Snap turns and teleports; each longer than the one before, so that slow machines see one too.
+        _ => {
+            let step = (seconds * 4.0 + 1.0).log2() * 2.0;
+            match step as u32 % 4 {
+                0 => rest(Buttons { stick: [0.95, 0.0], ..REST }),
+                2 => rest(Buttons { stick: [0.0, 0.95], ..REST }),
+                _ => rest(REST),
+            }
+        }
+    }
 }
 
 #[test]
@@ -36,13 +53,14 @@ fn a_head_walks_round_the_patient() {
     let dir = tempfile::tempdir().unwrap();
     let case = small_case(dir.path());
     let (record, shots) = (dir.path().join("walk.jsonl"), dir.path().join("shots"));
+    fs::create_dir(&shots).unwrap();
     let mut remote = monado.remote();
-    stand(&mut remote, 0, REST, REST);
+    stand(&mut remote, 0.0, REST, REST);
     let mut walk = monado
         .vestibule()
         .arg("walk")
         .arg(&case)
-        .args(["--json", "--display", "headset", "--frames", "90", "--record"])
+        .args(["--json", "--display", "headset", "--frames", "200", "--record"])
         .arg(&record)
         .arg("--shots")
         .arg(&shots)
@@ -51,32 +69,61 @@ fn a_head_walks_round_the_patient() {
         .spawn()
         .unwrap();
     let start = Instant::now();
-    let mut step = 0;
+    let (mut stage, mut degrees) = ((0, Instant::now()), 0.0);
     while walk.try_wait().unwrap().is_none() {
-        assert!(start.elapsed() < Duration::from_secs(180), "the walk does not end");
-        // Snap turns, a teleport and a selection among plain walking.
-        let right = match step % 40 {
-            10..14 => Buttons { stick: [0.95, 0.0], ..REST },
-            20..26 => Buttons { stick: [0.0, 0.95], ..REST },
-            32..36 => Buttons { trigger: 1.0, ..REST },
-            _ => REST,
-        };
-        stand(&mut remote, step, REST, right);
-        step += 1;
-        pause(60);
+        if start.elapsed() > Duration::from_secs(400) {
+            walk.kill().unwrap();
+            panic!("the walk does not end");
+        }
+        let taken = pictures(&shots).len();
+        if taken != stage.0 {
+            stage = (taken, Instant::now());
+        }
+        let (left, right) = buttons(taken, stage.1.elapsed().as_secs_f32());
+        // A panel stays where it was opened: who wants to see it stands still.
+        if taken == 0 || taken > 2 {
+            degrees += 0.06;
+        }
+        stand(&mut remote, degrees, left, right);
+        pause(40);
     }
     let output = walk.wait_with_output().unwrap();
     let stderr = text(&output.stderr);
     assert!(output.status.success(), "{stderr}");
     let report: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
     assert_eq!(report["display"], "headset", "{report}\n{stderr}");
-    assert!(report["frames"].as_u64().unwrap() >= 90, "{report}");
+    assert!(report["frames"].as_u64().unwrap() >= 200, "{report}");
     assert!(report["triangles"].as_u64().unwrap() > 1000, "{report}");
     println!("headset: {report}");
-    assert_pictures(&shots, 1);
+    assert!(!stderr.contains("B0004") && !stderr.contains("ERROR"), "{stderr}");
+    if let Some(folder) = std::env::var_os("VESTIBULE_KEEP_PICTURES") {
+        keep(&shots, Path::new(&folder));
+    }
+    assert_pictures(&shots, 3);
+    let [_, panel, closed] = [1, 2, 3].map(|n| Picture::open(&shots.join(format!("walk-{n}.png"))));
+    assert!(panel.difference(&closed, [0.3, 0.7]) > 10.0, "the menu button opens no panel in front of the eyes");
     let lines = fs::read_to_string(&record).unwrap();
-    for event in ["Started", "Pose", "Teleported", "Ended"] {
+    for event in ["Started", "Pose", "StructureSelected", "Teleported", "Ended"] {
         assert!(lines.contains(&format!("\"event\":\"{event}\"")), "no {event} in the record");
+    }
+    assert!(lines.contains("SnapTurn"), "no snap turn in the record");
+}
+
+fn keep(shots: &Path, folder: &Path) {
+    fs::create_dir_all(folder).unwrap();
+    for picture in pictures(shots) {
+        fs::copy(&picture, folder.join(picture.file_name().unwrap())).unwrap();
+    }
+}
+
+/// Waits until a record holds poses: the walk is under way.
+fn wait_for_walk(walk: &mut Child, record: &Path) {
+    let start = Instant::now();
+    let is_walking = || fs::read_to_string(record).is_ok_and(|text| text.contains("\"event\":\"Pose\""));
+    while !is_walking() {
+        assert!(start.elapsed() < Duration::from_secs(150), "the walk does not start");
+        assert!(walk.try_wait().unwrap().is_none(), "the walk ended before it began");
+        pause(100);
     }
 }
 
@@ -87,7 +134,7 @@ fn a_runtime_that_dies_ends_the_walk_with_a_sentence() {
     let case = small_case(dir.path());
     let record = dir.path().join("walk.jsonl");
     let mut remote = monado.remote();
-    stand(&mut remote, 0, REST, REST);
+    stand(&mut remote, 0.0, REST, REST);
     let mut walk = monado
         .vestibule()
         .arg("walk")
@@ -98,13 +145,7 @@ fn a_runtime_that_dies_ends_the_walk_with_a_sentence() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let start = Instant::now();
-    let is_walking = || fs::read_to_string(&record).is_ok_and(|text| text.contains("\"event\":\"Pose\""));
-    while !is_walking() {
-        assert!(start.elapsed() < Duration::from_secs(90), "the walk does not start");
-        assert!(walk.try_wait().unwrap().is_none(), "the walk ended before it began");
-        pause(100);
-    }
+    wait_for_walk(&mut walk, &record);
     monado.kill();
     let killed = Instant::now();
     while walk.try_wait().unwrap().is_none() {
@@ -125,6 +166,53 @@ fn a_runtime_that_dies_ends_the_walk_with_a_sentence() {
         fs::read_to_string(&record).unwrap().contains("\"event\":\"SessionLost\""),
         "the record says nothing of it"
     );
+}
+
+#[test]
+fn a_runtime_that_dies_leaves_the_walk_in_the_window() {
+    let Some(mut monado) = Monado::start() else { return };
+    let Some(screen) = Screen::start() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let case = small_case(dir.path());
+    let (record, shots) = (dir.path().join("walk.jsonl"), dir.path().join("shots"));
+    fs::create_dir(&shots).unwrap();
+    let mut remote = monado.remote();
+    stand(&mut remote, 0.0, REST, REST);
+    let mut walk = screen
+        .show(&mut monado.vestibule())
+        .arg("walk")
+        .arg(&case)
+        .args(["--json", "--display", "headset", "--record"])
+        .arg(&record)
+        .arg("--shots")
+        .arg(&shots)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_for_walk(&mut walk, &record);
+    monado.kill();
+    screen.focus_window(&mut walk);
+    pause(3000);
+    let there = screen.picture(&mut walk, &shots);
+    screen.hold("w", 800);
+    let nearer = screen.picture(&mut walk, &shots);
+    if let Some(folder) = std::env::var_os("VESTIBULE_KEEP_PICTURES") {
+        keep(&shots, &Path::new(&folder).join("lost"));
+    }
+    screen.tap("ctrl+q");
+    let output = walk.wait_with_output().unwrap();
+    let stderr = text(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    assert!(stderr.contains("the walk goes on in the window") && !stderr.contains("panicked"), "{stderr}");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    assert_eq!(report["display"], "window", "{report}");
+    assert!(there.contrast() > 6.0, "the window is blank");
+    assert!(there.difference(&nearer, [0.4, 0.6]) > 5.0, "W does not walk");
+    let lines = fs::read_to_string(&record).unwrap();
+    for part in ["\"event\":\"SessionLost\"", "\"reason\":\"Closed\""] {
+        assert!(lines.contains(part), "no {part} in the record");
+    }
 }
 
 #[test]

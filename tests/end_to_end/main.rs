@@ -9,4 +9,6 @@ mod demo;
 mod headset;
 mod monado;
 mod refusals;
+mod screen;
 mod support;
+mod window;

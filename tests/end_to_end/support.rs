@@ -44,6 +44,14 @@ pub(crate) fn refusal(command: &mut Command) -> String {
     stderr
 }
 
+/// A case that is quickly made: the embedded patient, coarsely scanned.
+pub(crate) fn small_case(dir: &Path) -> PathBuf {
+    let (scan, case) = (dir.join("scan"), dir.join("case"));
+    json(vestibule().args(["phantom", "--json", "--spacing", "5", "5", "--out"]).arg(&scan));
+    json(vestibule().args(["build", "--json", "--no-cache", "--out"]).arg(&case).arg(&scan));
+    case
+}
+
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -84,6 +92,24 @@ impl Picture {
         assert!(channels >= 3, "{} is not a colour picture", path.display());
         let pixels = bytes[..info.buffer_size()].chunks_exact(channels).map(|p| [p[0], p[1], p[2]]).collect();
         Self { width: info.width, height: info.height, pixels }
+    }
+
+    /// The picture, once it is wholly written.
+    pub(crate) fn try_open(path: &Path) -> Option<Self> {
+        let bytes = std::fs::read(path).ok()?;
+        bytes.ends_with(b"IEND\xaeB`\x82").then(|| Self::open(path))
+    }
+
+    /// Mean difference of brightness, 0–255, between two shares of the width.
+    pub(crate) fn difference(&self, other: &Self, [from, to]: [f64; 2]) -> f64 {
+        assert_eq!((self.width, self.height), (other.width, other.height), "pictures of one size");
+        let columns = (f64::from(self.width) * from) as usize..(f64::from(self.width) * to) as usize;
+        let of = |p: &[u8; 3]| p.iter().map(|&v| f64::from(v)).sum::<f64>() / 3.0;
+        let rows = self.pixels.chunks_exact(self.width as usize).zip(other.pixels.chunks_exact(self.width as usize));
+        let count = (columns.len() * self.height as usize) as f64;
+        let row =
+            |(a, b): (&[[u8; 3]], &[[u8; 3]])| columns.clone().map(|x| (of(&a[x]) - of(&b[x])).abs()).sum::<f64>();
+        rows.map(row).sum::<f64>() / count
     }
 
     /// Standard deviation of brightness, 0–255: a blank picture has next to none.

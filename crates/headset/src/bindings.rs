@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use thiserror::Error;
+use walkthrough::bindings::{Action, Binding, Source};
 
 /// What a hand can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
@@ -73,6 +74,22 @@ impl Bindings {
         }
         Ok(table)
     }
+}
+
+/// What the hands do, in words that fit every family, for the help panel.
+pub fn controls() -> Vec<Binding> {
+    let rows = [
+        ("Trigger", Action::Select),
+        ("Right stick ahead", Action::Teleport),
+        ("Right stick left", Action::SnapLeft),
+        ("Right stick right", Action::SnapRight),
+        ("Left stick", Action::MoveForward),
+        ("Both grips", Action::Grab),
+        ("Left Y, B or menu", Action::Structures),
+        ("Right B or menu", Action::Reset),
+        ("Left X or A", Action::Undo),
+    ];
+    rows.map(|(words, does)| Binding { on: Source::Controller(words.to_owned()), does, scale: 1.0 }).into()
 }
 
 /// The OpenXR path of a binding.

@@ -20,12 +20,12 @@ use openxr::{
     FrameStream, FrameWaiter, SessionState, SwapchainSubImage, ViewConfigurationType, ViewStateFlags, Vulkan,
 };
 use walkthrough::locomotion::RigRoot;
+use walkthrough::panel::PanelHome;
 use walkthrough::session::SessionLost;
 
 use crate::actions::Actions;
 use crate::eyes::{EyeCamera, EyeProjection, transform};
 use crate::input::{self, EyesPose, Hands};
-use crate::visuals;
 
 /// Two texture views that nobody else uses.
 const EYE_TARGETS: [ManualTextureViewHandle; 2] =
@@ -206,19 +206,17 @@ impl Plugin for HeadsetPlugin {
             .init_resource::<SceneFromTracking>()
             .init_resource::<Hands>()
             .init_resource::<EyesPose>()
+            .insert_resource(PanelHome::InFront)
             .add_message::<SessionLost>()
             .add_plugins((
                 ExtractResourcePlugin::<Frame>::default(),
                 ExtractResourcePlugin::<SceneFromTracking>::default(),
                 ExtractComponentPlugin::<EyeCamera>::default(),
             ))
-            .add_systems(PostStartup, (spawn_eyes, visuals::spawn))
+            .add_systems(PostStartup, spawn_eyes)
             .add_systems(First, (poll_events, wait_frame, report_loss).chain().in_set(HeadsetSystems::Wait))
             .add_systems(PreUpdate, (place_eyes, input::read).chain().in_set(HeadsetSystems::Read).run_if(is_running))
-            .add_systems(
-                PostUpdate,
-                (visuals::place, input::feel).run_if(is_running).before(TransformSystems::Propagate),
-            )
+            .add_systems(PostUpdate, input::feel.run_if(is_running))
             .add_systems(Last, follow_origin)
             .add_systems(Last, request_exit.run_if(on_message::<AppExit>));
         let Some(render_app) = app.get_sub_app_mut(RenderApp) else {

@@ -7,11 +7,11 @@ use walkthrough::command::{HistoryRequested, ResetRequested};
 use walkthrough::cue::CueRequested;
 use walkthrough::frame::{Pose, Tracking};
 use walkthrough::grab::GrabRequested;
-use walkthrough::hands::{Hand, HandTracking, PosesMoved};
+use walkthrough::hands::{Hand, HandTracking, PosesMoved, TeleportArc};
 use walkthrough::input::Input;
 use walkthrough::locomotion::{LocomotionRequested, RigRoot, Side};
-use walkthrough::panel::{PanelId, PanelRequested};
-use walkthrough::pointer::{PointerId, PointerRequested};
+use walkthrough::panel::{Panel, PanelId, PanelRequested};
+use walkthrough::pointer::{Pointer, PointerId, PointerRequested};
 
 use crate::actions::HandState;
 use crate::eyes::transform;
@@ -20,20 +20,20 @@ use crate::frame_loop::{Frame, Loss, Session};
 /// A button or stick counts as pressed beyond this much of its way, and as let go below [`RELEASED`]; our choice.
 const PRESSED: f32 = 0.7;
 const RELEASED: f32 = 0.4;
+/// A stick's rest, in parts of its way; our choice.
+const DEAD_ZONE: f32 = 0.15;
+/// How fast a full stick scrolls a panel, in panel pixels a second: its height in one; our choice.
+const SCROLL_PX_PER_S: f32 = 600.0;
 /// How fast a teleport's arc leaves the hand, in m/s: reaches about six metres; our choice.
 const ARC_SPEED_M_PER_S: f32 = 6.5;
 const GRAVITY_M_PER_S2: f32 = 9.81;
 /// One step of the arc, in seconds.
 const ARC_STEP_S: f32 = 0.04;
 
-/// The hands as last read, for edges and for drawing.
+/// What the hands held down when they were last read, for edges.
 #[derive(Resource, Clone, Debug, Default)]
 pub(crate) struct Hands {
-    pub(crate) state: [HandState; 2],
-    pub(crate) joints: [Option<Vec<[f32; 3]>>; 2],
     pressed: [Pressed; 2],
-    /// The arc of a teleport being aimed, from the hand to the floor, in tracking space.
-    pub(crate) arc: Vec<Vec3>,
     turned: bool,
     /// Distance of the hands and magnification when both took hold of the world.
     scaling: Option<(f32, f64)>,
@@ -55,18 +55,19 @@ pub(crate) fn read(
     frame: Res<Frame>,
     head: Res<EyesPose>,
     rig: Query<&GlobalTransform, With<RigRoot>>,
-    mut hands: ResMut<Hands>,
+    (mut hands, mut arc): (ResMut<Hands>, ResMut<TeleportArc>),
     mut inputs: MessageWriter<Input>,
     time: Res<Time>,
     body: Option<Res<walkthrough::stage::BodyPose>>,
+    (pointers, panels): (Query<&Pointer>, Query<&Panel>),
 ) {
     let Some(display_time) = frame.display_time() else { return };
     let state = match session.actions.read(&session.session, &session.stage, display_time) {
         Ok(state) => state,
         Err(error) => return loss.record("reading the controllers", error),
     };
-    hands.joints = session.actions.joints(&session.stage, display_time);
-    let tracked = [0, 1].map(|i| tracking(&state[i], hands.joints[i].as_deref()));
+    let joints = session.actions.joints(&session.stage, display_time);
+    let tracked = [0, 1].map(|i| tracking(&state[i], joints[i].as_deref()));
     let [left, right] = tracked;
     if let Some(head) = head.0 {
         inputs.write(PosesMoved { head: pose(head), left: left.map(Box::new), right: right.map(Box::new) }.into());
@@ -80,8 +81,12 @@ pub(crate) fn read(
     let magnification = body.map_or(1.0, |b| b.magnification.0);
     scale_world(&mut hands, &state, magnification, &mut inputs);
     let root = rig.single().copied().unwrap_or_default();
-    steer(&mut hands, &state, &root, time.delta_secs(), &mut inputs);
-    hands.state = state;
+    let is_over_panel = pointers.iter().any(|p| p.id == PointerId::Hand(Hand::Right) && p.over_panel);
+    let seconds = time.delta_secs();
+    match panels.iter().find(|panel| panel.open && is_over_panel) {
+        Some(panel) => scroll(panel.id, state[1].stick[1], seconds, &mut inputs),
+        None => steer(&mut hands, &mut arc, &state, &root, seconds, &mut inputs),
+    }
 }
 
 /// The head between the eyes, in tracking space, as located this frame.
@@ -151,28 +156,37 @@ fn scale_world(hands: &mut Hands, state: &[HandState; 2], magnification: f64, in
     }
 }
 
+/// A hand that points at a panel scrolls it by its stick.
+fn scroll(panel: PanelId, stick: f32, seconds: f32, inputs: &mut MessageWriter<Input>) {
+    if stick.abs() > DEAD_ZONE {
+        inputs.write(PanelRequested::Scroll { panel, pixels: -stick * SCROLL_PX_PER_S * seconds }.into());
+    }
+}
+
 /// Right stick: forward and release teleports, sideways turns. Left stick: moves.
 fn steer(
     hands: &mut Hands,
+    arc: &mut ResMut<TeleportArc>,
     state: &[HandState; 2],
     root: &GlobalTransform,
     seconds: f32,
     inputs: &mut MessageWriter<Input>,
 ) {
     let [x, y] = state[1].stick;
-    let aiming = !hands.arc.is_empty();
+    let aiming = !arc.0.is_empty();
     if y > if aiming { RELEASED } else { PRESSED } && y > x.abs() {
         if let Some(aim) = state[1].aim {
-            hands.arc = arc(transform(aim));
+            let points = thrown(transform(aim)).into_iter().map(|p| p.as_dvec3().into());
+            arc.0 = points.collect();
         }
     } else if aiming {
-        if let Some(end) = hands.arc.last() {
-            let target = root.transform_point(*end);
+        if let Some(end) = arc.0.last() {
+            let target = root.transform_point(end.as_vec3());
             inputs.write(LocomotionRequested::Teleport { target: scene_point(target) }.into());
         }
-        hands.arc.clear();
+        arc.0.clear();
     }
-    if x.abs() > PRESSED && x.abs() > y.abs() && hands.arc.is_empty() {
+    if x.abs() > PRESSED && x.abs() > y.abs() && arc.0.is_empty() {
         if !hands.turned {
             let side = if x > 0.0 { Side::Right } else { Side::Left };
             inputs.write(LocomotionRequested::SnapTurn(side).into());
@@ -182,7 +196,7 @@ fn steer(
         hands.turned = false;
     }
     let [right, forward] = state[0].stick;
-    if right.hypot(forward) > 0.15 {
+    if right.hypot(forward) > DEAD_ZONE {
         inputs.write(LocomotionRequested::Move { right, up: 0.0, forward, run: false, seconds }.into());
     }
 }
@@ -192,7 +206,7 @@ fn scene_point(at: Vec3) -> Point<Scene> {
 }
 
 /// The way of a thrown ball from the hand to the floor; empty if it never lands.
-fn arc(aim: Transform) -> Vec<Vec3> {
+fn thrown(aim: Transform) -> Vec<Vec3> {
     let mut at = aim.translation;
     let mut velocity = aim.forward() * ARC_SPEED_M_PER_S;
     let mut points = vec![at];
@@ -226,7 +240,7 @@ mod tests {
 
     #[test]
     fn arc_ends_on_the_floor_ahead() {
-        let points = arc(Transform::from_xyz(0.2, 1.2, -0.3));
+        let points = thrown(Transform::from_xyz(0.2, 1.2, -0.3));
         let end = points.last().unwrap();
         assert!(end.y == 0.0 && end.z < -1.0 && (end.x - 0.2).abs() < 1e-4, "{end}");
         assert!(points.windows(2).all(|p| p[1].z < p[0].z));

@@ -12,9 +12,8 @@ mod eyes;
 mod frame_loop;
 mod input;
 mod runtime;
-mod visuals;
 
-pub use bindings::{Bindings, BindingsError, HandAction, Profile};
+pub use bindings::{Bindings, BindingsError, HandAction, Profile, controls};
 pub use error::HeadsetError;
 pub use eyes::EyeCamera;
 pub use frame_loop::{HeadsetPlugin, HeadsetState, HeadsetSystems};

@@ -6,9 +6,8 @@ use bevy::prelude::*;
 use bevy::reflect::TypePath;
 use bevy::render::render_resource::{AsBindGroup, Face, RenderPipelineDescriptor, SpecializedMeshPipelineError};
 use bevy::render::storage::ShaderBuffer;
-use bevy::shader::ShaderRef;
 
-use crate::shaders;
+use crate::pipeline::{self, LAYERS, glass_bias, one_shader};
 use crate::stage::{SEGMENT_BUFFER, STAGE_BUFFER};
 
 /// The surface of a structure; its colour and state are found by the entity's `MeshTag`.
@@ -43,13 +42,7 @@ impl AnatomyMaterial {
 }
 
 impl Material for AnatomyMaterial {
-    fn vertex_shader() -> ShaderRef {
-        shaders::ANATOMY.into()
-    }
-
-    fn fragment_shader() -> ShaderRef {
-        shaders::ANATOMY.into()
-    }
+    one_shader!(ANATOMY);
 
     fn alpha_mode(&self) -> AlphaMode {
         if self.is_glassy { AlphaMode::Premultiplied } else { AlphaMode::Opaque }
@@ -59,26 +52,15 @@ impl Material for AnatomyMaterial {
         self.depth_bias
     }
 
-    fn enable_prepass() -> bool {
-        false
-    }
-
-    fn enable_shadows() -> bool {
-        false
-    }
-
     fn specialize(
         _pipeline: &MaterialPipeline,
         descriptor: &mut RenderPipelineDescriptor,
         layout: &MeshVertexBufferLayoutRef,
         key: MaterialPipelineKey<Self>,
     ) -> Result<(), SpecializedMeshPipelineError> {
-        descriptor.vertex.buffers = vec![layout.0.get_layout(&[
-            Mesh::ATTRIBUTE_POSITION.at_shader_location(0),
-            Mesh::ATTRIBUTE_NORMAL.at_shader_location(1),
-        ])?];
+        let attributes = [Mesh::ATTRIBUTE_POSITION.at_shader_location(0), Mesh::ATTRIBUTE_NORMAL.at_shader_location(1)];
         // Both sides are seen when one walks inside.
-        descriptor.primitive.cull_mode = None;
+        pipeline::set_up(descriptor, layout, &attributes, None)?;
         if key.bind_group_data.is_glassy {
             if let Some(fragment) = descriptor.fragment.as_mut() {
                 fragment.shader_defs.push("GLASSY".into());
@@ -90,12 +72,6 @@ impl Material for AnatomyMaterial {
         Ok(())
     }
 }
-
-/// How many layers of the body glass is told apart by.
-const LAYERS: u8 = 20;
-
-/// What glass of one layer is drawn after glass of the next inner one, as a distance in metres no room has.
-const LAYER_BIAS: f32 = 1000.0;
 
 /// The solid material, and glass for each layer of the body: nested structures are blended from the inside out.
 #[derive(Resource, Clone, Debug)]
@@ -115,10 +91,9 @@ impl AnatomyMaterials {
 impl FromWorld for AnatomyMaterials {
     fn from_world(world: &mut World) -> Self {
         let mut materials = world.resource_mut::<Assets<AnatomyMaterial>>();
-        let bias = |layer| LAYER_BIAS * f32::from(LAYERS - layer);
         Self {
             solid: materials.add(AnatomyMaterial::new(false, 0.0)),
-            glassy: (0..LAYERS).map(|layer| materials.add(AnatomyMaterial::new(true, bias(layer)))).collect(),
+            glassy: (0..LAYERS).map(|layer| materials.add(AnatomyMaterial::new(true, glass_bias(layer)))).collect(),
         }
     }
 }
@@ -163,21 +138,7 @@ impl MarkMaterial {
 }
 
 impl Material for MarkMaterial {
-    fn vertex_shader() -> ShaderRef {
-        shaders::MARK.into()
-    }
-
-    fn fragment_shader() -> ShaderRef {
-        shaders::MARK.into()
-    }
-
-    fn enable_prepass() -> bool {
-        false
-    }
-
-    fn enable_shadows() -> bool {
-        false
-    }
+    one_shader!(MARK);
 
     fn specialize(
         _pipeline: &MaterialPipeline,
@@ -185,12 +146,11 @@ impl Material for MarkMaterial {
         layout: &MeshVertexBufferLayoutRef,
         key: MaterialPipelineKey<Self>,
     ) -> Result<(), SpecializedMeshPipelineError> {
-        descriptor.vertex.buffers = vec![layout.0.get_layout(&[
+        let attributes = [
             Mesh::ATTRIBUTE_POSITION.at_shader_location(0),
             Mesh::ATTRIBUTE_NORMAL.at_shader_location(1),
             Mesh::ATTRIBUTE_COLOR.at_shader_location(5),
-        ])?];
-        descriptor.primitive.cull_mode = key.bind_group_data.is_flat_sided.then_some(Face::Back);
-        Ok(())
+        ];
+        pipeline::set_up(descriptor, layout, &attributes, key.bind_group_data.is_flat_sided.then_some(Face::Back))
     }
 }

@@ -148,7 +148,7 @@ fn point_at_panels(
             is_inside.then_some((overlay.0, uv.to_array()))
         })
     });
-    let pressed = buttons.pressed(MouseButton::Left);
+    let pressed = buttons.pressed(MouseButton::Left) || buttons.just_pressed(MouseButton::Left);
     // A slider may be dragged beyond its panel.
     let dragged = sent.filter(|last| last.pressed && pressed && met.is_none_or(|(id, _)| id != last.panel));
     let now = match (met, dragged) {
@@ -224,7 +224,7 @@ fn act(
 ) {
     let devices = Devices {
         keys: if state.is_some_and(|state| state.search_focused) { Keys::default() } else { Keys::read(&keys) },
-        buttons: if looking.over_panel.is_some() { Vec::new() } else { mouse_buttons(&buttons) },
+        buttons: if looking.over_panel.is_some() { Vec::new() } else { down(&*buttons) },
         motion: if looking.turns_view() { motion.delta } else { Vec2::ZERO },
         notches: if looking.over_panel.is_some() { 0.0 } else { notches(&scroll) },
         gamepads: gamepads.iter().collect(),
@@ -268,9 +268,14 @@ fn notches(scroll: &AccumulatedMouseScroll) -> f32 {
     }
 }
 
-fn mouse_buttons(buttons: &ButtonInput<MouseButton>) -> Vec<Pressed> {
-    let just: Vec<&MouseButton> = buttons.get_just_pressed().collect();
-    buttons.get_pressed().map(|button| Pressed { name: name(button), just: just.contains(&button) }).collect()
+/// What is down, and what went down and up again within the frame: a short tap on a slow machine counts too.
+fn down<T>(input: &ButtonInput<T>) -> Vec<Pressed>
+where
+    T: Copy + Eq + std::hash::Hash + std::fmt::Debug + Send + Sync + 'static,
+{
+    let tapped = input.get_just_pressed().filter(|button| !input.pressed(**button));
+    let held = input.get_pressed();
+    held.chain(tapped).map(|button| Pressed { name: name(button), just: input.just_pressed(*button) }).collect()
 }
 
 /// A key or button that is down.
@@ -290,12 +295,11 @@ struct Keys {
 
 impl Keys {
     fn read(keys: &ButtonInput<KeyCode>) -> Self {
-        let pressed =
-            keys.get_pressed().map(|key| Pressed { name: name(key), just: keys.just_pressed(*key) }).collect();
+        let is_down = |either: [KeyCode; 2]| keys.any_pressed(either) || keys.any_just_pressed(either);
         Self {
-            pressed,
-            ctrl: keys.any_pressed([KeyCode::ControlLeft, KeyCode::ControlRight]),
-            shift: keys.any_pressed([KeyCode::ShiftLeft, KeyCode::ShiftRight]),
+            pressed: down(keys),
+            ctrl: is_down([KeyCode::ControlLeft, KeyCode::ControlRight]),
+            shift: is_down([KeyCode::ShiftLeft, KeyCode::ShiftRight]),
         }
     }
 
@@ -419,6 +423,20 @@ mod tests {
         assert!(frame.held.contains(&(Action::LookUp, -4.0)), "mouse down looks down: {frame:?}");
         let plain = action_frame(&table, &devices(&[("KeyZ", true)], false), 0.1);
         assert!(plain.pressed.contains(&Action::SnapLeft) && !plain.pressed.contains(&Action::Undo));
+    }
+
+    #[test]
+    fn a_tap_within_a_frame_is_not_lost() {
+        let mut keys = ButtonInput::default();
+        keys.press(KeyCode::F1);
+        keys.release(KeyCode::F1);
+        keys.press(KeyCode::KeyW);
+        let mut seen = down(&keys);
+        seen.sort_by(|a, b| a.name.cmp(&b.name));
+        let expected = ["F1", "KeyW"].map(|name| Pressed { name: name.to_owned(), just: true });
+        assert_eq!(seen, expected);
+        keys.clear();
+        assert_eq!(down(&keys), [Pressed { name: "KeyW".to_owned(), just: false }]);
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use bevy::ecs::hierarchy::ChildSpawnerCommands;
 use bevy::prelude::*;
 use bevy::text::LineBreak;
+use bevy::window::PrimaryWindow;
 use walkthrough::measure::{Measurements, Tool};
-use walkthrough::pointer::{PointedAt, Pointer, PointerId};
+use walkthrough::pointer::{CrosshairAim, PointedAt, Pointer, PointerId};
 use walkthrough::stage::{ActiveCase, BodyPose};
 use walkthrough::walk::WalkRun;
 use walkthrough::window_level::{WindowLevel, preset_in_use};
@@ -34,9 +35,9 @@ enum HudText {
 #[derive(Component, Clone, Copy, Debug)]
 struct PointedBox;
 
-/// The ring in the middle.
+/// What the ring and the name below it hang on: the middle of the picture, or the mouse while it points.
 #[derive(Component, Clone, Copy, Debug)]
-struct Crosshair;
+struct AimPoint;
 
 /// When the screen is set up.
 #[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,7 +54,12 @@ impl Plugin for HudPlugin {
         let clock = systems_clock(app);
         app.add_systems(
             Update,
-            (spawn_hud.in_set(HudSystems::Spawn), timed(&clock, write_case), timed(&clock, write_pointed))
+            (
+                spawn_hud.in_set(HudSystems::Spawn),
+                timed(&clock, write_case),
+                timed(&clock, write_pointed),
+                timed(&clock, place_aim),
+            )
                 .chain()
                 .after(WalkRun),
         );
@@ -132,38 +138,92 @@ fn line(parent: &mut ChildSpawnerCommands, text: HudText, font: TextFont, color:
 
 fn crosshair(screen: &mut ChildSpawnerCommands) {
     const RING_PX: f32 = 14.0;
-    screen.spawn((
-        Crosshair,
-        Node {
-            position_type: PositionType::Absolute,
-            width: px(RING_PX),
-            height: px(RING_PX),
-            border: UiRect::all(px(1.5)),
-            border_radius: BorderRadius::all(percent(50)),
-            ..default()
-        },
-        BorderColor::all(Color::WHITE.with_alpha(0.85)),
-    ));
-    screen
-        .spawn((
-            PointedBox,
+    /// Room for the longest name.
+    const NAME_PX: f32 = 640.0;
+    let absolute = Node { position_type: PositionType::Absolute, ..default() };
+    let middle = Node { left: percent(50), top: percent(50), ..absolute.clone() };
+    screen.spawn((AimPoint, middle)).with_children(|aim| {
+        aim.spawn((
             Node {
-                position_type: PositionType::Absolute,
-                top: percent(54),
+                left: px(-RING_PX / 2.0),
+                top: px(-RING_PX / 2.0),
+                width: px(RING_PX),
+                height: px(RING_PX),
+                border: UiRect::all(px(1.5)),
+                border_radius: BorderRadius::all(percent(50)),
+                ..absolute.clone()
+            },
+            BorderColor::all(Color::WHITE.with_alpha(0.85)),
+        ));
+        let row = Node {
+            left: px(-NAME_PX / 2.0),
+            top: px(RING_PX * 1.6),
+            width: px(NAME_PX),
+            justify_content: JustifyContent::Center,
+            ..absolute
+        };
+        aim.spawn(row).with_children(|row| {
+            let label = Node {
                 padding: UiRect::axes(px(9.0), px(3.0)),
                 border_radius: BorderRadius::all(px(6.0)),
                 ..default()
-            },
-            BackgroundColor(palette::LABEL),
-            Visibility::Hidden,
-        ))
-        .with_children(|label| line(label, HudText::Pointed, heavy(TEXT_PX), palette::TEXT));
+            };
+            row.spawn((PointedBox, label, BackgroundColor(palette::LABEL), Visibility::Hidden))
+                .with_children(|label| line(label, HudText::Pointed, heavy(TEXT_PX), palette::TEXT));
+        });
+    });
+}
+
+/// Ring and name go with a mouse that points, and stay in the middle while it turns the view.
+fn place_aim(
+    aim: Res<CrosshairAim>,
+    windows: Query<&Window, With<PrimaryWindow>>,
+    mut points: Query<&mut Node, With<AimPoint>>,
+) {
+    let cursor = windows.iter().next().and_then(Window::cursor_position).filter(|_| aim.0.is_some());
+    let (left, top) = cursor.map_or((percent(50), percent(50)), |at| (px(at.x), px(at.y)));
+    for mut node in &mut points {
+        if (node.left, node.top) != (left, top) {
+            (node.left, node.top) = (left, top);
+        }
+    }
 }
 
 fn set(texts: &mut Query<(&HudText, &mut Text)>, wanted: HudText, words: &str) {
     for (kind, mut text) in texts.iter_mut() {
         if *kind == wanted && text.0 != words {
             words.clone_into(&mut text.0);
+        }
+    }
+}
+
+/// What is always to be read of a case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CaseWords {
+    /// What its users call it.
+    pub(crate) alias: String,
+    /// What it was made from, and that this is not a medical device.
+    pub(crate) device: String,
+    /// The window, by its preset's name and in numbers.
+    pub(crate) window: String,
+    /// Magnification.
+    pub(crate) size: String,
+}
+
+impl CaseWords {
+    pub(crate) fn new(case: Option<&ActiveCase>, window: WindowLevel, body: &BodyPose) -> Self {
+        let alias = case.map_or("Loading…", |c| c.alias.as_deref().unwrap_or("Case without a name"));
+        let modality = case.map_or("", |c| c.modality.as_str());
+        let dot = if modality.is_empty() { "" } else { " · " };
+        let preset = case.and_then(|c| c.windows.get(preset_in_use(window, &c.windows)?));
+        let preset = preset.map(|preset| format!("{} · ", preset.name)).unwrap_or_default();
+        let size = body.magnification.0;
+        let is_life_size = (size - 1.0).abs() < 1e-6;
+        Self {
+            alias: alias.to_owned(),
+            device: format!("{modality}{dot}not a medical device"),
+            window: format!("{preset}C {:.0} W {:.0}", window.center, window.width),
+            size: if is_life_size { "life size".to_owned() } else { format!("{size:.1} × life size") },
         }
     }
 }
@@ -186,22 +246,11 @@ fn write_case(
     if !is_changed && added.is_empty() {
         return;
     }
-    let alias = case.as_ref().and_then(|c| c.alias.as_deref()).unwrap_or("Case without a name");
-    set(&mut texts, HudText::Alias, if case.is_some() { alias } else { "Loading…" });
-    let modality = case.as_ref().map_or("", |c| c.modality.as_str());
-    let device = if modality.is_empty() {
-        "not a medical device".to_owned()
-    } else {
-        format!("{modality} · not a medical device")
-    };
-    set(&mut texts, HudText::Device, &device);
-    let preset = case.as_ref().and_then(|c| Some(c.windows.get(preset_in_use(*window, &c.windows)?)?.name.clone()));
-    let preset = preset.map(|name| format!("{name} · ")).unwrap_or_default();
-    let words = format!("{preset}C {:.0} W {:.0}", window.center, window.width);
-    set(&mut texts, HudText::Window, &words);
-    let size = body.magnification.0;
-    let size_words = if (size - 1.0).abs() < 1e-6 { "life size".to_owned() } else { format!("{size:.1} × life size") };
-    set(&mut texts, HudText::Size, &size_words);
+    let words = CaseWords::new(case.as_deref(), *window, &body);
+    set(&mut texts, HudText::Alias, &words.alias);
+    set(&mut texts, HudText::Device, &words.device);
+    set(&mut texts, HudText::Window, &words.window);
+    set(&mut texts, HudText::Size, &words.size);
     let hint = match (*tool, measurements.pending.is_some()) {
         (Tool::Select, _) => "F1 help · Tab structures · V view",
         (Tool::Measure, false) => "measuring: press at the first place",

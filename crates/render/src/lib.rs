@@ -5,11 +5,13 @@
 //! [`ViewCamera`], so a headset's eyes need nothing special.
 
 mod anatomy_material;
+mod canvas;
 mod clip_cap;
 mod counts;
 mod desktop_input;
 mod font;
 mod gpu;
+mod hands;
 mod hud;
 mod letters;
 mod lod;
@@ -20,9 +22,12 @@ mod orientation;
 mod palette;
 mod panel;
 mod picture;
+mod pipeline;
+mod plates;
 mod plugin;
 mod room;
 mod scan_texture;
+mod shade;
 mod shaders;
 mod slice_planes;
 mod span;

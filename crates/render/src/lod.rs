@@ -1,12 +1,15 @@
 //! How finely each structure is drawn: as coarse as nobody sees, and coarser where the tier's budget demands it.
 
 use bevy::camera::primitives::{Aabb, Frustum};
+use bevy::mesh::MeshTag;
 use bevy::prelude::*;
+use walkthrough::locomotion::Viewer;
+use walkthrough::stage::{BodyPose, PickShape, SegmentInfo};
 use walkthrough::visibility::Drawn;
 
 use crate::meshes::{SegmentLods, TriangleCount};
 use crate::span::{systems_clock, timed};
-use crate::stage::RenderWalkSystems;
+use crate::stage::{RenderWalkSystems, SegmentLooks, Stage};
 use crate::tier::RenderTier;
 use crate::view::ViewCamera;
 
@@ -42,8 +45,10 @@ pub(crate) struct LodPlugin;
 impl Plugin for LodPlugin {
     fn build(&self, app: &mut App) {
         let clock = systems_clock(app);
-        app.init_resource::<LodChoice>()
-            .add_systems(PostUpdate, timed(&clock, choose_levels).in_set(RenderWalkSystems::Prepare));
+        app.init_resource::<LodChoice>().add_systems(
+            PostUpdate,
+            (timed(&clock, choose_levels), timed(&clock, lead_layers)).chain().in_set(RenderWalkSystems::Prepare),
+        );
     }
 }
 
@@ -135,6 +140,39 @@ fn choose_levels(
             count.0 = chosen.triangles;
         }
     }
+}
+
+/// Lets skin hide what touches it from below although each is drawn as coarsely as its own error allows, and lets the wall of
+/// what the eye is in hide the neighbours that touch it.
+fn lead_layers(
+    (mut looks, mut stage): (ResMut<SegmentLooks>, ResMut<Stage>),
+    (viewer, body): (Res<Viewer>, Res<BodyPose>),
+    segments: Query<(&SegmentInfo, &MeshTag, &SegmentLods, &Drawn, &Aabb, &PickShape)>,
+) {
+    let error_m = |lods: &SegmentLods| lods.lods.get(lods.current).map_or(0.0, |lod| lod.error_m);
+    let below =
+        segments.iter().filter(|(info, _, _, drawn, ..)| drawn.visible && ["skin", "fat"].contains(&&*info.group));
+    let both_errors_m = 2.0 * below.map(|(_, _, lods, ..)| error_m(lods)).fold(0.0, f32::max);
+    let size = body.magnification.0 as f32;
+    let eye = (body.body_from_scene() * viewer.0.position).as_vec3();
+    let (mut is_changed, mut most) = (false, 0.0f32);
+    for (info, tag, lods, drawn, aabb, shape) in &segments {
+        let Some(look) = looks.bypass_change_detection().0.get_mut(tag.0 as usize) else { continue };
+        let (low, high) = (Vec3::from(aabb.min()), Vec3::from(aabb.max()));
+        let is_near = drawn.visible && eye.cmpge(low).all() && eye.cmple(high).all();
+        let lead = if info.group == "skin" { both_errors_m * size } else { 0.0 };
+        let inside = if is_near && shape.0.contains(eye) { 4.0 * error_m(lods) * size } else { 0.0 };
+        most = most.max(lead).max(inside);
+        if (look.bounds_min.w, look.bounds_max.w) != (lead, inside) {
+            (look.bounds_min.w, look.bounds_max.w) = (lead, inside);
+            is_changed = true;
+        }
+    }
+    if is_changed {
+        looks.set_changed();
+    }
+    let options = stage.options.with_w(most);
+    stage.set_if_neq(Stage { options, ..*stage });
 }
 
 /// How many pixels a metre of the body at rest covers where the structure is nearest to the eye.

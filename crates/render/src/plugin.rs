@@ -121,7 +121,8 @@ impl Plugin for RenderPlugins {
             MaterialPlugin::<crate::anatomy_material::MarkMaterial>::default(),
             MaterialPlugin::<crate::slice_planes::SliceMaterial>::default(),
             MaterialPlugin::<crate::room::RoomMaterial>::default(),
-            MaterialPlugin::<crate::panel::PanelMaterial>::default(),
+            MaterialPlugin::<crate::canvas::CanvasMaterial>::default(),
+            MaterialPlugin::<crate::shade::ShadeMaterial>::default(),
         ));
         app.add_plugins((
             crate::stage::StagePlugin,
@@ -139,5 +140,6 @@ impl Plugin for RenderPlugins {
             crate::panel::PanelsPlugin,
             crate::desktop_input::DesktopInputPlugin,
         ));
+        app.add_plugins((crate::hands::HandsPlugin, crate::plates::PlatesPlugin, crate::shade::ShadePlugin));
     }
 }

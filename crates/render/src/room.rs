@@ -7,10 +7,9 @@ use bevy::pbr::{MaterialPipeline, MaterialPipelineKey};
 use bevy::prelude::*;
 use bevy::reflect::TypePath;
 use bevy::render::render_resource::{AsBindGroup, RenderPipelineDescriptor, ShaderType, SpecializedMeshPipelineError};
-use bevy::shader::ShaderRef;
 
 use crate::meshes::TriangleCount;
-use crate::shaders;
+use crate::pipeline::{self, one_shader};
 use crate::span::{systems_clock, timed};
 use crate::stage::RenderWalkSystems;
 
@@ -63,21 +62,7 @@ impl RoomMaterial {
 }
 
 impl Material for RoomMaterial {
-    fn vertex_shader() -> ShaderRef {
-        shaders::ROOM.into()
-    }
-
-    fn fragment_shader() -> ShaderRef {
-        shaders::ROOM.into()
-    }
-
-    fn enable_prepass() -> bool {
-        false
-    }
-
-    fn enable_shadows() -> bool {
-        false
-    }
+    one_shader!(ROOM);
 
     fn specialize(
         _pipeline: &MaterialPipeline,
@@ -85,9 +70,7 @@ impl Material for RoomMaterial {
         layout: &MeshVertexBufferLayoutRef,
         _key: MaterialPipelineKey<Self>,
     ) -> Result<(), SpecializedMeshPipelineError> {
-        descriptor.vertex.buffers = vec![layout.0.get_layout(&[Mesh::ATTRIBUTE_POSITION.at_shader_location(0)])?];
-        descriptor.primitive.cull_mode = None;
-        Ok(())
+        pipeline::positions_only(descriptor, layout)
     }
 }
 

@@ -16,16 +16,19 @@ pub(crate) const SLICE: Handle<Shader> = uuid_handle!("5a3f7f53-93a5-4f2e-9d12-2
 pub(crate) const MARK: Handle<Shader> = uuid_handle!("5a3f7f53-93a5-4f2e-9d12-2c6de7a51004");
 /// Floor and backdrop.
 pub(crate) const ROOM: Handle<Shader> = uuid_handle!("5a3f7f53-93a5-4f2e-9d12-2c6de7a51005");
-/// Panels that hang in the scene.
+/// Panels and plates that hang in the scene.
 pub(crate) const PANEL: Handle<Shader> = uuid_handle!("5a3f7f53-93a5-4f2e-9d12-2c6de7a51006");
+/// Darkness over the whole picture.
+pub(crate) const SHADE: Handle<Shader> = uuid_handle!("5a3f7f53-93a5-4f2e-9d12-2c6de7a51007");
 
-const SOURCES: [(Handle<Shader>, &str, &str); 6] = [
+const SOURCES: [(Handle<Shader>, &str, &str); 7] = [
     (STAGE, "stage.wgsl", include_str!("../../../assets/shaders/stage.wgsl")),
     (ANATOMY, "anatomy.wgsl", include_str!("../../../assets/shaders/anatomy.wgsl")),
     (SLICE, "slice.wgsl", include_str!("../../../assets/shaders/slice.wgsl")),
     (MARK, "mark.wgsl", include_str!("../../../assets/shaders/mark.wgsl")),
     (ROOM, "room.wgsl", include_str!("../../../assets/shaders/room.wgsl")),
     (PANEL, "panel.wgsl", include_str!("../../../assets/shaders/panel.wgsl")),
+    (SHADE, "shade.wgsl", include_str!("../../../assets/shaders/shade.wgsl")),
 ];
 
 /// Puts the shaders where the materials look for them.

@@ -6,7 +6,6 @@ use bevy::prelude::*;
 use bevy::reflect::TypePath;
 use bevy::render::render_resource::{AsBindGroup, RenderPipelineDescriptor, SpecializedMeshPipelineError};
 use bevy::render::storage::ShaderBuffer;
-use bevy::shader::ShaderRef;
 use glam::DMat4;
 use space::{Lps, Point};
 use volume::{ImageGeometry, Label};
@@ -19,9 +18,9 @@ use walkthrough::window_level::WindowLevel;
 use crate::anatomy_material::MarkMaterial;
 use crate::letters::MarkMesh;
 use crate::meshes::{TriangleCount, body_from_lps_mm, hovered_labels, linear};
+use crate::pipeline::{self, one_shader};
 use crate::plugin::DisplayKind;
 use crate::scan_texture::ScanTextures;
-use crate::shaders;
 use crate::span::{systems_clock, timed};
 use crate::stage::{LABEL_BUFFER, LABEL_CAPACITY, LabelLook, LabelLooks, RenderWalkSystems, STAGE_BUFFER, Stage};
 
@@ -64,21 +63,7 @@ impl SliceMaterial {
 }
 
 impl Material for SliceMaterial {
-    fn vertex_shader() -> ShaderRef {
-        shaders::SLICE.into()
-    }
-
-    fn fragment_shader() -> ShaderRef {
-        shaders::SLICE.into()
-    }
-
-    fn enable_prepass() -> bool {
-        false
-    }
-
-    fn enable_shadows() -> bool {
-        false
-    }
+    one_shader!(SLICE);
 
     fn specialize(
         _pipeline: &MaterialPipeline,
@@ -86,9 +71,7 @@ impl Material for SliceMaterial {
         layout: &MeshVertexBufferLayoutRef,
         _key: MaterialPipelineKey<Self>,
     ) -> Result<(), SpecializedMeshPipelineError> {
-        descriptor.vertex.buffers = vec![layout.0.get_layout(&[Mesh::ATTRIBUTE_POSITION.at_shader_location(0)])?];
-        descriptor.primitive.cull_mode = None;
-        Ok(())
+        pipeline::positions_only(descriptor, layout)
     }
 }
 

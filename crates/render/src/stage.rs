@@ -61,9 +61,9 @@ pub(crate) struct SegmentLook {
     pub(crate) color: Vec4,
     /// Hovered, selected, confidence (negative if unknown), inferred share.
     pub(crate) state: Vec4,
-    /// Lower corner in patient metres.
+    /// Lower corner in patient metres, and how much nearer its outside is drawn, in scene metres.
     pub(crate) bounds_min: Vec4,
-    /// Upper corner in patient metres.
+    /// Upper corner in patient metres, and how much nearer its inside is drawn while the eye is in it, in scene metres.
     pub(crate) bounds_max: Vec4,
 }
 

@@ -8,8 +8,10 @@ use bevy::prelude::*;
 use bevy::render::extract_component::{ExtractComponent, ExtractComponentPlugin};
 use bevy::render::view::NoIndirectDrawing;
 use bevy::window::{PrimaryWindow, exit_on_primary_closed};
+use walkthrough::hands::HandPose;
+use walkthrough::input::Input;
 use walkthrough::locomotion::{HeadAnchor, RigRoot};
-use walkthrough::panel::PanelHome;
+use walkthrough::panel::{PanelHome, PanelRequested};
 
 use crate::plugin::DisplayKind;
 use crate::tier::RenderTier;
@@ -61,6 +63,7 @@ pub(crate) struct ViewPlugin;
 impl Plugin for ViewPlugin {
     fn build(&self, app: &mut App) {
         app.add_plugins(ExtractComponentPlugin::<ViewCamera>::default())
+            .add_systems(PreStartup, show_rig)
             .add_systems(Update, spawn_desktop_camera.run_if(|kind: Res<DisplayKind>| *kind != DisplayKind::Headset))
             .add_systems(PostUpdate, adopt_views.before(bevy::camera::CameraUpdateSystems))
             .add_systems(
@@ -70,10 +73,16 @@ impl Plugin for ViewPlugin {
     }
 }
 
+/// What hangs on rig, head and hands can be seen; `walkthrough` itself knows nothing of seeing.
+fn show_rig(mut commands: Commands, parts: Query<Entity, Or<(With<RigRoot>, With<HeadAnchor>, With<HandPose>)>>) {
+    for part in &parts {
+        commands.entity(part).insert(Visibility::default());
+    }
+}
+
 fn spawn_desktop_camera(
     mut commands: Commands,
     heads: Query<Entity, With<HeadAnchor>>,
-    rigs: Query<Entity, With<RigRoot>>,
     cameras: Query<(), With<DesktopCamera>>,
     target: Option<Res<PictureTarget>>,
 ) {
@@ -97,9 +106,6 @@ fn spawn_desktop_camera(
     if let Some(target) = &target {
         camera.insert(target.0.clone());
     }
-    for parent in std::iter::once(head).chain(rigs.iter()) {
-        commands.entity(parent).insert(Visibility::default());
-    }
 }
 
 /// Opens a window on a walk whose headset is gone, and looks into the room through it. Needs Bevy's `WinitPlugin`.
@@ -116,6 +122,11 @@ pub fn open_window(world: &mut World) {
         world.entity_mut(eye).remove::<ViewCamera>();
     }
     crate::orientation::remove_figures(world);
+    crate::hands::remove_hands(world);
+    crate::plates::remove_plates(world);
+    crate::shade::remove_shade(world);
+    // A panel that hung in the room would stay behind when the walker goes on by mouse.
+    world.write_message(Input::from(PanelRequested::CloseAll));
     world.spawn((crate::plugin::window(), PrimaryWindow));
 }
 

@@ -21,99 +21,129 @@ use crate::session::{EndReason, WalkEndRequested};
 use crate::visibility::{Target, VisibilityRequested};
 use crate::window_level::WindowRequested;
 
-/// What a control does, whatever the device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Action {
+macro_rules! actions {
+    (@request) => { None };
+    (@request $request:expr) => { Some(Request::from($request)) };
+    ($($(#[$doc:meta])* $variant:ident = $words:literal $(=> $request:expr)?,)*) => {
+        /// What a control does, whatever the device.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum Action {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Action {
+            /// All actions, in the order of their table.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// What it does, in words for the help panel.
+            pub const fn words(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $words,)*
+                }
+            }
+
+            /// What a press of its control asks for, if that does not depend on the device.
+            pub fn request(self) -> Option<Request> {
+                match self {
+                    $(Self::$variant => actions!(@request $($request)?),)*
+                }
+            }
+        }
+    };
+}
+
+// Each with its words in the help panel, and what a press asks for unless it is held or the device knows better.
+actions! {
     /// Walk ahead while held.
-    MoveForward,
+    MoveForward = "Walk ahead",
     /// Walk back while held.
-    MoveBack,
+    MoveBack = "Walk back",
     /// Step left while held.
-    MoveLeft,
+    MoveLeft = "Step left",
     /// Step right while held.
-    MoveRight,
+    MoveRight = "Step right",
     /// Rise while held.
-    MoveUp,
+    MoveUp = "Rise",
     /// Sink while held.
-    MoveDown,
+    MoveDown = "Sink",
     /// Faster while held.
-    Run,
+    Run = "Faster",
     /// Turn with a mouse or stick; positive to the right.
-    LookRight,
+    LookRight = "Look left and right",
     /// Look up or down with a mouse or stick; positive up.
-    LookUp,
+    LookUp = "Look up and down",
     /// Teleport to where the pointer meets the floor.
-    Teleport,
+    Teleport = "Jump to where you point",
     /// Turn left by a step.
-    SnapLeft,
+    SnapLeft = "Turn left a step" => LocomotionRequested::SnapTurn(Side::Left),
     /// Turn right by a step.
-    SnapRight,
+    SnapRight = "Turn right a step" => LocomotionRequested::SnapTurn(Side::Right),
     /// Choose what is pointed at.
-    Select,
+    Select = "Choose what you point at" => PointerRequested::Press(PointerId::Crosshair),
     /// Hide what is pointed at.
-    HidePointed,
+    HidePointed = "Hide what you point at" => VisibilityRequested::Hide(Target::Pointed),
     /// Show only what is pointed at.
-    SoloPointed,
+    SoloPointed = "Show only what you point at" => VisibilityRequested::Solo(Target::Pointed),
     /// Make what is pointed at glassy, or solid again.
-    FadePointed,
+    FadePointed = "Make it glassy, or solid again" => VisibilityRequested::ToggleGlass(Target::Pointed),
     /// Show everything again.
-    ShowAll,
+    ShowAll = "Show everything" => VisibilityRequested::ShowAll,
     /// Take off the outermost layer.
-    Peel,
+    Peel = "Take off a layer" => VisibilityRequested::Peel,
     /// Put back the last layer.
-    Unpeel,
+    Unpeel = "Put the layer back" => VisibilityRequested::Unpeel,
     /// Cut on and off.
-    ToggleClip,
+    ToggleClip = "Cut the body open, or close it" => ClipRequested::Toggle,
     /// Cut away the other side.
-    FlipClip,
+    FlipClip = "Cut away the other side" => ClipRequested::Flip,
     /// Cut 5 mm less.
-    ClipForward,
+    ClipForward = "Cut away less" => ClipRequested::Move { millimetres: CLIP_STEP_MM },
     /// Cut 5 mm more.
-    ClipBack,
+    ClipBack = "Cut away more" => ClipRequested::Move { millimetres: -CLIP_STEP_MM },
     /// Next of axial, coronal, sagittal for the cut.
-    AlignClip,
+    AlignClip = "Cut from the next direction" => ClipRequested::AlignNext,
     /// Axial plane on and off.
-    ToggleAxial,
+    ToggleAxial = "Axial scan plane" => PlanesRequested::Toggle(PlaneKind::Axial),
     /// Coronal plane on and off.
-    ToggleCoronal,
+    ToggleCoronal = "Coronal scan plane" => PlanesRequested::Toggle(PlaneKind::Coronal),
     /// Sagittal plane on and off.
-    ToggleSagittal,
+    ToggleSagittal = "Sagittal scan plane" => PlanesRequested::Toggle(PlaneKind::Sagittal),
     /// Planes one slice further.
-    NextSlice,
+    NextSlice = "Scan planes one slice on" => PlanesRequested::StepShown { slices: 1 },
     /// Planes one slice back.
-    PreviousSlice,
+    PreviousSlice = "Scan planes one slice back" => PlanesRequested::StepShown { slices: -1 },
     /// Next window preset.
-    NextWindow,
+    NextWindow = "Next grey-value window" => WindowRequested::NextPreset,
     /// Measure or select.
-    ToggleMeasure,
+    ToggleMeasure = "Measure a distance" => MeasureRequested::ToggleTool,
     /// Larger.
-    Magnify,
+    Magnify = "Make the body larger",
     /// Smaller.
-    Shrink,
+    Shrink = "Make the body smaller",
     /// Hold the world, with the other hand too, or a structure.
-    Grab,
+    Grab = "Hold the world with both hands",
     /// Take a picture.
-    Picture,
+    Picture = "Take a picture" => PictureRequested { stem: None },
     /// Show where the picture's knowledge comes from.
-    NextOverlay,
+    NextOverlay = "How sure is this picture?" => OverlayRequested::Next,
     /// Undo.
-    Undo,
+    Undo = "Undo" => HistoryRequested::Undo,
     /// Redo.
-    Redo,
+    Redo = "Redo" => HistoryRequested::Redo,
     /// Everything as at the start.
-    Reset,
+    Reset = "Back to the start" => ResetRequested,
     /// Panel of structures.
-    Structures,
+    Structures = "List of structures, with search" => PanelRequested::Toggle(PanelId::Structures),
     /// Panel of planes, window, cut and size.
-    View,
+    View = "Planes, grey values, cut, size" => PanelRequested::Toggle(PanelId::View),
     /// Panel of measurements.
-    Measurements,
+    Measurements = "List of distances" => PanelRequested::Toggle(PanelId::Measurements),
     /// Panel of keys and buttons.
-    Help,
+    Help = "This list" => PanelRequested::Toggle(PanelId::Help),
     /// Close panels; with none open, let the mouse go.
-    Back,
+    Back = "Close the panel; free the mouse" => PanelRequested::CloseAll,
     /// End the walk.
-    Leave,
+    Leave = "Leave" => WalkEndRequested { reason: EndReason::Closed },
 }
 
 /// Where a control is.
@@ -262,111 +292,39 @@ impl Action {
     /// Actions without which nobody finds the way; every table must bind them.
     pub const NEEDED: [Self; 6] =
         [Self::MoveForward, Self::MoveBack, Self::LookRight, Self::Select, Self::Reset, Self::Help];
+}
 
-    /// What a press of its control asks for, if that does not depend on the device.
-    pub fn request(self) -> Option<Request> {
-        Some(match self {
-            Self::SnapLeft => LocomotionRequested::SnapTurn(Side::Left).into(),
-            Self::SnapRight => LocomotionRequested::SnapTurn(Side::Right).into(),
-            Self::Select => PointerRequested::Press(PointerId::Crosshair).into(),
-            Self::HidePointed => VisibilityRequested::Hide(Target::Pointed).into(),
-            Self::SoloPointed => VisibilityRequested::Solo(Target::Pointed).into(),
-            Self::FadePointed => VisibilityRequested::ToggleGlass(Target::Pointed).into(),
-            Self::ShowAll => VisibilityRequested::ShowAll.into(),
-            Self::Peel => VisibilityRequested::Peel.into(),
-            Self::Unpeel => VisibilityRequested::Unpeel.into(),
-            Self::ToggleClip => ClipRequested::Toggle.into(),
-            Self::FlipClip => ClipRequested::Flip.into(),
-            Self::ClipForward => ClipRequested::Move { millimetres: CLIP_STEP_MM }.into(),
-            Self::ClipBack => ClipRequested::Move { millimetres: -CLIP_STEP_MM }.into(),
-            Self::AlignClip => ClipRequested::AlignNext.into(),
-            Self::ToggleAxial => PlanesRequested::Toggle(PlaneKind::Axial).into(),
-            Self::ToggleCoronal => PlanesRequested::Toggle(PlaneKind::Coronal).into(),
-            Self::ToggleSagittal => PlanesRequested::Toggle(PlaneKind::Sagittal).into(),
-            Self::NextSlice => PlanesRequested::StepShown { slices: 1 }.into(),
-            Self::PreviousSlice => PlanesRequested::StepShown { slices: -1 }.into(),
-            Self::NextWindow => WindowRequested::NextPreset.into(),
-            Self::ToggleMeasure => MeasureRequested::ToggleTool.into(),
-            Self::Picture => PictureRequested { stem: None }.into(),
-            Self::NextOverlay => OverlayRequested::Next.into(),
-            Self::Undo => HistoryRequested::Undo.into(),
-            Self::Redo => HistoryRequested::Redo.into(),
-            Self::Reset => ResetRequested.into(),
-            Self::Structures => PanelRequested::Toggle(PanelId::Structures).into(),
-            Self::View => PanelRequested::Toggle(PanelId::View).into(),
-            Self::Measurements => PanelRequested::Toggle(PanelId::Measurements).into(),
-            Self::Help => PanelRequested::Toggle(PanelId::Help).into(),
-            Self::Back => PanelRequested::CloseAll.into(),
-            Self::Leave => WalkEndRequested { reason: EndReason::Closed }.into(),
-            Self::MoveForward
-            | Self::MoveBack
-            | Self::MoveLeft
-            | Self::MoveRight
-            | Self::MoveUp
-            | Self::MoveDown
-            | Self::Run
-            | Self::LookRight
-            | Self::LookUp
-            | Self::Magnify
-            | Self::Shrink
-            | Self::Teleport
-            | Self::Grab => return None,
-        })
-    }
+/// What controls belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Device {
+    /// A headset's controllers or hands.
+    Headset,
+    /// Keyboard and mouse.
+    Desktop,
+    /// A gamepad.
+    Gamepad,
+}
 
-    /// What it does, in words for the help panel.
-    pub const fn words(self) -> &'static str {
-        match self {
-            Self::MoveForward => "Walk ahead",
-            Self::MoveBack => "Walk back",
-            Self::MoveLeft => "Step left",
-            Self::MoveRight => "Step right",
-            Self::MoveUp => "Rise",
-            Self::MoveDown => "Sink",
-            Self::Run => "Faster",
-            Self::LookRight => "Look left and right",
-            Self::LookUp => "Look up and down",
-            Self::Teleport => "Jump to where you point",
-            Self::SnapLeft => "Turn left a step",
-            Self::SnapRight => "Turn right a step",
-            Self::Select => "Choose what you point at",
-            Self::HidePointed => "Hide what you point at",
-            Self::SoloPointed => "Show only what you point at",
-            Self::FadePointed => "Make it glassy, or solid again",
-            Self::ShowAll => "Show everything",
-            Self::Peel => "Take off a layer",
-            Self::Unpeel => "Put the layer back",
-            Self::ToggleClip => "Cut the body open, or close it",
-            Self::FlipClip => "Cut away the other side",
-            Self::ClipForward => "Cut away less",
-            Self::ClipBack => "Cut away more",
-            Self::AlignClip => "Cut from the next direction",
-            Self::ToggleAxial => "Axial scan plane",
-            Self::ToggleCoronal => "Coronal scan plane",
-            Self::ToggleSagittal => "Sagittal scan plane",
-            Self::NextSlice => "Scan planes one slice on",
-            Self::PreviousSlice => "Scan planes one slice back",
-            Self::NextWindow => "Next grey-value window",
-            Self::ToggleMeasure => "Measure a distance",
-            Self::Magnify => "Make the body larger",
-            Self::Shrink => "Make the body smaller",
-            Self::Grab => "Hold the world with both hands",
-            Self::Picture => "Take a picture",
-            Self::NextOverlay => "How sure is this picture?",
-            Self::Undo => "Undo",
-            Self::Redo => "Redo",
-            Self::Reset => "Back to the start",
-            Self::Structures => "List of structures, with search",
-            Self::View => "Planes, grey values, cut, size",
-            Self::Measurements => "List of distances",
-            Self::Help => "This list",
-            Self::Back => "Close the panel; free the mouse",
-            Self::Leave => "Leave",
-        }
-    }
+impl Device {
+    /// All devices, as the help panel lists them.
+    pub const ALL: [Self; 3] = [Self::Headset, Self::Desktop, Self::Gamepad];
 }
 
 impl Source {
+    /// What it belongs to.
+    pub fn device(&self) -> Device {
+        match self {
+            Self::Key(_)
+            | Self::CtrlKey(_)
+            | Self::ShiftKey(_)
+            | Self::MouseButton(_)
+            | Self::MouseMotion(_)
+            | Self::MouseWheel(_) => Device::Desktop,
+            Self::GamepadButton(_) | Self::GamepadAxis(..) => Device::Gamepad,
+            Self::Controller(_) => Device::Headset,
+        }
+    }
+
     /// The control in words for the help panel.
     pub fn words(&self) -> String {
         let key = |code: &str| {
@@ -393,23 +351,25 @@ impl Source {
             Self::CtrlKey(code) => format!("Ctrl + {}", key(code)),
             Self::ShiftKey(code) => format!("Shift + {}", key(code)),
             Self::MouseButton(button) => format!("Mouse {}", button.to_lowercase()),
-            Self::MouseMotion(_) => "Move the mouse".to_owned(),
+            Self::MouseMotion(_) => "Mouse, right button held".to_owned(),
             Self::MouseWheel(direction) => format!("Wheel {}", direction.to_lowercase()),
-            Self::GamepadButton(button) => format!("Gamepad {}", spaced(button)),
-            Self::GamepadAxis(axis, _) => format!("Gamepad {}", spaced(axis)),
+            Self::GamepadButton(button) => sentence(button),
+            Self::GamepadAxis(axis, _) => sentence(axis),
             Self::Controller(words) => words.clone(),
         }
     }
 }
 
-/// `LeftStickX` as `left stick x`.
-fn spaced(name: &str) -> String {
+/// `LeftStickX` as `Left stick x`.
+fn sentence(name: &str) -> String {
     let mut out = String::new();
     for (at, letter) in name.char_indices() {
         if at > 0 && letter.is_uppercase() {
             out.push(' ');
+            out.extend(letter.to_lowercase());
+        } else {
+            out.push(letter);
         }
-        out.extend(letter.to_lowercase());
     }
     out
 }
@@ -443,20 +403,22 @@ impl Bindings {
         self.0.iter().filter(move |b| b.does == action).map(|b| &b.on)
     }
 
-    /// One line an action, in the table's order: its controls, and what it does. For the help panel.
-    pub fn help(&self) -> Vec<(String, &'static str)> {
-        let mut seen = Vec::new();
-        for binding in &self.0 {
-            if !seen.contains(&binding.does) {
-                seen.push(binding.does);
+    /// For the help panel: each device that has controls, and for it one line an action in the table's order, of its
+    /// controls and what it does.
+    pub fn help(&self) -> Vec<(Device, Vec<(String, &'static str)>)> {
+        let lines = |device: Device| {
+            let mut lines: Vec<(Action, Vec<String>)> = Vec::new();
+            for binding in self.0.iter().filter(|b| b.on.device() == device) {
+                let words = binding.on.words();
+                match lines.iter_mut().find(|(does, _)| *does == binding.does) {
+                    Some((_, controls)) if controls.contains(&words) => {}
+                    Some((_, controls)) => controls.push(words),
+                    None => lines.push((binding.does, vec![words])),
+                }
             }
-        }
-        let controls = |action| {
-            let mut words: Vec<String> = self.controls_of(action).map(Source::words).collect();
-            words.dedup();
-            words.join(", ")
+            lines.into_iter().map(|(does, controls)| (controls.join(", "), does.words())).collect::<Vec<_>>()
         };
-        seen.into_iter().map(|action| (controls(action), action.words())).collect()
+        Device::ALL.into_iter().map(|device| (device, lines(device))).filter(|(_, l)| !l.is_empty()).collect()
     }
 }
 
@@ -476,60 +438,9 @@ mod tests {
             "DESIGN.md: help on F1"
         );
         let unbound: Vec<Action> =
-            ALL_DESKTOP.iter().copied().filter(|a| table.controls_of(*a).next().is_none()).collect();
-        assert_eq!(unbound, []);
+            Action::ALL.iter().copied().filter(|a| table.controls_of(*a).next().is_none()).collect();
+        assert_eq!(unbound, [Action::Grab], "which takes a hand");
     }
-
-    const ALL_DESKTOP: [Action; 45] = {
-        use Action::*;
-        [
-            MoveForward,
-            MoveBack,
-            MoveLeft,
-            MoveRight,
-            MoveUp,
-            MoveDown,
-            Run,
-            LookRight,
-            LookUp,
-            SnapLeft,
-            SnapRight,
-            Teleport,
-            Select,
-            HidePointed,
-            SoloPointed,
-            FadePointed,
-            ShowAll,
-            Peel,
-            Unpeel,
-            ToggleClip,
-            FlipClip,
-            ClipForward,
-            ClipBack,
-            AlignClip,
-            ToggleAxial,
-            ToggleCoronal,
-            ToggleSagittal,
-            NextSlice,
-            PreviousSlice,
-            NextWindow,
-            ToggleMeasure,
-            Magnify,
-            Shrink,
-            Picture,
-            NextOverlay,
-            Undo,
-            Redo,
-            Reset,
-            Structures,
-            View,
-            Measurements,
-            Help,
-            Back,
-            Leave,
-            Select,
-        ]
-    };
 
     #[test]
     fn faulty_tables_are_refused_with_the_reason() {
@@ -560,18 +471,25 @@ mod tests {
 
     #[test]
     fn every_press_asks_for_something_or_is_held_or_needs_the_device() {
-        for action in ALL_DESKTOP {
+        for action in Action::ALL.iter().copied() {
             let left_to_device = matches!(action, Action::Teleport | Action::Grab);
             assert!(action.request().is_some() || left_to_device || Action::HELD.contains(&action), "{action:?}");
         }
     }
 
     #[test]
-    fn help_lists_an_action_once_with_all_its_controls() {
-        let table = Bindings::parse(DESKTOP, "desktop.ron").unwrap();
+    fn help_lists_an_action_once_a_device_with_all_its_controls() {
+        let mut table = Bindings::parse(DESKTOP, "desktop.ron").unwrap();
+        let trigger = Source::Controller("Trigger".to_owned());
+        table.0.push(Binding { on: trigger, does: Action::Select, scale: 1.0 });
         let help = table.help();
-        let ahead: Vec<_> = help.iter().filter(|(_, words)| *words == "Walk ahead").collect();
-        assert_eq!(ahead.len(), 1);
-        assert!(ahead[0].0.starts_with("W, Arrow up"), "{}", ahead[0].0);
+        assert_eq!(help.iter().map(|(device, _)| *device).collect::<Vec<_>>(), Device::ALL);
+        assert_eq!(help[0].1, [("Trigger".to_owned(), "Choose what you point at")]);
+        let ahead: Vec<_> = help[1].1.iter().filter(|(_, words)| *words == "Walk ahead").collect();
+        assert_eq!(ahead, [&("W, Arrow up".to_owned(), "Walk ahead")]);
+        assert!(help[2].1.contains(&("Left stick y".to_owned(), "Walk ahead")));
+        // What the left column of the panel holds.
+        let longest = help.iter().flat_map(|(_, lines)| lines).max_by_key(|(controls, _)| controls.chars().count());
+        assert!(longest.is_some_and(|(controls, _)| controls.chars().count() <= 26), "{longest:?}");
     }
 }

@@ -4,6 +4,7 @@ use bevy_app::{App, Plugin};
 use bevy_ecs::prelude::*;
 use bevy_transform::components::Transform;
 use serde::{Deserialize, Serialize};
+use space::Point;
 
 use crate::frame::{Pose, Tracking};
 use crate::walk::{Walk, WalkSystems, ensure_walk};
@@ -17,6 +18,7 @@ impl Plugin for HandsPlugin {
         ensure_walk(app);
         app.add_message::<PosesMoved>()
             .init_resource::<HeadPose>()
+            .init_resource::<TeleportArc>()
             .configure_sets(Walk, HandsSystems::Track.in_set(WalkSystems::Move))
             .add_systems(Walk, take_poses.in_set(HandsSystems::Track).run_if(on_message::<PosesMoved>));
         for hand in Hand::BOTH {
@@ -94,6 +96,10 @@ pub struct HandPose {
     /// None while untracked; its transform stays where it was last.
     pub tracking: Option<Box<HandTracking>>,
 }
+
+/// The way of a teleport while it is aimed, from the hand to the floor; else empty. Written by the device, only to be drawn.
+#[derive(Resource, Clone, Debug, Default, PartialEq)]
+pub struct TeleportArc(pub Vec<Point<Tracking>>);
 
 fn take_poses(mut moved: MessageReader<PosesMoved>, mut head: ResMut<HeadPose>, mut hands: Query<&mut HandPose>) {
     // Only the last of a frame counts: the device reports where things are, not how they went.

@@ -97,7 +97,7 @@ impl PanelId {
 /// A wish about panels.
 #[derive(Message, Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum PanelRequested {
-    /// Open it; on a screen it takes the place of another.
+    /// Open it in the place of another.
     Open(PanelId),
     /// Open if closed, close if open.
     Toggle(PanelId),
@@ -159,7 +159,7 @@ pub struct PanelPressed {
 /// Where panels hang when they are opened; a headset sets it.
 #[derive(Resource, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PanelHome {
-    /// On the screen, one at a time.
+    /// On the screen.
     #[default]
     Screen,
     /// In the scene, in front of where the walker looks, and staying there.

@@ -31,6 +31,14 @@ texts! {
     Measurements = "Measurements",
     /// Title of the help panel.
     Help = "Keys and buttons",
+    /// On the button that opens help.
+    HelpTab = "Help",
+    /// A heading in help.
+    Headset = "Headset",
+    /// A heading in help.
+    KeyboardAndMouse = "Keyboard and mouse",
+    /// A heading in help.
+    Gamepad = "Gamepad",
     /// In an empty search field.
     SearchHint = "Type to search…",
     /// When a search finds nothing.

@@ -18,7 +18,7 @@ use crate::locomotion::LocomotionRequested;
 use crate::picture::{PictureRequested, PictureTaken};
 use crate::planes::{PlaneKind, PlanesRequested};
 use crate::session::{EndReason, WalkEndRequested};
-use crate::stage::{BodyPose, Extent, PickShape, SegmentInfo, StartingState};
+use crate::stage::{BodyPose, PickShape, SegmentInfo, StartingState, TriangleBvh};
 use crate::visibility::VisibilityRequested;
 use crate::walk::{Walk, WalkSystems, ensure_walk};
 use crate::window_level::WindowRequested;
@@ -250,6 +250,8 @@ pub struct TourRun {
     plan: Vec<usize>,
     shot: usize,
     step: Step,
+    /// Of the shot that is being set up.
+    aim: Option<Aim>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -269,7 +271,7 @@ const LONGEST_WAIT_FRAMES: u32 = 600;
 impl TourRun {
     /// Before its first shot.
     pub fn new(tour: Tour) -> Self {
-        Self { tour, stems: Vec::new(), plan: Vec::new(), shot: 0, step: Step::WaitForCase }
+        Self { tour, stems: Vec::new(), plan: Vec::new(), shot: 0, step: Step::WaitForCase, aim: None }
     }
 
     /// True once all pictures are taken.
@@ -278,8 +280,8 @@ impl TourRun {
     }
 }
 
-/// Every structure a tour can name, with its box.
-pub(crate) type Structures<'a> = Vec<(&'a SegmentInfo, Option<[glam::Vec3; 2]>)>;
+/// Every structure a tour can name, with its surface, in order of label.
+pub type Structures<'a> = Vec<(&'a SegmentInfo, &'a TriangleBvh)>;
 
 fn take_tour(
     mut run: ResMut<TourRun>,
@@ -290,10 +292,13 @@ fn take_tour(
 ) {
     let answered = taken.read().count() > 0;
     let Some(start) = start else { return };
-    let mut structures: Structures = segments.iter().map(|(info, shape)| (info, shape.0.bounds())).collect();
-    structures.sort_by_key(|(info, _)| info.label);
+    let structures = || {
+        let mut all: Structures = segments.iter().map(|(info, shape)| (info, &*shape.0)).collect();
+        all.sort_by_key(|(info, _)| info.label);
+        all
+    };
     if run.step == Step::WaitForCase {
-        begin(&mut run, &structures);
+        begin(&mut run, &structures());
         return;
     }
     let run = run.into_inner();
@@ -304,20 +309,22 @@ fn take_tour(
         }
         return;
     };
-    let target = aim(&shot.view, &structures, &start.extent);
     run.step = match run.step {
         Step::Reset => {
             inputs.write(Input::from(ResetRequested));
             Step::Arrange
         }
         Step::Arrange => {
-            let arranged = arrange(shot, &structures, &start.extent, &body);
-            inputs.write_batch(arranged);
+            let structures = structures();
+            let target = aim(&shot.view, &structures, &start.extent);
+            inputs.write_batch(arrange(shot, &structures, &target, &body));
+            run.aim = Some(target);
             Step::Place
         }
         Step::Place => {
-            let [eye, look_at] = target.camera(&body);
-            inputs.write(Input::from(LocomotionRequested::Place { eye, look_at }));
+            if let Some([eye, look_at]) = run.aim.map(|aim| aim.camera(&body)) {
+                inputs.write(Input::from(LocomotionRequested::Place { eye, look_at }));
+            }
             Step::Settle(run.tour.settle_frames)
         }
         Step::Settle(frames) if frames > 1 => Step::Settle(frames - 1),
@@ -343,7 +350,7 @@ fn begin(run: &mut TourRun, structures: &Structures) {
 }
 
 /// What sets up a shot, the camera left out.
-pub(crate) fn arrange(shot: &Shot, structures: &Structures, extent: &Extent, body: &BodyPose) -> Vec<Input> {
+fn arrange(shot: &Shot, structures: &Structures, target: &Aim, body: &BodyPose) -> Vec<Input> {
     let mut inputs = Vec::new();
     for look in &shot.looks {
         match look {
@@ -351,7 +358,6 @@ pub(crate) fn arrange(shot: &Shot, structures: &Structures, extent: &Extent, bod
             Look::Only(picks) => inputs.extend(compose::only(picks, structures).into_iter().map(Input::from)),
         }
     }
-    let target = aim(&shot.view, structures, extent);
     if let Some(clip) = shot.clip {
         let normal = clip.away.direction().lps();
         let point = target.towards(clip.away, clip.at);

@@ -3,14 +3,14 @@
 use bevy_ecs::prelude::*;
 use bevy_ecs::system::SystemParam;
 
-use crate::bindings::Bindings;
+use crate::bindings::{Bindings, Device};
 use crate::clip::{AnatomicalAxis, ClipPlane, ClipPlanes, ClipRequested};
 use crate::command::{History, HistoryRequested, ResetRequested};
 use crate::honesty::{HonestColor, Overlay, OverlayRequested};
 use crate::input::Request;
 use crate::locomotion::{LocomotionRequested, MAGNIFICATION_RANGE};
 use crate::measure::{MeasureRequested, Measurements, Tool};
-use crate::panel::{Button, Panel, PanelId, PanelState, Row, RowContent, SliderSets, TextTone, layout};
+use crate::panel::{Button, Panel, PanelId, PanelRequested, PanelState, Row, RowContent, SliderSets, TextTone, layout};
 use crate::picture::PictureRequested;
 use crate::planes::{PlaneKind, PlanesRequested, ScanPlanes, scan_range_mm};
 use crate::pointer::Selection;
@@ -69,12 +69,13 @@ pub(super) fn rebuild(shown: Shown, mut panels: Query<&mut Panel>) {
         if !panel.open || !(state_changed || panel.is_changed()) {
             continue;
         }
-        let rows = match panel.id {
+        let mut rows = vec![tabs_row(panel.id)];
+        rows.extend(match panel.id {
             PanelId::Structures => structures(&shown),
             PanelId::View => view(&shown),
             PanelId::Measurements => measurements(&shown),
             PanelId::Help => help(&shown),
-        };
+        });
         // Only a real change may wake the renderer.
         if panel.rows != rows {
             panel.controls = layout::controls(&rows);
@@ -113,6 +114,20 @@ fn lines(id: &str, words: &str, tone: TextTone) -> Vec<Row> {
 
 fn button(key: Text, request: impl Into<Request>) -> Button {
     Button { label: text(key).to_owned(), request: request.into(), on: false, enabled: true }
+}
+
+/// The way from each panel to the others, which a hand has no keys for.
+fn tabs_row(open: PanelId) -> Row {
+    let tab = |id: PanelId| {
+        let key = match id {
+            PanelId::Structures => Text::Structures,
+            PanelId::View => Text::View,
+            PanelId::Measurements => Text::Measurements,
+            PanelId::Help => Text::HelpTab,
+        };
+        Button { on: id == open, ..button(key, PanelRequested::Open(id)) }
+    };
+    row("tabs", RowContent::Buttons(PanelId::ALL.map(tab).into()))
 }
 
 fn undo_row(shown: &Shown) -> Row {
@@ -397,12 +412,15 @@ fn measurements(shown: &Shown) -> Vec<Row> {
 
 fn help(shown: &Shown) -> Vec<Row> {
     let mut rows = lines("device", text(Text::NotADevice), TextTone::Warning);
-    let table = shown.bindings.as_ref().map(|b| b.help()).unwrap_or_default();
-    rows.extend(
-        table
-            .into_iter()
-            .enumerate()
-            .map(|(n, (left, right))| row(format!("help {n}"), RowContent::Pair { left, right: right.to_owned() })),
-    );
+    for (device, lines) in shown.bindings.as_ref().map(|b| b.help()).unwrap_or_default() {
+        rows.push(heading(match device {
+            Device::Headset => Text::Headset,
+            Device::Desktop => Text::KeyboardAndMouse,
+            Device::Gamepad => Text::Gamepad,
+        }));
+        rows.extend(lines.into_iter().enumerate().map(|(n, (left, right))| {
+            row(format!("help {device:?} {n}"), RowContent::Pair { left, right: right.to_owned() })
+        }));
+    }
     rows
 }

@@ -193,15 +193,15 @@ pub(super) fn answer_panel_requests(
 type Panels<'w, 's> = Query<'w, 's, (&'static mut Panel, &'static mut PanelPlacement, &'static mut PanelPress)>;
 
 fn open(id: PanelId, panels: &mut Panels, home: PanelHome, viewer: Option<&Viewer>, state: &mut PanelState) {
-    // A screen has room for one; in the scene each hangs where it was opened.
-    if home == PanelHome::Screen {
-        close(panels, |panel| panel != id, state);
-    }
+    // One at a time. In the scene it takes the place of the one before, so that a change of panels jumps nowhere.
+    let before = panels.iter().find(|(p, ..)| p.open).map(|(_, placement, _)| *placement);
+    close(panels, |panel| panel != id, state);
     for (mut panel, mut placement, _) in panels.iter_mut().filter(|(p, ..)| p.id == id) {
         panel.open = true;
-        *placement = match home {
-            PanelHome::Screen => PanelPlacement::Screen,
-            PanelHome::InFront => in_front_of(viewer.map_or(Pose::IDENTITY, |v| v.0)),
+        *placement = match (home, before) {
+            (PanelHome::Screen, _) => PanelPlacement::Screen,
+            (PanelHome::InFront, Some(before @ PanelPlacement::Scene { .. })) => before,
+            (PanelHome::InFront, _) => in_front_of(viewer.map_or(Pose::IDENTITY, |v| v.0)),
         };
     }
 }

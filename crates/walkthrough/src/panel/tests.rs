@@ -242,7 +242,7 @@ fn measurements_are_listed_and_deleted() {
 fn help_prints_the_bindings_in_force() {
     let mut app = opened(PanelId::Help);
     let table = Bindings::parse(include_str!("../../../../xr-config/desktop.ron"), "desktop.ron").unwrap();
-    let lines = table.help().len();
+    let lines = table.help().iter().map(|(_, lines)| lines.len()).sum::<usize>();
     app.insert_resource(table);
     app.update();
     let rows = panel(&mut app, PanelId::Help).rows;
@@ -287,6 +287,31 @@ fn a_hand_presses_a_panel_in_space_and_not_the_body_behind_it() {
     app.update();
     let mut pointers = app.world_mut().query::<&crate::pointer::Pointer>();
     assert!(pointers.iter(app.world()).all(|p| !p.over_panel), "no panel, no hold on the pointer");
+}
+
+#[test]
+fn panels_in_space_take_each_others_place() {
+    let mut app = staged_app(fake_case());
+    app.insert_resource(PanelHome::InFront);
+    send(&mut app, PanelRequested::Open(PanelId::Structures));
+    let placement = |app: &mut App| {
+        let mut panels = app.world_mut().query::<(&Panel, &PanelPlacement)>();
+        let open: Vec<_> = panels.iter(app.world()).filter(|(p, _)| p.open).map(|(p, at)| (p.id, *at)).collect();
+        assert_eq!(open.len(), 1, "one at a time");
+        open[0]
+    };
+    let first = placement(&mut app);
+    send(&mut app, LocomotionRequested::Look { yaw_rad: 0.5, pitch_rad: 0.0 });
+    let rows = panel(&mut app, PanelId::Structures).rows;
+    let tabs = rows.iter().find(|r| r.id == "tabs").map(|r| r.content.clone());
+    let Some(RowContent::Buttons(tabs)) = tabs else { panic!("no way to the other panels") };
+    assert_eq!(tabs.iter().map(|tab| tab.on).collect::<Vec<_>>(), [true, false, false, false]);
+    app.world_mut().write_message(Input(tabs[1].request.clone()));
+    app.update();
+    assert_eq!(placement(&mut app), (PanelId::View, first.1));
+    send(&mut app, PanelRequested::CloseAll);
+    send(&mut app, PanelRequested::Open(PanelId::View));
+    assert_ne!(placement(&mut app).1, first.1, "opened anew it hangs in front of the head as it is now");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Where a shot's camera goes, in terms of the body.
 
+mod inside;
+
 use glam::{DQuat, DVec3, Vec3};
 use space::{Lps, Point, Scene};
 
@@ -70,7 +72,8 @@ pub(super) fn only(picks: &[Pick], structures: &Structures) -> Vec<VisibilityReq
 /// The box of the first pick that exists, else of the whole body.
 fn extent_of(of: &[Pick], structures: &Structures, whole: &Extent) -> (DVec3, DVec3) {
     for pick in of.iter().take_while(|p| **p != Pick::Body) {
-        let boxes = structures.iter().filter(|(info, _)| meant(pick, &info.name, &info.group)).filter_map(|(_, b)| *b);
+        let of_pick = structures.iter().filter(|(info, _)| meant(pick, &info.name, &info.group));
+        let boxes = of_pick.filter_map(|(_, shape)| shape.bounds());
         let start = (Vec3::INFINITY, Vec3::NEG_INFINITY);
         let (low, high) = boxes.fold(start, |(l, h), [low, high]| (l.min(low), h.max(high)));
         if low.x <= high.x {
@@ -94,20 +97,37 @@ pub fn aim(view: &View, structures: &Structures, whole: &Extent) -> Aim {
             let side = DQuat::from_rotation_y(aside_degrees.to_radians()) * side;
             let across = DVec3::Y.cross(side).normalize_or(DVec3::X);
             let side = DQuat::from_axis_angle(across, -above_degrees.to_radians()) * side;
-            // What the picture's height must hold: the box as seen from that side, its depth in front of the middle added.
             let up = side.cross(across).normalize_or(DVec3::Y);
-            let seen_half = half.dot(up.abs()).max(half.dot(across.abs()) * WIDTH_COUNTS);
-            let distance = seen_half / (fill * (VERTICAL_FOV_DEGREES.to_radians() * 0.5).tan()) + half.dot(side.abs());
+            let slope = fill * (VERTICAL_FOV_DEGREES.to_radians() * 0.5).tan();
+            let distance = fitting_distance(half, [across, up, side], slope);
             Aim { centre: centre.into(), half, eye: (centre + side * distance).into(), look_at: centre.into() }
         }
         View::Inside { of, towards } => {
             let (low, high) = extent_of(of, structures, whole);
             let (centre, half) = ((low + high) * 0.5, (high - low) * 0.5);
-            let look_at = (centre + body_direction(*towards)).into();
-            Aim { centre: centre.into(), half, eye: centre.into(), look_at }
+            let wanted = body_direction(*towards);
+            let picked = of.iter().find(|p| exists(p, structures)).unwrap_or(&Pick::Body);
+            let shapes = structures.iter().filter(|(info, _)| meant(picked, &info.name, &info.group));
+            let best = shapes
+                .filter_map(|(_, shape)| inside::viewpoint(shape, wanted))
+                .max_by(|a, b| a.room_m.total_cmp(&b.room_m));
+            let (eye, ahead) = best.map_or((centre, wanted), |v| (v.eye, v.ahead));
+            // Magnified about the eye, what is near stays near.
+            Aim { centre: eye.into(), half, eye: eye.into(), look_at: (eye + ahead).into() }
         }
     }
 }
 
-/// A picture is at least 4:3, so width counts three quarters against height.
-const WIDTH_COUNTS: f64 = 0.75;
+/// Pictures are at least this much wider than high.
+const LEAST_ASPECT: f64 = 4.0 / 3.0;
+
+/// How far from the middle of a box an eye must be so that the whole box lies within `slope` of the line of sight; `axes` are
+/// the picture's right and up, and the way to the eye.
+fn fitting_distance(half: DVec3, [across, up, side]: [DVec3; 3], slope: f64) -> f64 {
+    let corner = |n: u32| {
+        let sign = |bit: u32| if n & bit == 0 { -1.0 } else { 1.0 };
+        half * DVec3::new(sign(1), sign(2), sign(4))
+    };
+    let needed = |c: DVec3| c.dot(side) + (c.dot(up).abs()).max(c.dot(across).abs() / LEAST_ASPECT) / slope;
+    (0..8).map(|n| needed(corner(n))).fold(0.0, f64::max)
+}

@@ -99,6 +99,17 @@ fn a_case_with_only_a_head_has_a_tour_too() {
 }
 
 #[test]
+fn the_inner_picture_is_taken_inside() {
+    let contents = fake_case();
+    let structures: Structures = contents.segments.iter().map(|s| (&s.info, &*s.shape)).collect();
+    let view = View::Inside { of: vec![Pick::Segment("heart".to_owned())], towards: AnatomicalAxis::Superior };
+    let aim = aim(&view, &structures, &contents.extent);
+    let heart = contents.segments.iter().find(|s| s.info.name == "heart").unwrap();
+    assert!(heart.shape.contains(aim.eye.as_vec3()), "{aim:?}");
+    assert!((aim.look_at - aim.eye).y > 0.49);
+}
+
+#[test]
 fn stems_are_numbered_without_gaps() {
     let stems: Vec<String> = take(head_case()).into_iter().map(|s| s.stem).collect();
     for (n, stem) in stems.iter().enumerate() {
@@ -119,6 +130,7 @@ fn the_whole_body_fits_into_the_picture() {
         let across = ahead.cross(glam::DVec3::Y).normalize();
         let up = across.cross(ahead);
         let slope = (crate::locomotion::VERTICAL_FOV_DEGREES.to_radians() * 0.5).tan();
+        let mut fullest = 0.0f64;
         for n in 0..8 {
             let sign = |bit| if n & bit == 0 { -1.0 } else { 1.0 };
             let corner = aim.centre.get() + aim.half * glam::DVec3::new(sign(1), sign(2), sign(4));
@@ -126,7 +138,9 @@ fn the_whole_body_fits_into_the_picture() {
             let (depth, high, wide) = (to.dot(ahead), to.dot(up).abs(), to.dot(across).abs());
             assert!(high <= depth * slope + 1e-9, "{}: corner above or below the picture", shot.name);
             assert!(wide <= depth * slope * 4.0 / 3.0 + 1e-9, "{}: corner beside the picture", shot.name);
+            fullest = fullest.max(high / (depth * slope)).max(wide / (depth * slope * 4.0 / 3.0));
         }
+        assert!((fullest - fill).abs() < 1e-6, "{}: fills {fullest}, not {fill}", shot.name);
     }
 }
 

@@ -1,0 +1,63 @@
+//! A walk in a window, by its keys.
+
+use std::fs;
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::monado::pause;
+use crate::screen::Screen;
+use crate::support::{small_case, text, vestibule};
+
+#[test]
+fn a_window_is_walked_by_keys() {
+    let Some(screen) = Screen::start() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let case = small_case(dir.path());
+    let (record, shots) = (dir.path().join("walk.jsonl"), dir.path().join("shots"));
+    fs::create_dir(&shots).unwrap();
+    let mut walk = screen
+        .show(&mut vestibule())
+        .arg("walk")
+        .arg(&case)
+        .args(["--json", "--display", "window", "--scene", "free", "--record"])
+        .arg(&record)
+        .arg("--shots")
+        .arg(&shots)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    screen.focus_window(&mut walk);
+    // Keys before the patient is there are lost; the picture waits for its first frame.
+    pause(5000);
+    let start = screen.picture(&mut walk, &shots);
+    screen.tap("F1");
+    let help = screen.picture(&mut walk, &shots);
+    screen.tap("Escape");
+    screen.hold("w", 800);
+    let nearer = screen.picture(&mut walk, &shots);
+    screen.tap("r");
+    let again = screen.picture(&mut walk, &shots);
+    screen.tap("Tab");
+    let list = screen.picture(&mut walk, &shots);
+    screen.tap("ctrl+q");
+    let output = walk.wait_with_output().unwrap();
+    let stderr = text(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    assert_eq!(report["display"], "window", "{report}\n{stderr}");
+    assert_eq!(report["shots"].as_array().map(Vec::len), Some(5), "{report}");
+
+    assert!(start.contrast() > 6.0, "the first picture is blank");
+    // The panels lie at the left edge; the patient stands in the middle.
+    let (left, middle) = ([0.02, 0.3], [0.4, 0.6]);
+    assert!(start.difference(&help, left) > 20.0, "F1 shows no help");
+    assert!(start.difference(&nearer, left) < 5.0, "Escape does not close help");
+    assert!(start.difference(&nearer, middle) > 10.0, "W does not walk");
+    assert!(start.difference(&again, middle) < 2.0, "R does not lead back to the start");
+    assert!(start.difference(&list, left) > 20.0, "Tab shows no list");
+    assert!(help.difference(&list, left) > 5.0, "help and list look the same");
+    let lines = fs::read_to_string(&record).unwrap();
+    assert!(lines.trim_end().ends_with("\"reason\":\"Closed\"}"), "the record does not say how it ended");
+}
