@@ -27,7 +27,7 @@ pub(crate) const BUILD_AND_RUN: &[&str] = &[
 ];
 
 /// What the tests use besides.
-pub(crate) const TEST: &[&str] = &["xvfb", "dicom3tools"];
+pub(crate) const TEST: &[&str] = &["xvfb", "xdotool", "dicom3tools"];
 
 /// The Debian-like release this machine runs, from `/etc/os-release`.
 pub(crate) struct Release {

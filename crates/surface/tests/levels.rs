@@ -1,4 +1,5 @@
 //! All levels of detail of labels that touch, nest and are tiny: closed, outward, and as near to the boundary as they claim.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is not as it should be")]
 
 use glam::DMat3;
 use space::Point;

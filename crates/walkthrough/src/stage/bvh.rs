@@ -61,7 +61,8 @@ impl TriangleBvh {
 
     /// The nearest triangle met at `t_min < t < t_max`, seen from either side.
     pub fn first_hit(&self, origin: Vec3, direction: Vec3, t_min: f32, t_max: f32) -> Option<BvhHit> {
-        let inverse = direction.recip();
+        // Finite, since a box whose side the ray runs along exactly would be at 0 · ∞.
+        let inverse = direction.recip().clamp(Vec3::splat(-1e30), Vec3::splat(1e30));
         let mut nearest: Option<(f32, usize)> = None;
         let mut limit = t_max;
         let mut stack = [0u32; 64];
@@ -252,6 +253,28 @@ mod tests {
         let hits =
             mesh.1.iter().filter_map(|&[a, b, c]| triangle_hit(&[corner(a), corner(b), corner(c)], origin, direction));
         hits.filter(|t| *t > 0.0).min_by(f32::total_cmp)
+    }
+
+    #[test]
+    fn a_ray_along_the_sides_of_boxes_meets_what_is_in_them() {
+        // Fans round the axis: the ray meets the edge they share, on the side of every box.
+        let fan = |z: f32| {
+            let ring = [[0.0, 0.0, z], [1.0, 0.0, z], [0.0, 1.0, z], [-1.0, 0.0, z], [0.0, -1.0, z]];
+            ring.map(Vec3::from_array)
+        };
+        let triangles = (0..16).flat_map(|n| {
+            let [m, a, b, c, d] = fan(n as f32);
+            [[m, a, b], [m, b, c], [m, c, d], [m, d, a]]
+        });
+        let (mut positions, mut indices) = (Vec::new(), Vec::new());
+        for t in triangles {
+            let first = positions.len() as u32;
+            positions.extend(t.map(|p| p.to_array()));
+            indices.push([first, first + 1, first + 2]);
+        }
+        let bvh = TriangleBvh::new(&positions, &indices);
+        let hit = bvh.first_hit(Vec3::new(0.0, 0.0, 20.0), Vec3::NEG_Z, 0.0, 100.0).unwrap();
+        assert!((hit.t - 5.0).abs() < 1e-5, "{hit:?}");
     }
 
     #[test]
