@@ -3,6 +3,7 @@
 mod airways;
 mod body;
 pub(crate) mod ct_basic;
+mod evenness;
 mod histogram;
 pub(crate) mod labels;
 mod lungs;
@@ -37,9 +38,9 @@ pub struct Recipe {
 /// Hounsfield units alone, quick.
 pub const CT_BASIC: Recipe = Recipe {
     name: "ct-basic",
-    version: "1",
+    version: "2",
     what: "body, skeleton, lungs, airways, fat, soft tissue (muscle and organs as one), vessels where contrast \
-           fills them (with kidneys and other organs as bright as blood); by density, without AI",
+           fills them; by density, without AI",
     cost_s: [0.5, 0.8],
 };
 
