@@ -160,6 +160,11 @@ impl BitMask {
         }
     }
 
+    /// Calls `f(start, end)` for each run of set voxels of row `row`, counted over all slices.
+    pub(crate) fn for_runs_of_row(&self, row: usize, f: impl FnMut(usize, usize)) {
+        runs_of_row(self.row(row), f);
+    }
+
     /// The smallest box `start..end` around what is set; `None` if nothing is.
     pub(crate) fn bounds(&self) -> Option<[std::ops::Range<usize>; 3]> {
         let mut bounds: Option<[[usize; 2]; 3]> = None;

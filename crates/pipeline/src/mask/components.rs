@@ -1,5 +1,7 @@
 //! Connected components of bit masks, by runs of voxels.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::{BitMask, runs_of_row};
@@ -96,6 +98,26 @@ impl Components {
         mask
     }
 
+    /// The voxels of one component that lie within bounds, on a grid of those bounds.
+    pub(crate) fn cropped(&self, component: usize, bounds: &[Range<usize>; 3]) -> BitMask {
+        let [columns, rows, slices] = bounds;
+        let mut mask = BitMask::empty([columns.len(), rows.len(), slices.len()]);
+        let mut to = 0;
+        for k in slices.clone() {
+            for row in k * self.size[1] + rows.start..k * self.size[1] + rows.end {
+                for n in self.row_start[row] as usize..self.row_start[row + 1] as usize {
+                    let start = (self.runs[n].start as usize).clamp(columns.start, columns.end);
+                    let end = (self.runs[n].end as usize).clamp(columns.start, columns.end);
+                    if self.of_run[n] as usize == component && start < end {
+                        mask.set_run(to, start - columns.start, end - columns.start);
+                    }
+                }
+                to += 1;
+            }
+        }
+        mask
+    }
+
     /// The voxels of components of at least `voxels`.
     pub(crate) fn at_least(&self, voxels: usize) -> BitMask {
         self.mask_of(|c| self.sizes[c] >= voxels)
@@ -163,7 +185,7 @@ fn runs_of(mask: &BitMask) -> (Vec<Run>, Vec<u32>) {
 }
 
 /// Joins the runs of one row with those of another that touch them.
-fn union_rows(runs: &[Run], parent: &mut [u32], here: std::ops::Range<usize>, there: std::ops::Range<usize>, gap: u32) {
+fn union_rows(runs: &[Run], parent: &mut [u32], here: Range<usize>, there: Range<usize>, gap: u32) {
     let (mut a, mut b) = (here.start, there.start);
     while a < here.end && b < there.end {
         let (x, y) = (runs[a], runs[b]);
@@ -303,6 +325,9 @@ mod tests {
         let largest = c.largest().unwrap();
         assert_eq!(c.mask_of(|n| n == largest).count(), c.sizes[largest]);
         let seed = c.mask_of(|n| n == largest);
+        let bounds = [60..97, 2..9, 1..6];
+        let part = mask([37, 7, 5], |[i, j, k]| seed.get([i + 60, j + 2, k + 1]));
+        assert_eq!(c.cropped(largest, &bounds), part);
         assert_eq!(c.touching(&seed).iter().filter(|&&t| t).count(), 1);
     }
 

@@ -13,6 +13,12 @@ pub(crate) const BONE_MIN_HU: i16 = 160;
 /// Pieces of bone smaller than this are calcifications, clips or noise.
 const PIECE_ML: f64 = 0.4;
 
+/// How far blood is followed from the inside of a wide vessel, and bone from what is certain.
+const REACH_MM: f64 = 150.0;
+
+/// Soft tissue without contrast.
+const UNENHANCED_HU: i16 = 60;
+
 /// Closes pores of spongy bone.
 const CLOSE_MM: f64 = 1.8;
 
@@ -40,7 +46,7 @@ pub(crate) fn bone_and_vessels(
     middle_column: f64,
 ) -> (BitMask, Option<BitMask>) {
     let least = ct.voxels(PIECE_ML);
-    let Some(Blood { cores, median, band }) = blood else {
+    let Some(Blood { cores, median, band, organs }) = blood else {
         let pieces = Components::of(bone, Neighbours::Corners);
         let touched = pieces.touching(seeds);
         let skeleton = pieces.mask_of(|c| touched[c] && pieces.sizes[c] >= least);
@@ -50,14 +56,28 @@ pub(crate) fn bone_and_vessels(
     let [dense] = BitMask::in_ranges(&ct.values, ct.size, [(certain, i16::MAX)]);
     let dense = Components::of(&dense.and(bone), Neighbours::Corners).at_least(least);
     let field = band.or(&dense).or(&cores);
-    let steps = (80.0 / ct.spacing[0].min(ct.spacing[1])) as usize;
-    let (vessels, bony) = compete(cores, dense, &field, ct.spacing, steps);
-    let rest = bone.clone().and_not(&vessels).or(&bony);
+    let steps = (REACH_MM / ct.spacing[0].min(ct.spacing[1])) as usize;
+    let (vessels, others) = compete(cores.clone(), dense.clone().or(&organs), &field, ct.spacing, steps);
+    let (organs, bony) = compete(organs, dense, &others, ct.spacing, steps);
+    let vessels = with_rim(ct, vessels, median).and_not(&bony).and_not(&organs);
+    let rest = bone.clone().and_not(&vessels).and_not(&organs).or(&bony);
     let pieces = Components::of(&rest, Neighbours::Corners);
     let touched = pieces.touching(&bony);
     let skeleton = pieces.mask_of(|c| touched[c] && pieces.sizes[c] >= least);
-    let skeleton = fill_marrow(ct, skeleton, middle_column).and_not(&vessels);
-    (skeleton, Some(vessels.majority_in_plane()))
+    // What lies in marrow got there through a gap in the crust, unless it is the even inside of a vessel.
+    let skeleton = fill_marrow(ct, skeleton, middle_column).and_not(&cores);
+    (skeleton.clone(), Some(vessels.and_not(&skeleton).majority_in_plane().and_not(&skeleton)))
+}
+
+/// Adds the last voxels towards the walls. They are mixtures: blood if they are nearer to blood than to what lies round it,
+/// and if that is right behind them.
+fn with_rim(ct: &Upright<'_>, vessels: BitMask, blood_hu: i16) -> BitMask {
+    let step = (blood_hu - UNENHANCED_HU) / 4;
+    let ranges = [(UNENHANCED_HU + 2 * step, blood_hu.saturating_add(120)), (i16::MIN, UNENHANCED_HU + step)];
+    let [mixed, outside] = BitMask::in_ranges(&ct.values, ct.size, ranges);
+    let voxel = Ball::in_plane(ct.spacing[0].max(ct.spacing[1]), ct.spacing);
+    let rim = vessels.dilate(&voxel).and(&mixed).and(&outside.majority_in_plane().dilate(&voxel));
+    vessels.or(&rim)
 }
 
 /// Fills pores and marrow, but neither the spinal canal nor air cells.

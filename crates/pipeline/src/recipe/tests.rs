@@ -49,19 +49,104 @@ fn structures_agree_with_the_truth() {
     check("left lung", &of("lung_left"), &inside(truth, lung("left")), 0.93);
     check("right lung", &of("lung_right"), &inside(truth, lung("right")), 0.93);
     check("skeleton", &of("skeleton"), &inside(truth, bone), 0.80);
-    // Growth stops before it could leak, and the truth's bronchi reach farther: 0.52 was measured.
-    check("airways", &of("airways"), &inside(truth, airway), 0.45);
+    // The phantom's trachea ends in a wall, so its bronchi are not reached; `airways_are_found_beyond_the_lobes` opens it.
+    check("airways", &of("airways"), &inside(truth, airway), 0.50);
     let all = |map: &LabelMap| map.voxels.data().iter().map(|&l| l != 0).collect::<Vec<_>>();
     check("body without the couch", &all(&found), &all(truth), 0.97);
-    // The phantom is scanned in the portal venous phase. Kidneys are as bright as blood then, and marrow nearly: 0.65 of
-    // what was found was vessel or heart.
-    let vessels = of("vessels");
-    let blood = inside(truth, |n| matches!(terminology::group_of(n), Group::Artery | Group::Vein | Group::Heart));
-    let right = vessels.iter().zip(&blood).filter(|(v, b)| **v && **b).count();
-    let share = right as f64 / vessels.iter().filter(|v| **v).count() as f64;
-    assert!(share > 0.5, "{share:.2} of what was found is vessel or heart");
-    let skeleton_in_blood = of("skeleton").iter().zip(&blood).filter(|(s, b)| **s && **b).count();
-    assert!(skeleton_in_blood * 10 < right, "{skeleton_in_blood} voxels of blood were called bone");
+    check_vessels(&body, [0.85, 0.80], 50);
+}
+
+#[test]
+fn airways_are_found_beyond_the_lobes() {
+    for (seed, spacing_mm) in [(3, [2.0, 2.0, 3.0]), (11, [1.2, 1.2, 5.0])] {
+        let options = phantom::PhantomOptions { seed, spacing_mm, ..Default::default() };
+        let mut body = phantom::body(&options, &|_| ()).unwrap();
+        let truth = inside(&body.labels, |n| terminology::group_of(n) == Group::Airway);
+        open_airways(&mut body, &truth);
+        let airways = inside(&found(&body.hounsfield), |n| n == "airways");
+        let count = |wanted: &dyn Fn(usize) -> bool| (0..truth.len()).filter(|&at| wanted(at)).count() as f64;
+        // The truth counts walls, the airway found is what air fills: by itself it has a Dice of 0.77.
+        check("airways", &airways, &truth, 0.72);
+        let air = |at: usize| truth[at] && body.hounsfield.data()[at] < -500;
+        let share = count(&|at| airways[at] && air(at)) / count(&air);
+        assert!(share > 0.95, "seed {seed}: {share:.3} of the air in airways was found");
+        let leaked = count(&|at| airways[at] && !truth[at]) / count(&|at| airways[at]);
+        assert!(leaked < 0.03, "seed {seed}: {leaked:.3} of the airways found is lung");
+    }
+}
+
+/// Fills what lies deeper in the airways than their walls with air: where the phantom's bronchi begin, walls of the one lie
+/// in the lumen of the other, and no path of air leads from the trachea into the lungs.
+fn open_airways(body: &mut phantom::Body, truth: &[bool]) {
+    const WALL_MM: f64 = 2.2;
+    let [ni, nj, nk] = body.hounsfield.geometry().size();
+    let spacing = body.hounsfield.geometry().spacing();
+    let reach = spacing.map(|mm| (WALL_MM / mm) as isize);
+    let is_airway = |[i, j, k]: [isize; 3]| {
+        let n = [ni, nj, nk].map(|n| n as isize);
+        [i, j, k].iter().zip(n).all(|(x, n)| (0..n).contains(x)) && truth[(i + n[0] * (j + n[1] * k)) as usize]
+    };
+    let steps: Vec<[isize; 3]> = (-reach[2]..=reach[2])
+        .flat_map(|k| (-reach[1]..=reach[1]).flat_map(move |j| (-reach[0]..=reach[0]).map(move |i| [i, j, k])))
+        .filter(|d| (0..3).map(|a| (d[a] as f64 * spacing[a]).powi(2)).sum::<f64>() <= WALL_MM * WALL_MM)
+        .collect();
+    for (at, hu) in body.hounsfield.data_mut().iter_mut().enumerate().filter(|(at, _)| truth[*at]) {
+        let [i, j, k] = [at % ni, at / ni % nj, at / ni / nj].map(|x| x as isize);
+        if steps.iter().all(|d| is_airway([i + d[0], j + d[1], k + d[2]])) {
+            *hu = (*hu).min(-990);
+        }
+    }
+}
+
+#[test]
+fn vessels_are_told_from_organs_in_the_arterial_phase() {
+    let mut body = phantom([2.0, 2.0, 3.0]);
+    let left_heart = |n: &str| n.starts_with("heart_") && n.ends_with("_left");
+    let is_artery = |n: &str| terminology::group_of(n) == Group::Artery || left_heart(n);
+    let arteries = inside(&body.labels, is_artery);
+    let veins = inside(&body.labels, |n| terminology::group_of(n) == Group::Vein);
+    let kidneys = inside(&body.labels, |n| n.starts_with("kidney_"));
+    for (at, hu) in body.hounsfield.data_mut().iter_mut().enumerate() {
+        // From what the phantom has 70 s after injection to what is usual after 30 s.
+        *hu += 190 * i16::from(arteries[at]) - 75 * i16::from(veins[at]) + 25 * i16::from(kidneys[at]);
+    }
+    // Arteries under the clavicles are as narrow as two voxels and lie against bone.
+    check_vessels(&body, [0.90, 0.80], 30);
+}
+
+#[test]
+fn without_contrast_there_are_no_vessels() {
+    let mut body = phantom([2.0, 2.0, 3.0]);
+    let blood = |n: &str| matches!(terminology::group_of(n), Group::Artery | Group::Vein | Group::Heart);
+    let blood = inside(&body.labels, |n| blood(n) && n != "heart");
+    let organs = inside(&body.labels, |n| n.starts_with("kidney_") || n.starts_with("thyroid"));
+    for (at, hu) in body.hounsfield.data_mut().iter_mut().enumerate() {
+        *hu -= 105 * i16::from(blood[at]) + 140 * i16::from(organs[at]);
+    }
+    let found = found(&body.hounsfield);
+    assert!(found.segments.values().all(|s| s.name != "vessels"), "no contrast was given");
+}
+
+/// Checks the share of what was found that is blood, the share of bright blood that was found, and that for each voxel of
+/// blood called bone more than `fold` were found.
+///
+/// The wall of the heart and what lies round its cavities is not as bright as blood, so it counts as neither.
+#[track_caller]
+fn check_vessels(body: &phantom::Body, least: [f64; 2], fold: usize) {
+    let found = found(&body.hounsfield);
+    let vessels = inside(&found, |n| n == "vessels");
+    let blood =
+        inside(&body.labels, |n| matches!(terminology::group_of(n), Group::Artery | Group::Vein | Group::Heart));
+    let count = |wanted: &dyn Fn(usize) -> bool| (0..blood.len()).filter(|&at| wanted(at)).count();
+    let right = count(&|at| vessels[at] && blood[at]);
+    let share = right as f64 / count(&|at| vessels[at]) as f64;
+    assert!(share >= least[0], "{share:.3} of what was found is vessel or heart, expected {}", least[0]);
+    let bright = |at: usize| blood[at] && body.hounsfield.data()[at] >= 125;
+    let share = count(&|at| vessels[at] && bright(at)) as f64 / count(&bright) as f64;
+    assert!(share >= least[1], "{share:.3} of the bright blood was found, expected {}", least[1]);
+    let skeleton = inside(&found, |n| n == "skeleton");
+    let wrong = count(&|at| skeleton[at] && blood[at]);
+    assert!(wrong * fold < right, "{wrong} voxels of blood were called bone, {right} were found");
 }
 
 #[test]

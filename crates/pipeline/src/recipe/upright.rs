@@ -1,6 +1,7 @@
 //! A scan laid out along the patient's axes, however it was stored.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use rayon::prelude::*;
 use space::AnatomicalDirection;
@@ -27,6 +28,8 @@ struct Axes {
 }
 
 impl Axes {
+    const IDENTITY: Self = Self { axis: [0, 1, 2], flipped: [false; 3] };
+
     fn of(geometry: &ImageGeometry) -> Self {
         let code = geometry.axis_code();
         let mut axes = Self { axis: [0; 3], flipped: [false; 3] };
@@ -46,7 +49,7 @@ impl Axes {
     }
 
     const fn is_identity(self) -> bool {
-        matches!(self, Self { axis: [0, 1, 2], flipped: [false, false, false] })
+        matches!(self, Self::IDENTITY)
     }
 
     fn inverse(self) -> Self {
@@ -105,6 +108,12 @@ impl<'a> Upright<'a> {
         Self { values, size: axes.axis.map(|a| geometry.size()[a]), spacing: along(geometry.spacing()), axes }
     }
 
+    /// Values that lie upright already.
+    #[cfg(test)]
+    pub(crate) fn plain(values: Cow<'a, [i16]>, size: [usize; 3], spacing: [f64; 3]) -> Self {
+        Self { values, size, spacing, axes: Axes::IDENTITY }
+    }
+
     /// Labels of this layout, back in the order in which the scan was stored.
     ///
     /// # Errors
@@ -112,6 +121,19 @@ impl<'a> Upright<'a> {
     pub(crate) fn restore(&self, labels: Vec<Label>, geometry: ImageGeometry) -> Result<Volume<Label>, VolumeError> {
         let labels = if self.axes.is_identity() { labels } else { self.axes.inverse().gather(&labels, self.size) };
         Volume::new(geometry, labels)
+    }
+
+    /// A part of the scan, to measure in; it cannot be restored.
+    pub(crate) fn cropped(&self, bounds: &[Range<usize>; 3]) -> Upright<'static> {
+        let [columns, rows, slices] = bounds;
+        let mut values = Vec::with_capacity(bounds.iter().map(ExactSizeIterator::len).product());
+        for k in slices.clone() {
+            for j in rows.clone() {
+                values.extend_from_slice(self.run(k * self.size[1] + j, columns.start, columns.end));
+            }
+        }
+        let size = [columns.len(), rows.len(), slices.len()];
+        Upright { values: values.into(), size, spacing: self.spacing, axes: Axes::IDENTITY }
     }
 
     /// Volume of a voxel in millilitres.
@@ -122,6 +144,11 @@ impl<'a> Upright<'a> {
     /// Number of voxels that fill `ml` millilitres, at least one.
     pub(crate) fn voxels(&self, ml: f64) -> usize {
         ((ml / self.voxel_ml()).round() as usize).max(1)
+    }
+
+    /// The value of a voxel.
+    pub(crate) fn value(&self, [i, j, k]: [usize; 3]) -> i16 {
+        self.values[i + self.size[0] * (j + self.size[1] * k)]
     }
 
     /// The values of columns `start..end` of a row, counted over all slices.

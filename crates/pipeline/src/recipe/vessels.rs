@@ -1,8 +1,17 @@
 //! Blood with contrast in it, where there is any.
 //!
-//! Density alone does not tell blood from what is as bright and joined to it: on the phantom, in the portal venous phase, a
-//! fifth of what is found is kidney and a tenth marrow.
+//! Density alone does not tell blood from what is as bright: kidneys in every phase but the earliest, the spleen, marrow.
+//! Three things of anatomy do. Blood is a fluid, so a wide vessel is even where marrow is grainy. The aorta and the vena
+//! cava run along the body in its middle, so the first vessel to be believed must. And away from the middle no vessel is as
+//! wide as an organ: what is both wide and lateral is an organ, and grows against the vessels for what lies between them.
+//!
+//! Measured on phantoms of 0.85 to 5 mm: of what is found, 92 to 93 % is blood in the portal venous phase and 97 % or more
+//! in the arterial; the rest is the thyroid and the rims of spleen, liver and kidneys. On slack bone in voxels of 3 mm it is
+//! 81 %, the rest marrow. Veins that nothing as bright joins to the first vessel are not found.
 
+use std::ops::Range;
+
+use super::evenness;
 use super::histogram::Histogram;
 use super::upright::Upright;
 use crate::mask::{Ball, BitMask, Components, Neighbours};
@@ -13,95 +22,196 @@ pub(crate) const BLOOD_MIN_HU: i16 = 125;
 /// Contrast denser than this is in bowel, bladder or a catheter, or it is bone.
 const BLOOD_MAX_HU: i16 = 600;
 
-/// Half the width of the narrowest vessel that may be the first to be believed: aorta, vena cava, heart.
-const CORE_MM: f64 = 4.0;
+/// The least volume of the even inside of a vessel.
+const CORE_ML: f64 = 0.15;
 
-/// And the least of its volume after so much was taken off all round.
-const CORE_ML: f64 = 1.5;
-
-/// Blood is even: the middle half of its values spreads no more than this beyond twice what noise alone makes. Spongy bone
-/// spreads 60 HU and more.
-const EVEN_HU: i32 = 20;
-
-/// Bone has a crust denser than its inside. Of the rim of a core that is not looser than the core, less than this share
-/// may be denser by [`CRUST_HU`]; measured: aorta with calcifications, at a vertebra, 0.20; bone 0.38 to 0.79.
-const CRUST_SHARE: f64 = 0.3;
-const CRUST_HU: i32 = 45;
-
-/// The first core must be as long as this along the body, or half of the scan: an aorta, not a loop of bowel …
+/// The first vessel to be believed is as long as this along the body, or half of the scan …
 const LONG_MM: f64 = 60.0;
 
-/// … and as near to the middle of the body as this; or as large as a heart.
-const NEAR_MIDDLE_MM: f64 = 50.0;
-const HEART_ML: f64 = 60.0;
+/// … and as near to the middle of the body. Hila of kidneys are as near, their middles are not.
+const NEAR_MIDDLE_MM: f64 = 40.0;
+
+/// Blood of the other vessels differs from that of the first by no more than this, in HU.
+const OTHER_BLOOD_HU: i32 = 80;
+
+/// Bone has a crust denser than its inside by this.
+const CRUST_HU: i32 = 45;
+
+/// Of what lies this far round the inside of a vessel and is not looser, less than this share may be as dense as a crust …
+const CRUST_MM: f64 = 5.5;
+const CRUST_SHARE: f64 = 0.3;
+
+/// … and less than this share of the inside may have a crust on three of four sides, no farther than a vertebra is wide.
+const ENCLOSED_MM: f64 = 30.0;
+const ENCLOSED_SHARE: f64 = 0.5;
+
+/// Half the width from which on a thing away from the middle is an organ: iliac and subclavian vessels stay below 9 mm.
+const ORGAN_MM: f64 = 10.0;
+
+/// The middle of an organ lies farther from that of the body than [`NEAR_MIDDLE_MM`]; on the left, where the heart reaches,
+/// all of its inside lies farther than this.
+const ORGAN_ASIDE_MM: f64 = 25.0;
 
 /// Enhanced blood: the insides of the wide vessels, and what it measures.
 pub(crate) struct Blood {
-    /// Cores joined to the first one by values of enhanced blood.
+    /// Even insides of vessels, joined to the first one by values of enhanced blood.
     pub(crate) cores: BitMask,
     /// Median value of the first.
     pub(crate) median: i16,
     /// All voxels with values of this blood.
     pub(crate) band: BitMask,
+    /// Insides of organs that are as bright as blood.
+    pub(crate) organs: BitMask,
 }
 
 /// Looks for enhanced blood in `bright`, the voxels of the body of at least [`BLOOD_MIN_HU`]; `None` without contrast.
 pub(crate) fn blood(ct: &Upright<'_>, bright: &BitMask, soft: &BitMask, middle_column: f64) -> Option<Blood> {
     let [not_too_bright] = BitMask::in_ranges(&ct.values, ct.size, [(BLOOD_MIN_HU, BLOOD_MAX_HU)]);
     let field = not_too_bright.and(bright).majority_in_plane();
-    let cores = Components::of(&field.erode(&Ball::in_plane(CORE_MM, ct.spacing)), Neighbours::Faces);
+    let even = evenness::even(ct, &field, soft);
+    let cores = Components::of(&even, Neighbours::Faces);
+    let places = places(ct, &cores, middle_column);
     let least = ct.voxels(CORE_ML);
-    let even = EVEN_HU + 2 * noise(ct, soft);
-    let mut believed: Vec<(usize, i32)> = Vec::new();
-    for c in cores.by_size().into_iter().take_while(|&c| cores.sizes[c] >= least) {
-        let core = cores.mask_of(|n| n == c);
-        let values = Histogram::of(ct, &core);
-        if values.middle_half() > even {
-            continue;
-        }
-        let median = values.quantile(0.5);
-        let rim = core.dilate(&Ball::in_plane(CORE_MM + 1.5, ct.spacing)).and_not(&core);
-        let rim = Histogram::of(ct, &rim);
-        let crust = rim.above(median + CRUST_HU) as f64 / rim.above(median - CRUST_HU).max(1) as f64;
-        if crust < CRUST_SHARE {
-            believed.push((c, median));
-        }
-    }
-    let &(_, median) = believed.iter().find(|(c, _)| may_be_first(ct, &cores, *c, middle_column))?;
+    let medians: Vec<Option<i32>> = (0..cores.len())
+        .map(|c| {
+            let inside = (cores.sizes[c] >= least).then(|| Inside::of(ct, &cores, c, &places[c], CRUST_MM))?;
+            (!inside.is_marrow()).then_some(inside.median)
+        })
+        .collect();
+    let first = cores.by_size().into_iter().find(|&c| medians[c].is_some() && places[c].may_be_first(ct))?;
+    let median = medians[first]?;
+    let first = cores.mask_of(|c| c == first);
     let low = i32::from(BLOOD_MIN_HU).max((median + 60) / 2);
     let high = median + 110;
     let [band] = BitMask::in_ranges(&ct.values, ct.size, [(low as i16, high as i16)]);
     let band = band.and(bright).majority_in_plane();
-    let first = cores.mask_of(|c| believed.iter().any(|b| b.0 == c) && may_be_first(ct, &cores, c, middle_column));
-    let all = cores.mask_of(|c| believed.iter().any(|b| b.0 == c && (b.1 - median).abs() <= 80));
-    let joined = Components::of(&band.clone().or(&all), Neighbours::Faces);
+    let organs = organs(ct, &band, middle_column);
+    let alike = |c: usize| medians[c].is_some_and(|m| (m - median).abs() <= OTHER_BLOOD_HU);
+    let all = cores.mask_of(alike).and_not(&organs);
+    let joined = Components::of(&band.clone().and_not(&organs).or(&all), Neighbours::Faces);
     let touched = joined.touching(&first);
     let cores = all.and(&joined.mask_of(|c| touched[c]));
-    Some(Blood { cores, median: median as i16, band })
+    Some(Blood { cores, median: median as i16, band, organs })
 }
 
-/// Long and in the middle like the aorta, or as large as the heart.
-fn may_be_first(ct: &Upright<'_>, cores: &Components, c: usize, middle_column: f64) -> bool {
-    let core = cores.mask_of(|n| n == c);
-    let Some(bounds) = core.bounds() else { return false };
-    let length_mm = bounds[2].len() as f64 * ct.spacing[2];
-    let scan_mm = ct.size[2] as f64 * ct.spacing[2];
-    let centre = (bounds[0].start + bounds[0].end) as f64 / 2.0;
-    let near = (centre - middle_column).abs() * ct.spacing[0] <= NEAR_MIDDLE_MM;
-    near && length_mm >= LONG_MM.min(0.5 * scan_mm) || cores.sizes[c] as f64 * ct.voxel_ml() >= HEART_ML
+/// What of `band` is as wide as an organ, lies to one side and has no crust.
+fn organs(ct: &Upright<'_>, band: &BitMask, middle_column: f64) -> BitMask {
+    let ball = Ball::in_plane(ORGAN_MM, ct.spacing);
+    let wide = Components::of(&band.erode(&ball), Neighbours::Faces);
+    let places = places(ct, &wide, middle_column);
+    let least = ct.voxels(CORE_ML);
+    let organs = wide.mask_of(|c| {
+        wide.sizes[c] >= least
+            && places[c].is_organ()
+            && !Inside::of(ct, &wide, c, &places[c], ORGAN_MM + 1.5).is_marrow()
+    });
+    organs.dilate(&ball).and(band)
 }
 
-/// How far noise alone spreads the middle half of the values, from differences between neighbours in soft tissue.
-fn noise(ct: &Upright<'_>, soft: &BitMask) -> i32 {
-    let mut differences = Histogram::new();
-    let nk = ct.size[2];
-    for k in (0..nk).step_by((nk / 16).max(1)) {
-        soft.for_runs(k..k + 1, |row, a, b| {
-            for pair in ct.run(row, a, b).chunks_exact(2) {
-                differences.add(i32::from(pair[0]) - i32::from(pair[1]));
-            }
-        });
+/// Where a component lies.
+#[derive(Clone, Debug)]
+struct Place {
+    /// Columns, rows and slices.
+    bounds: [Range<usize>; 3],
+    /// Millimetres from the middle of the body to the mean of its columns, either way.
+    aside_mm: f64,
+    /// Whether that mean lies on the patient's right.
+    is_right: bool,
+    /// Millimetres from the middle of the body to its nearest column, 0 if it reaches over.
+    nearest_mm: f64,
+}
+
+impl Place {
+    fn may_be_first(&self, ct: &Upright<'_>) -> bool {
+        let length = self.bounds[2].len().max(1) as f64;
+        self.aside_mm <= NEAR_MIDDLE_MM
+            && length * ct.spacing[2] >= LONG_MM.min(0.5 * ct.size[2] as f64 * ct.spacing[2])
     }
-    // A difference of two independent values spreads √2 as far.
-    if differences.total() == 0 { 0 } else { (f64::from(differences.middle_half()) / std::f64::consts::SQRT_2) as i32 }
+
+    /// The heart reaches far to the left, but not from as far as there.
+    fn is_organ(&self) -> bool {
+        self.aside_mm > NEAR_MIDDLE_MM && (self.is_right || self.nearest_mm > ORGAN_ASIDE_MM)
+    }
+}
+
+fn places(ct: &Upright<'_>, parts: &Components, middle_column: f64) -> Vec<Place> {
+    let mut sums = vec![0.0; parts.len()];
+    let mut bounds = vec![[[usize::MAX, 0]; 3]; parts.len()];
+    parts.for_runs(|c, row, run| {
+        let (start, end) = (run.start as usize, run.end as usize);
+        sums[c] += (end - start) as f64 * (start + end - 1) as f64 / 2.0;
+        let (j, k) = (row % ct.size[1], row / ct.size[1]);
+        for (bound, [from, to]) in bounds[c].iter_mut().zip([[start, end], [j, j + 1], [k, k + 1]]) {
+            *bound = [bound[0].min(from), bound[1].max(to)];
+        }
+    });
+    let place = |(c, bounds): (usize, [[usize; 2]; 3])| {
+        let bounds = bounds.map(|[from, to]| from..to);
+        let mean = sums[c] / parts.sizes[c] as f64;
+        let before = middle_column - (bounds[0].end as f64 - 1.0);
+        let nearest_mm = before.max(bounds[0].start as f64 - middle_column).max(0.0) * ct.spacing[0];
+        Place {
+            bounds,
+            aside_mm: (mean - middle_column).abs() * ct.spacing[0],
+            is_right: mean < middle_column,
+            nearest_mm,
+        }
+    };
+    bounds.into_iter().enumerate().map(place).collect()
+}
+
+/// What tells the inside of a vessel from marrow.
+#[derive(Clone, Copy, Debug)]
+struct Inside {
+    /// Median value in HU.
+    median: i32,
+    /// Of what lies round it and is not looser, the share that is as dense as a crust.
+    crust: f64,
+    /// The share of it that has a crust on three of four sides.
+    enclosed: f64,
+}
+
+impl Inside {
+    fn is_marrow(&self) -> bool {
+        self.crust >= CRUST_SHARE || self.enclosed >= ENCLOSED_SHARE
+    }
+
+    fn of(ct: &Upright<'_>, parts: &Components, c: usize, place: &Place, rim_mm: f64) -> Self {
+        // Only what lies near is looked at.
+        let margin = [0, 1].map(|a| (ENCLOSED_MM.max(rim_mm) / ct.spacing[a]).ceil() as usize);
+        let near = |a: usize, margin: usize| {
+            place.bounds[a].start.saturating_sub(margin)..(place.bounds[a].end + margin).min(ct.size[a])
+        };
+        let near = [near(0, margin[0]), near(1, margin[1]), place.bounds[2].clone()];
+        let (ct, inside) = (ct.cropped(&near), parts.cropped(c, &near));
+        let median = Histogram::of(&ct, &inside).quantile(0.5);
+        let rim = Histogram::of(&ct, &inside.dilate(&Ball::in_plane(rim_mm, ct.spacing)).and_not(&inside));
+        let crust = rim.above(median + CRUST_HU) as f64 / rim.above(median - CRUST_HU).max(1) as f64;
+        Self { median, crust, enclosed: enclosed(&ct, &inside, median) }
+    }
+}
+
+/// The share of `inside` with something as dense as a crust on three of four sides.
+fn enclosed(ct: &Upright<'_>, inside: &BitMask, median: i32) -> f64 {
+    let crust = (median + CRUST_HU).min(i32::from(i16::MAX)) as i16;
+    let [crust] = BitMask::in_ranges(&ct.values, ct.size, [(crust, i16::MAX)]);
+    let crust = crust.majority_in_plane();
+    let [ni, nj, _] = ct.size;
+    let reach = [0, 1].map(|a| (ENCLOSED_MM / ct.spacing[a]) as usize);
+    let (mut all, mut enclosed) = (0usize, 0usize);
+    inside.for_runs(0..ct.size[2], |row, start, end| {
+        let (j, k) = (row % nj, row / nj);
+        // Neighbours see much the same: one of three is asked.
+        for i in (start..end).step_by(3) {
+            let sides = [
+                (i.saturating_sub(reach[0])..i).any(|i| crust.get([i, j, k])),
+                (i..(i + reach[0]).min(ni)).any(|i| crust.get([i, j, k])),
+                (j.saturating_sub(reach[1])..j).any(|j| crust.get([i, j, k])),
+                (j..(j + reach[1]).min(nj)).any(|j| crust.get([i, j, k])),
+            ];
+            all += 1;
+            enclosed += usize::from(sides.iter().filter(|&&s| s).count() >= 3);
+        }
+    });
+    enclosed as f64 / all.max(1) as f64
 }

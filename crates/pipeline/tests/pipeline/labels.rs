@@ -44,7 +44,7 @@ fn labels_on_another_grid_come_to_lie_on_the_scan() {
     for (entry, label) in case.manifest.segments.iter().zip([1, 2]) {
         let expected = truth[&label] as f64 * g.voxel_volume_mm3() / 1000.0;
         let error = (entry.volume_ml / expected - 1.0).abs();
-        assert!(error < 0.1, "{}: {} ml of {expected} ml", entry.name, entry.volume_ml);
+        assert!(error < 0.02, "{}: {} ml of {expected} ml", entry.name, entry.volume_ml);
         assert_eq!(entry.code.as_ref().map(|c| c.scheme.as_str()), Some("SCT"));
     }
     let names: Vec<_> = case.manifest.segments.iter().map(|s| s.name.as_str()).collect();
