@@ -1,6 +1,5 @@
 //! Trachea and bronchi, by region growing that stops before it leaks into the lungs.
 
-use super::histogram::Histogram;
 use super::upright::Upright;
 use crate::mask::{Ball, BitMask, slice_components};
 
@@ -21,23 +20,11 @@ const STEP_HU: i16 = 8;
 const LAST_HU: i16 = -550;
 
 /// Growth of one step that is a leak, in millilitres, or as a share of what was there. Chosen on scans of 1 to 5 mm.
-const LEAK_ML: f64 = 2.0;
-const LEAK_SHARE: f64 = 0.06;
+const LEAK_ML: f64 = 6.0;
+const LEAK_SHARE: f64 = 0.25;
 
 /// More than this is no airway tree.
 const MOST_ML: f64 = 250.0;
-
-/// A bronchus is no wider than twice this where it is followed by its wall …
-const BRONCHUS_MM: f64 = 6.0;
-
-/// … which is denser than the median of the lungs by this, where a bronchus is no denser than that median.
-const WALL_HU: i32 = 130;
-
-/// Of eight directions in the slice, so many must meet a wall: those along a bronchus that lies in the slice need not.
-const WALLED: usize = 7;
-
-/// Following walls adds no more than this times what was there; more is emphysema with walls between its bubbles.
-const FOLLOWED_SHARE: f64 = 1.0;
 
 /// One cross-section that could be the trachea's.
 struct Section {
@@ -55,7 +42,6 @@ struct Section {
 pub(crate) fn airways(ct: &Upright<'_>, body: &BitMask, gas: &BitMask, lungs: &BitMask) -> Option<BitMask> {
     let seeds = trachea(ct, body, gas, lungs)?;
     let grown = grow(ct, body, &seeds)?;
-    let grown = follow(ct, grown, lungs);
     // The last voxel towards the wall is a mixture: give it to the lumen if it is nearer to gas than to wall.
     let rim = ct.spacing[0].max(ct.spacing[1]);
     let [lumen] = BitMask::in_ranges(&ct.values, ct.size, [(i16::MIN, LAST_HU)]);
@@ -165,58 +151,6 @@ fn centre(region: &crate::mask::SliceRegion, spacing: [f64; 3]) -> [f64; 2] {
         y += n * *j as f64;
     }
     [x / region.area as f64 * spacing[0], y / region.area as f64 * spacing[1]]
-}
-
-/// Follows bronchi on into the lungs, where growth by a threshold would leak: through voxels no denser than lung that have
-/// walls about them.
-fn follow(ct: &Upright<'_>, mut grown: BitMask, lungs: &BitMask) -> BitMask {
-    let lung = Histogram::of(ct, lungs);
-    if lung.total() == 0 {
-        return grown;
-    }
-    let [ni, nj, nk] = ct.size;
-    let median = lung.quantile(0.5);
-    let mut order: Vec<[usize; 3]> = Vec::new();
-    grown.for_runs(0..nk, |row, a, b| order.extend((a..b).map(|i| [i, row % nj, row / nj])));
-    let most = order.len() + (order.len() as f64 * FOLLOWED_SHARE) as usize;
-    let before = grown.clone();
-    let mut looked = 0;
-    while looked < order.len() {
-        let [i, j, k] = order[looked];
-        looked += 1;
-        for k in k.saturating_sub(1)..(k + 2).min(nk) {
-            for j in j.saturating_sub(1)..(j + 2).min(nj) {
-                for i in i.saturating_sub(1)..(i + 2).min(ni) {
-                    let at = [i, j, k];
-                    if !grown.get(at) && i32::from(ct.value(at)) <= median && is_walled(ct, at, median + WALL_HU) {
-                        grown.set(at);
-                        order.push(at);
-                    }
-                }
-            }
-        }
-        if order.len() > most {
-            return before;
-        }
-    }
-    grown
-}
-
-/// True if most directions in the slice meet a wall within the width of a bronchus.
-fn is_walled(ct: &Upright<'_>, [i, j, k]: [usize; 3], wall_hu: i32) -> bool {
-    let step = ct.spacing[0].min(ct.spacing[1]) * 0.7;
-    let steps = (BRONCHUS_MM / step) as usize;
-    let met = (0..8).filter(|n| {
-        let (sine, cosine) = (f64::from(*n) * std::f64::consts::FRAC_PI_4).sin_cos();
-        (1..=steps).any(|s| {
-            let mm = s as f64 * step;
-            let x = (i as f64 + cosine * mm / ct.spacing[0]).round();
-            let y = (j as f64 + sine * mm / ct.spacing[1]).round();
-            let inside = x >= 0.0 && y >= 0.0 && x < ct.size[0] as f64 && y < ct.size[1] as f64;
-            inside && i32::from(ct.value([x as usize, y as usize, k])) >= wall_hu
-        })
-    });
-    met.count() >= WALLED
 }
 
 /// Grows from the seeds while the threshold rises, and returns to the last threshold before the volume explodes.

@@ -146,11 +146,6 @@ impl<'a> Upright<'a> {
         ((ml / self.voxel_ml()).round() as usize).max(1)
     }
 
-    /// The value of a voxel.
-    pub(crate) fn value(&self, [i, j, k]: [usize; 3]) -> i16 {
-        self.values[i + self.size[0] * (j + self.size[1] * k)]
-    }
-
     /// The values of columns `start..end` of a row, counted over all slices.
     pub(crate) fn run(&self, row: usize, start: usize, end: usize) -> &[i16] {
         &self.values[row * self.size[0] + start..row * self.size[0] + end]
