@@ -206,29 +206,18 @@ fn root(parent: &mut [u32], mut v: u32) -> u32 {
 
 /// Removes pairs of triangles that lie back to back, which meshopt leaves where a thin piece collapses.
 fn remove_fins(triangles: &mut Vec<[u32; 3]>) {
-    let key = |t: &[u32; 3]| {
-        let mut t = *t;
-        t.sort_unstable();
-        t
-    };
-    let even = |t: &[u32; 3]| {
-        let [a, b, c] = *t;
-        let least = a.min(b).min(c);
-        (if a == least {
-            b < c
-        } else if b == least {
-            c < a
-        } else {
-            a < b
-        }) as u8
-    };
-    let mut keys: Vec<([u32; 3], u8, u32)> =
-        triangles.iter().enumerate().map(|(n, t)| (key(t), even(t), n as u32)).collect();
+    let mut keys: Vec<([u32; 3], bool, u32)> = Vec::with_capacity(triangles.len());
+    for (n, t) in triangles.iter().enumerate() {
+        let mut key = *t;
+        key.sort_unstable();
+        let is_turned = key != *t && key != [t[1], t[2], t[0]] && key != [t[2], t[0], t[1]];
+        keys.push((key, is_turned, n as u32));
+    }
     keys.sort_unstable();
     let mut gone = Vec::new();
     for run in keys.chunk_by(|a, b| a.0 == b.0).filter(|run| run.len() > 1) {
-        let turned = run.partition_point(|k| k.1 == 0);
-        let pairs = turned.min(run.len() - turned);
+        let straight = run.partition_point(|k| !k.1);
+        let pairs = straight.min(run.len() - straight);
         gone.extend(run[..pairs].iter().chain(&run[run.len() - pairs..]).map(|k| k.2));
     }
     if gone.is_empty() {
@@ -254,4 +243,25 @@ fn crowded_edges(triangles: &[[u32; 3]]) -> Vec<(u32, u32)> {
         crowded.extend((1..sheets).map(|_| ((run[0] >> 33) as u32, (run[0] >> 1) as u32)));
     }
     crowded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fins_go_and_what_they_stood_on_stays() {
+        // A fin on the edge between 0 and 1, and a pair that lies alike.
+        let mut triangles = vec![[0, 1, 2], [1, 0, 3], [0, 1, 4], [1, 0, 4], [5, 6, 7], [6, 7, 5]];
+        remove_fins(&mut triangles);
+        assert_eq!(triangles, [[0, 1, 2], [1, 0, 3], [5, 6, 7], [6, 7, 5]]);
+    }
+
+    #[test]
+    fn crowded_edges_are_found_inside_and_on_the_rim() {
+        let two_sheets = [[0, 1, 2], [1, 0, 3], [0, 1, 4], [1, 0, 5]];
+        assert_eq!(crowded_edges(&two_sheets), [(0, 1)]);
+        assert_eq!(crowded_edges(&[[1, 0, 2], [0, 1, 3], [1, 0, 4]]), [(0, 1)], "a rim and a sheet");
+        assert!(crowded_edges(&two_sheets[..2]).is_empty());
+    }
 }

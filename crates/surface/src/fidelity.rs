@@ -59,7 +59,7 @@ impl Spread {
 /// How densely a level is sampled, in voxels.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Density {
-    /// Longest edge of the pieces of a triangle whose middles are measured.
+    /// Longest edge of the pieces of a triangle whose middles are measured; all vertices are measured too.
     pub(crate) surface: f32,
     /// Of the voxel corners on the boundary, those whose indices' sum is a multiple of this are measured.
     pub(crate) every: u16,
@@ -117,8 +117,6 @@ impl Tally {
 }
 
 /// Distances from the triangles of a tile to the boundary; samples beyond the bound go to the faults.
-///
-/// Vertices are not measured: they lie within half a voxel of their corners.
 pub(crate) fn surface_to_boundary(
     faces: &Faces,
     positions: &[[f32; 3]],
@@ -133,6 +131,9 @@ pub(crate) fn surface_to_boundary(
             faults.push(p);
         }
     };
+    for v in to_local(&tile.triangles).1 {
+        measure(positions[v as usize], 0.0);
+    }
     let [sx, sy, sz] = faces.spacing;
     let per_step = 1.0 / (gauge.density.surface * gauge.density.surface);
     for t in &tile.triangles {

@@ -1,6 +1,6 @@
 //! Levels of detail: each patch decimated tile by tile, measured, and done again where it lies off too far.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -10,7 +10,7 @@ use crate::distance::Faces;
 use crate::fidelity::{Bounds, Density, Fault, Gauge, Reference, Spread, reach, surface_to_boundary};
 use crate::mend::Mending;
 use crate::nets::Net;
-use crate::patches::{Shared, Tile, block_key, by_patch, finest_block};
+use crate::patches::{Buckets, Shared, Tile, block_key, by_patch, finest_block};
 
 /// What a level may cost in accuracy.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +52,7 @@ struct Work {
     spread: Spread,
     faults: Vec<[f32; 3]>,
     bounds: Bounds,
+    blocks: Buckets<u64, u32>,
 }
 
 impl Scene<'_> {
@@ -65,162 +66,135 @@ impl Scene<'_> {
         let sides = self.patches[reduced.patch as usize];
         let (spread, faults) = surface_to_boundary(&self.faces, self.positions, &reduced, sides, gauge);
         let bounds = Bounds::of(reduced.triangles.iter().flatten().map(|&v| self.positions[v as usize]));
-        Work { reduced, spread, faults, bounds }
+        Work { blocks: self.blocks(&reduced, gauge), reduced, spread, faults, bounds }
     }
 
-    /// Measures the boundary towards the tiles of its patch.
-    fn measure_back(
-        &self,
-        reference: &Reference,
-        work: &[Work],
-        blocks: &[Blocks],
-        tiles: Range<usize>,
-        known: Option<&[[f32; 3]]>,
-        gauge: Gauge,
-    ) -> (Spread, Vec<Fault>) {
-        let (mut triangles, mut owners) = (Vec::new(), Vec::new());
-        for n in tiles {
-            let own = &work[n].reduced.triangles;
-            triangles.extend(
-                blocks[n].near(reference.block).iter().map(|&t| own[t as usize].map(|v| self.positions[v as usize])),
-            );
-            owners.extend(blocks[n].near(reference.block).iter().map(|&t| (n as u32, t)));
-        }
-        reference.to_surface(self.net, triangles, &owners, self.faces.spacing, known, gauge)
-    }
-}
-
-impl Scene<'_> {
-    /// Draws triangles through the vertices that were lost.
-    fn pull(&self, work: Work, blame: &Blame, gauge: Gauge) -> Tile {
-        let Tile { patch, block, triangles } = work.reduced;
-        let mut pulls = blame.pulls.clone();
-        pulls.sort_unstable_by(|a, b| {
-            a.0.cmp(&b.0).then(b.1.square.total_cmp(&a.1.square)).then(a.1.vertex.cmp(&b.1.vertex))
-        });
-        let mut mending = Mending::new(self.positions, triangles, |_, _| true);
-        for run in pulls.chunk_by(|a, b| a.0 == b.0) {
-            let lost: Vec<(u32, [f32; 3])> = run.iter().map(|(_, fault)| (fault.vertex, fault.at)).collect();
-            mending.pull(run[0].0, &lost, gauge.bound);
-        }
-        Tile { patch, block, triangles: mending.finish() }
-    }
-}
-
-/// The triangles of a tile by the blocks they come near.
-struct Blocks(BTreeMap<u64, Vec<u32>>);
-
-impl Blocks {
-    /// A quad may reach one cell beyond the block it belongs to.
-    fn of(scene: &Scene, tile: &Tile, gauge: Gauge) -> Self {
-        let reach = reach(scene.faces.spacing, gauge.bound).map(|r| r + 1.0);
-        let mut blocks: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
+    /// The triangles of a tile by the blocks of the finest level they come near.
+    fn blocks(&self, tile: &Tile, gauge: Gauge) -> Buckets<u64, u32> {
+        // A quad may reach one cell beyond the block it belongs to.
+        let reach = reach(self.faces.spacing, gauge.bound).map(|r| r + 1.0);
+        let mut blocks = Buckets::new();
         for (n, t) in tile.triangles.iter().enumerate() {
-            let bounds = Bounds::of(t.iter().map(|&v| scene.positions[v as usize]));
+            let bounds = Bounds::of(t.iter().map(|&v| self.positions[v as usize]));
             let from = [0, 1, 2].map(|a| finest_block(bounds.low[a] - reach[a]));
             let to = [0, 1, 2].map(|a| finest_block(bounds.high[a] + reach[a]));
             for z in from[2]..=to[2] {
                 for y in from[1]..=to[1] {
                     for x in from[0]..=to[0] {
-                        blocks.entry(block_key([x, y, z])).or_default().push(n as u32);
+                        blocks.push(block_key([x, y, z]), n as u32);
                     }
                 }
             }
         }
-        Self(blocks)
+        blocks
     }
 
-    fn near(&self, block: u64) -> &[u32] {
-        self.0.get(&block).map_or(&[], Vec::as_slice)
+    /// Measures the boundary towards the tiles of its patch; `whole` if they have all vertices of the net.
+    fn measure_back(
+        &self,
+        reference: &Reference,
+        work: &[Work],
+        tiles: Range<usize>,
+        whole: bool,
+        gauge: Gauge,
+    ) -> (Spread, Vec<Fault>) {
+        let (mut triangles, mut names) = (Vec::new(), Vec::new());
+        for n in tiles {
+            for &t in work[n].blocks.get(reference.block) {
+                triangles.push(work[n].reduced.triangles[t as usize].map(|v| self.positions[v as usize]));
+                names.push((n as u32, t));
+            }
+        }
+        let known = whole.then_some(self.positions);
+        reference.to_surface(self.net, triangles, &names, self.faces.spacing, known, gauge)
+    }
+
+    /// Draws triangles through the vertices that were lost.
+    fn pull(&self, tile: Tile, mut pulls: Vec<(u32, Fault)>, gauge: Gauge) -> Tile {
+        pulls.sort_unstable_by(|a, b| {
+            a.0.cmp(&b.0).then(b.1.square.total_cmp(&a.1.square)).then(a.1.vertex.cmp(&b.1.vertex))
+        });
+        let mut mending = Mending::new(self.positions, tile.triangles, |_, _| true);
+        for run in pulls.chunk_by(|a, b| a.0 == b.0) {
+            let lost: Vec<(u32, [f32; 3])> = run.iter().map(|(_, fault)| (fault.vertex, fault.at)).collect();
+            mending.pull(run[0].0, &lost, gauge.bound);
+        }
+        Tile { triangles: mending.finish(), ..tile }
     }
 }
 
 /// Reduces all tiles as far as the options allow, and measures them.
 ///
-/// A tile that lies off too far is decimated once more, with the vertices near those places locked; if that does not do either, it
-/// stays as it came, which is within the bound of the level before.
+/// A tile that lies off too far is repaired by [`REPAIRS`] in turn.
 pub(crate) fn reduce(scene: &Scene, input: &[Tile], options: LevelOptions) -> Level {
     let gauge = scene.gauge(options);
     let ranges = by_patch(input, scene.patches.len());
-    let decimator = options.target.map(|target| Decimator::new(scene, input, options.strain, target));
-    let mut attempts: Vec<Attempt> = decimator.as_ref().map_or_else(Vec::new, Decimator::first);
-    let tile_of = |n: usize, attempt: Option<&mut Attempt>| {
-        let triangles = attempt.map_or_else(|| input[n].triangles.clone(), Attempt::take);
-        Tile { patch: input[n].patch, block: input[n].block, triangles }
+    let tiles_of = |r: &Reference| ranges[r.patch as usize].clone();
+    let Some(target) = options.target else {
+        let work: Vec<Work> = input.par_iter().map(|tile| scene.measure(tile.clone(), gauge)).collect();
+        let back = |r: &Reference| scene.measure_back(r, &work, tiles_of(r), true, gauge);
+        let inward: Vec<(Spread, Vec<Fault>)> = scene.references.par_iter().map(back).collect();
+        return Level::of(scene, work, &inward, gauge);
     };
-    let mut work: Vec<Work> = if attempts.is_empty() {
-        (0..input.len()).into_par_iter().map(|n| scene.measure(tile_of(n, None), gauge)).collect()
-    } else {
-        attempts.par_iter_mut().enumerate().map(|(n, a)| scene.measure(tile_of(n, Some(a)), gauge)).collect()
-    };
-    let mut blocks: Vec<Blocks> = work.par_iter().map(|w| Blocks::of(scene, &w.reduced, gauge)).collect();
-    let whole = decimator.is_none().then_some(scene.positions);
-    let mut inward: Vec<(Spread, Vec<Fault>)> = scene
-        .references
-        .par_iter()
-        .map(|r| scene.measure_back(r, &work, &blocks, ranges[r.patch as usize].clone(), whole, gauge))
-        .collect();
+    let decimator = Decimator::new(scene, input, options.strain, target);
+    let mut attempts = decimator.first();
+    let mut work: Vec<Work> =
+        attempts.par_iter_mut().zip(input).map(|(a, tile)| scene.measure(a.take(tile), gauge)).collect();
+    let mut inward: Vec<(Spread, Vec<Fault>)> =
+        scene.references.par_iter().map(|r| scene.measure_back(r, &work, tiles_of(r), false, gauge)).collect();
     for repair in REPAIRS {
-        let Some(decimator) = &decimator else { break };
-        let blamed = blame(scene, &work, &inward, &ranges);
+        let mut blamed = decimator.blame(&work, &inward, &ranges);
         if blamed.iter().all(Blame::is_empty) {
             break;
         }
-        let before: Vec<Bounds> = work.iter().map(|w| w.bounds).collect();
-        let changed: Vec<bool> = blamed.iter().map(|b| !b.is_empty()).collect();
-        match repair {
-            Repair::Pull => {
-                work = work
-                    .into_par_iter()
-                    .zip(&blamed)
-                    .map(
-                        |(w, blame)| {
-                            if blame.pulls.is_empty() { w } else { scene.measure(scene.pull(w, blame, gauge), gauge) }
-                        },
-                    )
-                    .collect();
-            }
-            Repair::Again { radius } => {
-                decimator.again(&mut attempts, &blamed, radius * options.bound);
-                work = work
-                    .into_par_iter()
-                    .zip(&mut attempts)
-                    .enumerate()
-                    .map(|(n, (w, a))| if a.fresh { scene.measure(tile_of(n, Some(a)), gauge) } else { w })
-                    .collect();
-            }
+        if let Repair::Again { radius } = repair {
+            decimator.again(&mut attempts, &blamed, radius * options.bound);
         }
-        blocks = blocks
-            .into_par_iter()
-            .zip(&work)
-            .zip(&changed)
-            .map(|((old, w), changed)| if *changed { Blocks::of(scene, &w.reduced, gauge) } else { old })
-            .collect();
-        let reach = reach(scene.faces.spacing, gauge.bound);
-        inward = inward
-            .into_par_iter()
-            .zip(scene.references)
-            .map(|(old, r)| {
-                let tiles = ranges[r.patch as usize].clone();
-                let near = |n: usize| {
-                    let boxes = [&before[n], &work[n].bounds];
-                    changed[n] && boxes.iter().any(|b| b.near(&r.bounds, reach))
+        // The box a tile had before, if it changed.
+        let before: Vec<Option<Bounds>> = work
+            .par_iter_mut()
+            .zip(&mut attempts)
+            .zip(&mut blamed)
+            .zip(input)
+            .map(|(((w, attempt), blame), tile)| {
+                let new = match repair {
+                    Repair::Pull if !blame.pulls.is_empty() => {
+                        let own = Tile { triangles: std::mem::take(&mut w.reduced.triangles), ..*tile };
+                        scene.pull(own, std::mem::take(&mut blame.pulls), gauge)
+                    }
+                    Repair::Again { .. } if attempt.fresh => attempt.take(tile),
+                    _ => return None,
                 };
-                let stale = tiles.clone().any(near);
-                if stale { scene.measure_back(r, &work, &blocks, tiles, None, gauge) } else { old }
+                let before = w.bounds;
+                *w = scene.measure(new, gauge);
+                Some(before)
             })
             .collect();
+        let reach = reach(scene.faces.spacing, gauge.bound);
+        inward.par_iter_mut().zip(scene.references).for_each(|(inward, r)| {
+            let near =
+                |n: usize| before[n].is_some_and(|b| [b, work[n].bounds].iter().any(|b| b.near(&r.bounds, reach)));
+            if tiles_of(r).any(near) {
+                *inward = scene.measure_back(r, &work, tiles_of(r), false, gauge);
+            }
+        });
     }
-    let nothing = vec![Spread::new(gauge.top_mm); scene.patches.len()];
-    let mut level = Level { tiles: Vec::new(), outward: nothing.clone(), inward: nothing, top_mm: gauge.top_mm };
-    for w in work {
-        level.outward[w.reduced.patch as usize].merge(&w.spread);
-        level.tiles.push(w.reduced);
+    Level::of(scene, work, &inward, gauge)
+}
+
+impl Level {
+    fn of(scene: &Scene, work: Vec<Work>, inward: &[(Spread, Vec<Fault>)], gauge: Gauge) -> Self {
+        let nothing = vec![Spread::new(gauge.top_mm); scene.patches.len()];
+        let mut level = Self { tiles: Vec::new(), outward: nothing.clone(), inward: nothing, top_mm: gauge.top_mm };
+        for w in work {
+            level.outward[w.reduced.patch as usize].merge(&w.spread);
+            level.tiles.push(w.reduced);
+        }
+        for (r, (spread, _)) in scene.references.iter().zip(inward) {
+            level.inward[r.patch as usize].merge(spread);
+        }
+        level
     }
-    for (r, (spread, _)) in scene.references.iter().zip(&inward) {
-        level.inward[r.patch as usize].merge(spread);
-    }
-    level
 }
 
 /// What is done about tiles that lie off too far.
@@ -255,9 +229,11 @@ struct Attempt {
 }
 
 impl Attempt {
-    fn take(&mut self) -> Vec<[u32; 3]> {
+    /// The decimated form of `tile`.
+    fn take(&mut self, tile: &Tile) -> Tile {
         self.fresh = false;
-        in_cache_order(&std::mem::take(&mut self.decimated.triangles))
+        let triangles = in_cache_order(&std::mem::take(&mut self.decimated.triangles));
+        Tile { triangles, ..*tile }
     }
 }
 
@@ -290,6 +266,31 @@ impl<'a> Decimator<'a> {
         self.untangle(attempts);
     }
 
+    /// What lies off too far, by the tile that is to be repaired.
+    fn blame(&self, work: &[Work], inward: &[(Spread, Vec<Fault>)], ranges: &[Range<usize>]) -> Vec<Blame> {
+        let mut blamed: Vec<Blame> =
+            work.iter().map(|w| Blame { places: w.faults.clone(), pulls: Vec::new() }).collect();
+        // A vertex on the rim of a reference belongs to several.
+        let mut pulled = BTreeSet::new();
+        for (reference, (_, faults)) in self.scene.references.iter().zip(inward) {
+            for fault in faults {
+                // If no triangle is near, the tile whose box is nearest must have lost it.
+                let off = |n: &usize| work[*n].bounds.off(fault.at);
+                let lost_it = || ranges[reference.patch as usize].clone().min_by(|a, b| off(a).total_cmp(&off(b)));
+                let Some(tile) = fault.nearest.map(|(tile, _)| tile as usize).or_else(lost_it) else { continue };
+                blamed[tile].places.push(fault.at);
+                // A vertex of another tile would come back there too if that is done again.
+                if let Some((_, triangle)) = fault.nearest
+                    && self.shared.may_be_used_by(tile, fault.vertex)
+                    && pulled.insert(fault.vertex)
+                {
+                    blamed[tile].pulls.push((triangle, *fault));
+                }
+            }
+        }
+        blamed
+    }
+
     fn attempt(&self, n: usize, locked: Vec<u32>) -> Attempt {
         let Scene { net, positions, .. } = self.scene;
         let lock = |v: u32| match () {
@@ -307,7 +308,7 @@ impl<'a> Decimator<'a> {
     }
 
     /// Tiles are decimated apart, so two may make the same edge between vertices they share, which would then have four triangles:
-    /// all but one go round by a vertex of their own.
+    /// all but one go round by a vertex of their own. Of those made before, whose triangles are taken, no two have the same.
     fn untangle(&self, attempts: &mut [Attempt]) {
         let tangled = tangled(attempts);
         let work = attempts.par_iter_mut().zip(tangled).enumerate().filter(|(_, (_, edges))| !edges.is_empty());
@@ -338,10 +339,10 @@ fn tangled(attempts: &[Attempt]) -> Vec<Vec<(u32, u32)>> {
     let edges = |made: bool| {
         attempts.par_iter().enumerate().flat_map_iter(move |(n, a)| {
             let own = a.decimated.shared_edges.iter().filter(move |(_, new)| *new == made);
-            own.map(move |(edge, new)| (*edge, *new, n))
+            own.map(move |(edge, new)| (*edge, *new, a.fresh, n))
         })
     };
-    let mut all: Vec<(u64, bool, usize)> = edges(true).collect();
+    let mut all: Vec<(u64, bool, bool, usize)> = edges(true).collect();
     all.par_sort_unstable();
     let known: Vec<_> =
         edges(false).filter(|(e, ..)| all.binary_search_by_key(e, |(edge, ..)| *edge).is_ok()).collect();
@@ -349,8 +350,8 @@ fn tangled(attempts: &[Attempt]) -> Vec<Vec<(u32, u32)>> {
     all.par_sort_unstable();
     let mut tangled = vec![Vec::new(); attempts.len()];
     for run in all.chunk_by(|a, b| a.0 == b.0) {
-        // The first keeps it: one that always had it, or else the first that made it.
-        for &(edge, _, tile) in run.iter().skip(1).filter(|(_, new, _)| *new) {
+        // The first keeps it: one that always had it, or else one that made it before, or else the first that makes it now.
+        for &(edge, _, _, tile) in run.iter().skip(1).filter(|(_, new, ..)| *new) {
             tangled[tile].push(ends(edge));
         }
     }
@@ -370,30 +371,6 @@ impl Blame {
     fn is_empty(&self) -> bool {
         self.places.is_empty()
     }
-}
-
-/// What lies off too far, by the tile that is to be repaired.
-fn blame(scene: &Scene, work: &[Work], inward: &[(Spread, Vec<Fault>)], ranges: &[Range<usize>]) -> Vec<Blame> {
-    let mut blamed: Vec<Blame> = work.iter().map(|w| Blame { places: w.faults.clone(), pulls: Vec::new() }).collect();
-    // A vertex on the rim of a reference belongs to several.
-    let mut pulled = BTreeSet::new();
-    for (reference, (_, faults)) in scene.references.iter().zip(inward) {
-        for fault in faults {
-            if let Some((tile, triangle)) = fault.nearest {
-                if pulled.insert(fault.vertex) {
-                    blamed[tile as usize].places.push(fault.at);
-                    blamed[tile as usize].pulls.push((triangle, *fault));
-                }
-                continue;
-            }
-            // No triangle is near: the tile whose box is nearest must have lost it.
-            let off = |n: &usize| work[*n].bounds.off(fault.at);
-            if let Some(tile) = ranges[reference.patch as usize].clone().min_by(|a, b| off(a).total_cmp(&off(b))) {
-                blamed[tile].places.push(fault.at);
-            }
-        }
-    }
-    blamed
 }
 
 /// The vertices within a radius of the given places, and some a little farther off.

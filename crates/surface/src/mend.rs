@@ -46,33 +46,28 @@ impl<'a> Mending<'a> {
         p.map(|x| (x / self.cell).floor() as i32)
     }
 
-    /// Leads one of the sheets through an edge round by a spare vertex; false if there is none near.
+    /// Leads one of the sheets through an edge round by the spare vertex nearest to its middle; false if there is none near.
     pub(crate) fn divert(&mut self, a: u32, b: u32) -> bool {
         let (p, q) = (self.positions[a as usize], self.positions[b as usize]);
         let middle = [0, 1, 2].map(|x| 0.5 * (p[x] + q[x]));
-        self.take_spare(middle).is_some_and(|spare| self.split_edge(a, b, spare))
-    }
-
-    /// The nearest spare vertex, which is none from then on.
-    fn take_spare(&mut self, place: [f32; 3]) -> Option<u32> {
-        let [x, y, z] = self.cell_of(place);
+        let [x, y, z] = self.cell_of(middle);
         let near = (0..27).map(|n| [x + n % 3 - 1, y + n / 3 % 3 - 1, z + n / 9 - 1]);
         let square = |v: u32| {
-            let q = self.positions[v as usize];
-            (0..3).map(|a| (place[a] - q[a]) * (place[a] - q[a])).sum::<f32>()
+            let off = minus(self.positions[v as usize], middle);
+            dot(off, off)
         };
-        let all = near.flat_map(|cell| self.spares.get(&cell).into_iter().flatten().map(move |&v| (cell, v)));
-        let (cell, spare) = all.min_by(|a, b| square(a.1).total_cmp(&square(b.1)))?;
+        let spares = near.flat_map(|cell| self.spares.get(&cell).into_iter().flatten().map(move |&v| (cell, v)));
+        let Some((cell, spare)) = spares.min_by(|a, b| square(a.1).total_cmp(&square(b.1))) else { return false };
         if let Some(list) = self.spares.get_mut(&cell) {
             list.retain(|v| *v != spare);
         }
-        Some(spare)
+        self.split_edge(a, b, spare)
     }
 
     /// Puts a vertex on an edge, in one triangle on either side; false if it has none.
     fn split_edge(&mut self, a: u32, b: u32, vertex: u32) -> bool {
-        let last = |of: &BTreeMap<_, Vec<u32>>, edge| of.get(&edge).and_then(|list: &Vec<u32>| list.last().copied());
-        let (Some(left), Some(right)) = (last(&self.edges, (a, b)), last(&self.edges, (b, a))) else { return false };
+        let last = |a, b| self.edges.get(&(a, b)).and_then(|list| list.last()).copied();
+        let (Some(left), Some(right)) = (last(a, b), last(b, a)) else { return false };
         self.split_side(left, a, b, vertex);
         self.split_side(right, b, a, vertex);
         true
@@ -140,13 +135,70 @@ const ON_EDGE: f32 = 0.1;
 
 /// The edge, by its first corner, that the foot of a point lies on or beyond.
 fn beside(p: [f32; 3], [a, b, c]: [[f32; 3]; 3]) -> Option<usize> {
-    let minus = |p: [f32; 3], q: [f32; 3]| [0, 1, 2].map(|x| p[x] - q[x]);
-    let cross =
-        |u: [f32; 3], v: [f32; 3]| [u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]];
-    let dot = |u: [f32; 3], v: [f32; 3]| u[0] * v[0] + u[1] * v[1] + u[2] * v[2];
-    let n = cross(minus(b, a), minus(c, a));
-    let area = dot(n, n);
-    let shares = [(a, b), (b, c), (c, a)].map(|(q, r)| dot(cross(minus(r, q), minus(p, q)), n));
+    let n = area_vector([a, b, c]);
+    let shares = [(a, b), (b, c), (c, a)].map(|(q, r)| dot(area_vector([q, r, p]), n));
     let least = (0..3).min_by(|&m, &n| shares[m].total_cmp(&shares[n]))?;
-    (shares[least] < ON_EDGE * area).then_some(least)
+    (shares[least] < ON_EDGE * dot(n, n)).then_some(least)
+}
+
+/// Twice a triangle's area, along its normal.
+fn area_vector([a, b, c]: [[f32; 3]; 3]) -> [f32; 3] {
+    let (u, v) = (minus(b, a), minus(c, a));
+    [u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]]
+}
+
+fn minus(p: [f32; 3], q: [f32; 3]) -> [f32; 3] {
+    [0, 1, 2].map(|x| p[x] - q[x])
+}
+
+fn dot(u: [f32; 3], v: [f32; 3]) -> f32 {
+    u[0] * v[0] + u[1] * v[1] + u[2] * v[2]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mesh::topology;
+
+    const PLACES: [[f32; 3]; 9] = [
+        [0.0, 0.0, 0.0],
+        [4.0, 0.0, 0.0],
+        [2.0, 3.0, 0.0],
+        [2.0, -3.0, 0.0],
+        [2.0, 0.0, 3.0],
+        [2.0, 0.0, -3.0],
+        [2.0, 0.2, 1.0],
+        [2.0, 0.9, 0.5],
+        [2.0, 0.0, 0.1],
+    ];
+
+    #[test]
+    fn two_sheets_on_one_edge_come_apart() {
+        // Two tetrahedra that share the edge between 0 and 1.
+        let mut triangles = vec![[0, 1, 2], [1, 0, 4], [0, 2, 4], [1, 4, 2]];
+        triangles.extend([[0, 1, 3], [1, 0, 5], [0, 3, 5], [1, 5, 3]]);
+        assert_eq!(topology(&triangles).crowded_edges, 1);
+        let mut mending = Mending::new(&PLACES, triangles, |a, b| a.min(b) == 0 && a.max(b) == 1);
+        assert!(!mending.divert(0, 1), "no vertex is offered");
+        mending.offer([8].into_iter(), 2.0);
+        assert!(mending.divert(0, 1));
+        let mended = topology(&mending.finish());
+        assert_eq!((mended.crowded_edges, mended.open_edges), (0, 0));
+    }
+
+    #[test]
+    fn a_triangle_is_drawn_through_what_was_lost() {
+        // A tetrahedron, closed; 6 lies over the face 0 1 2, 7 over its edge between 0 and 1 no more.
+        let triangles = vec![[0, 1, 2], [1, 0, 5], [0, 2, 5], [1, 5, 2]];
+        let mut mending = Mending::new(&PLACES, triangles, |_, _| true);
+        mending.pull(0, &[(6, PLACES[6]), (7, PLACES[7])], 0.2);
+        let mended = mending.finish();
+        let topology = topology(&mended);
+        assert_eq!((topology.crowded_edges, topology.open_edges, topology.euler), (0, 0, 2));
+        for lost in [6, 7] {
+            let corners = |t: &[u32; 3]| t.map(|v| PLACES[v as usize]);
+            let least = mended.iter().map(|t| to_triangle(PLACES[lost], &corners(t))).fold(f32::INFINITY, f32::min);
+            assert!(least <= 0.2 * 0.2, "{lost}: {least}");
+        }
+    }
 }

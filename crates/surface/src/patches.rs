@@ -10,7 +10,8 @@ use crate::nets::Net;
 
 /// Edge of a tile of the finest level, in cells, as a power of two; each coarser level doubles it.
 ///
-/// Large enough that the locked rim of a tile is a few percent of it, small enough that meshopt works inside the L2 cache.
+/// The first that is decimated is twice as wide: large enough that the locked rim of a tile is a few percent of it, small enough that
+/// little is done again where one place lies off, and that meshopt works inside the L2 cache.
 const TILE_BITS: u32 = 5;
 
 /// A piece of a patch: triangles that are decimated together.
@@ -22,6 +23,43 @@ pub(crate) struct Tile {
     pub(crate) block: u64,
     /// Vertices are those of the net.
     pub(crate) triangles: Vec<[u32; 3]>,
+}
+
+/// Things sorted by a key that seldom changes from one to the next.
+pub(crate) struct Buckets<K, T> {
+    slots: BTreeMap<K, usize>,
+    lists: Vec<Vec<T>>,
+    last: Option<(K, usize)>,
+}
+
+impl<K: Copy + Ord, T> Buckets<K, T> {
+    /// Nothing yet.
+    pub(crate) const fn new() -> Self {
+        Self { slots: BTreeMap::new(), lists: Vec::new(), last: None }
+    }
+
+    /// Adds one.
+    pub(crate) fn push(&mut self, key: K, item: T) {
+        let slot = match self.last {
+            Some((k, slot)) if k == key => slot,
+            _ => *self.slots.entry(key).or_insert_with(|| {
+                self.lists.push(Vec::new());
+                self.lists.len() - 1
+            }),
+        };
+        self.last = Some((key, slot));
+        self.lists[slot].push(item);
+    }
+
+    /// Those of one key, in the order they came.
+    pub(crate) fn get(&self, key: K) -> &[T] {
+        self.slots.get(&key).map_or(&[], |&slot| &self.lists[slot])
+    }
+
+    /// All, by key.
+    fn into_sorted(mut self) -> impl Iterator<Item = (K, Vec<T>)> {
+        self.slots.into_iter().map(move |(key, slot)| (key, std::mem::take(&mut self.lists[slot])))
+    }
 }
 
 /// Where the tiles of each patch lie in a list ordered by patch.
@@ -57,33 +95,22 @@ pub(crate) fn patch_sides(net: &Net) -> Vec<[u16; 2]> {
 
 /// Cuts the net into tiles of the finest level, ordered by patch and place, and triangulates them.
 pub(crate) fn tiles_of_net(net: &Net, positions: &[[f32; 3]], patches: &[[u16; 2]]) -> Vec<Tile> {
-    let chunks: Vec<BTreeMap<u128, Vec<u32>>> = net
+    let chunks: Vec<Vec<(u128, Vec<u32>)>> = net
         .sides
         .par_chunks(1 << 16)
         .enumerate()
         .map(|(chunk, sides)| {
-            let mut slots: BTreeMap<u128, usize> = BTreeMap::new();
-            let mut lists: Vec<Vec<u32>> = Vec::new();
+            let mut quads = Buckets::new();
             let (mut last_side, mut patch) = (None, 0);
-            let mut last: Option<(u128, usize)> = None;
             for (n, &side) in sides.iter().enumerate() {
                 let quad = (chunk << 16) + n;
                 if last_side != Some(side) {
                     last_side = Some(side);
                     patch = patches.partition_point(|p| *p < side) as u32;
                 }
-                let key = tile_key(net, patch, net.quads[quad][0], 0);
-                let slot = match last {
-                    Some((k, slot)) if k == key => slot,
-                    _ => *slots.entry(key).or_insert_with(|| {
-                        lists.push(Vec::new());
-                        lists.len() - 1
-                    }),
-                };
-                last = Some((key, slot));
-                lists[slot].push(quad as u32);
+                quads.push(tile_key(net, patch, net.quads[quad][0], 0), quad as u32);
             }
-            slots.into_iter().map(|(key, slot)| (key, std::mem::take(&mut lists[slot]))).collect()
+            quads.into_sorted().collect()
         })
         .collect();
     let mut tiles: BTreeMap<u128, Vec<&[u32]>> = BTreeMap::new();
@@ -121,24 +148,15 @@ pub(crate) fn retile(net: &Net, tiles: &[Tile], level: u32) -> Vec<Tile> {
     let runs: Vec<&[Tile]> = tiles.chunk_by(|a, b| a.patch == b.patch).collect();
     runs.into_par_iter()
         .flat_map_iter(|run| {
-            let mut slots: BTreeMap<u128, usize> = BTreeMap::new();
-            let mut lists: Vec<Vec<[u32; 3]>> = Vec::new();
-            let mut last: Option<(u128, usize)> = None;
+            let mut pieces = Buckets::new();
             for triangle in run.iter().flat_map(|t| &t.triangles) {
-                let key = tile_key(net, run[0].patch, triangle[0], level);
-                let slot = match last {
-                    Some((k, slot)) if k == key => slot,
-                    _ => *slots.entry(key).or_insert_with(|| {
-                        lists.push(Vec::new());
-                        lists.len() - 1
-                    }),
-                };
-                last = Some((key, slot));
-                lists[slot].push(*triangle);
+                pieces.push(tile_key(net, run[0].patch, triangle[0], level), *triangle);
             }
-            let pieces: Vec<(u128, Vec<[u32; 3]>)> =
-                slots.into_iter().map(|(key, slot)| (key, std::mem::take(&mut lists[slot]))).collect();
-            pieces.into_iter().map(|(key, triangles)| Tile { patch: (key >> 64) as u32, block: key as u64, triangles })
+            pieces.into_sorted().map(|(key, triangles)| Tile {
+                patch: (key >> 64) as u32,
+                block: key as u64,
+                triangles,
+            })
         })
         .collect()
 }
@@ -190,6 +208,12 @@ impl Shared {
             }
         });
         Self { owners }
+    }
+
+    /// True if no other tile uses the vertex.
+    pub(crate) fn may_be_used_by(&self, tile: usize, vertex: u32) -> bool {
+        let owner = self.owners[vertex as usize].load(Ordering::Relaxed);
+        owner == NOBODY || owner as usize == tile
     }
 
     /// True if several tiles use the vertex.

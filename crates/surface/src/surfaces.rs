@@ -36,7 +36,7 @@ impl Default for SurfaceOptions {
 pub struct Fidelity {
     /// Largest distance from the surface to the voxel faces of the boundary or back, in mm.
     pub hausdorff_mm: f64,
-    /// 95 % of the area lies nearer than this, in mm; the larger of both directions.
+    /// 95 % of the area lies nearer than this, in mm; the larger of both directions. From one in sixteen samples.
     pub p95_mm: f64,
     /// Difference of the enclosed volume to that of the voxels, without sign, in percent of the latter.
     pub volume_error_percent: f64,
