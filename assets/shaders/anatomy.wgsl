@@ -48,6 +48,8 @@ fn hatching(world_position: vec3<f32>, amount: f32) -> f32 {
     return mix(1.0, select(0.55, 1.0, phase < 0.5), amount);
 }
 
+// One looks at the inside of a surface if its winding and its normal both say so. Where a coarse level folds over, the winding of a
+// triangle alone points away; the normal, which is that of the undecimated surface, knows better.
 @fragment
 fn fragment(surface: Surface, @builtin(front_facing) front_facing: bool) -> @location(0) vec4<f32> {
     if is_clipped(stage.clip_planes, surface.world_position) {
@@ -57,14 +59,15 @@ fn fragment(surface: Surface, @builtin(front_facing) front_facing: bool) -> @loc
     let view_direction = normalize(view.world_position - surface.world_position);
     var normal = normalize(surface.world_normal);
     var albedo = look.color.rgb;
-    if !front_facing {
+    let is_inside = !front_facing && dot(normal, view_direction) < 0.0;
+    if is_inside {
         normal = -normal;
         // The inside: darker and a little greyer, so that in and out are never mistaken.
         let grey = vec3(dot(albedo, vec3(0.2126, 0.7152, 0.0722)));
         albedo = mix(albedo, grey, 0.25) * 0.62;
     }
 #ifdef GLASSY
-    if !front_facing {
+    if is_inside {
         // From outside only the near side of glass is drawn; from inside there is no other.
         let eye = (stage.patient_from_world * vec4(view.world_position, 1.0)).xyz;
         if any(eye < look.bounds_min.xyz) || any(eye > look.bounds_max.xyz) {

@@ -115,8 +115,11 @@ impl CanvasMaker<'_, '_> {
 }
 
 impl Canvas {
-    /// Has the texture drawn again, after what is below `root` changed.
-    pub(crate) fn redraw(&mut self) {
+    /// Replaces all that is below `root`, and has the texture drawn again.
+    pub(crate) fn rewrite(&mut self, commands: &mut Commands, words: impl FnOnce(&mut ChildSpawnerCommands)) {
+        let mut root = commands.entity(self.root);
+        root.despawn_children();
+        root.with_children(words);
         self.frames_left = DRAWN_FRAMES;
     }
 

@@ -101,11 +101,7 @@ fn spawn_parts(
 
 /// Takes all hands away.
 pub(crate) fn remove_hands(world: &mut World) {
-    let mut parts = world.query_filtered::<Entity, With<Part>>();
-    let parts: Vec<Entity> = parts.iter(world).collect();
-    for part in parts {
-        world.despawn(part);
-    }
+    crate::view::despawn_all::<With<Part>>(world);
 }
 
 fn transform(pose: &Pose<Tracking>) -> Transform {

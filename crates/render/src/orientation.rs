@@ -127,12 +127,8 @@ fn spawn_figures(mut commands: Commands, hosts: Query<Entity, Added<FigureHost>>
 
 /// Takes all figures away, and their hosts' wish for one.
 pub(crate) fn remove_figures(world: &mut World) {
-    let mut parts = world.query_filtered::<Entity, Or<(With<Figure>, With<FigureLetter>)>>();
+    crate::view::despawn_all::<Or<(With<Figure>, With<FigureLetter>)>>(world);
     let mut hosts = world.query_filtered::<Entity, With<FigureHost>>();
-    let parts: Vec<Entity> = parts.iter(world).collect();
-    for part in parts {
-        world.despawn(part);
-    }
     let hosts: Vec<Entity> = hosts.iter(world).collect();
     for host in hosts {
         world.entity_mut(host).remove::<FigureHost>();

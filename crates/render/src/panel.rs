@@ -83,10 +83,7 @@ fn draw_panels(
             maker.commands.entity(overlay).insert(ImageNode::new(canvas.image.clone()));
         }
         if is_rescaled || panel.is_changed() || placement.is_changed() {
-            let mut root = maker.commands.entity(canvas.root);
-            root.despawn_children();
-            root.with_children(|parent| rows::draw(parent, &panel));
-            canvas.redraw();
+            canvas.rewrite(&mut maker.commands, |parent| rows::draw(parent, &panel));
         }
     }
 }

@@ -27,6 +27,25 @@ macro_rules! one_shader {
 
 pub(crate) use one_shader;
 
+/// [`one_shader`] for a shader that reads positions only and is seen from both sides.
+macro_rules! one_shader_of_positions {
+    ($shader:ident) => {
+        crate::pipeline::one_shader!($shader);
+
+        fn specialize(
+            _pipeline: &bevy::pbr::MaterialPipeline,
+            descriptor: &mut bevy::render::render_resource::RenderPipelineDescriptor,
+            layout: &bevy::mesh::MeshVertexBufferLayoutRef,
+            _key: bevy::pbr::MaterialPipelineKey<Self>,
+        ) -> Result<(), bevy::render::render_resource::SpecializedMeshPipelineError> {
+            let attributes = [Mesh::ATTRIBUTE_POSITION.at_shader_location(0)];
+            crate::pipeline::set_up(descriptor, layout, &attributes, None)
+        }
+    };
+}
+
+pub(crate) use one_shader_of_positions;
+
 /// How many layers of the body glass is told apart by.
 pub(crate) const LAYERS: u8 = 20;
 
@@ -51,12 +70,4 @@ pub(crate) fn set_up(
     descriptor.vertex.buffers = vec![layout.0.get_layout(attributes)?];
     descriptor.primitive.cull_mode = cull_mode;
     Ok(())
-}
-
-/// [`set_up`] for shaders that read positions only, and are seen from both sides.
-pub(crate) fn positions_only(
-    descriptor: &mut RenderPipelineDescriptor,
-    layout: &MeshVertexBufferLayoutRef,
-) -> Result<(), SpecializedMeshPipelineError> {
-    set_up(descriptor, layout, &[Mesh::ATTRIBUTE_POSITION.at_shader_location(0)], None)
 }

@@ -148,9 +148,7 @@ fn write_case(
             continue;
         }
         words.clone_from(&new);
-        let mut root = commands.entity(canvas.root);
-        root.despawn_children();
-        root.with_children(|parent| {
+        canvas.rewrite(&mut commands, |parent| {
             let column = Node {
                 width: percent(100),
                 height: percent(100),
@@ -169,7 +167,6 @@ fn write_case(
                 line(format!("{} · {}", new.size, new.window), plain(14.0), palette::FAINT);
             });
         });
-        canvas.redraw();
     }
 }
 
@@ -193,9 +190,7 @@ fn write_pointed(
         }
         let Some(hit) = hit.filter(|hit| hit.display != *words) else { continue };
         words.clone_from(&hit.display);
-        let mut root = commands.entity(canvas.root);
-        root.despawn_children();
-        root.with_children(|parent| {
+        canvas.rewrite(&mut commands, |parent| {
             let middle = Node {
                 width: percent(100),
                 height: percent(100),
@@ -217,7 +212,6 @@ fn write_pointed(
                 ));
             });
         });
-        canvas.redraw();
     }
 }
 

@@ -2,14 +2,13 @@
 
 use bevy::asset::RenderAssetUsages;
 use bevy::camera::visibility::NoFrustumCulling;
-use bevy::mesh::{Indices, MeshVertexBufferLayoutRef, PrimitiveTopology};
-use bevy::pbr::{MaterialPipeline, MaterialPipelineKey};
+use bevy::mesh::{Indices, PrimitiveTopology};
 use bevy::prelude::*;
 use bevy::reflect::TypePath;
-use bevy::render::render_resource::{AsBindGroup, RenderPipelineDescriptor, ShaderType, SpecializedMeshPipelineError};
+use bevy::render::render_resource::{AsBindGroup, ShaderType};
 
 use crate::meshes::TriangleCount;
-use crate::pipeline::{self, one_shader};
+use crate::pipeline::one_shader_of_positions;
 use crate::span::{systems_clock, timed};
 use crate::stage::RenderWalkSystems;
 
@@ -62,16 +61,7 @@ impl RoomMaterial {
 }
 
 impl Material for RoomMaterial {
-    one_shader!(ROOM);
-
-    fn specialize(
-        _pipeline: &MaterialPipeline,
-        descriptor: &mut RenderPipelineDescriptor,
-        layout: &MeshVertexBufferLayoutRef,
-        _key: MaterialPipelineKey<Self>,
-    ) -> Result<(), SpecializedMeshPipelineError> {
-        pipeline::positions_only(descriptor, layout)
-    }
+    one_shader_of_positions!(ROOM);
 }
 
 /// Builds the room.

@@ -2,17 +2,16 @@
 
 use bevy::asset::RenderAssetUsages;
 use bevy::camera::visibility::NoFrustumCulling;
-use bevy::mesh::{Indices, MeshVertexBufferLayoutRef, PrimitiveTopology};
-use bevy::pbr::{MaterialPipeline, MaterialPipelineKey};
+use bevy::mesh::{Indices, PrimitiveTopology};
 use bevy::prelude::*;
 use bevy::reflect::TypePath;
-use bevy::render::render_resource::{AsBindGroup, RenderPipelineDescriptor, SpecializedMeshPipelineError};
+use bevy::render::render_resource::AsBindGroup;
 use walkthrough::comfort::Comfort;
 use walkthrough::locomotion::{SmoothMotion, Teleported, Turned};
 use walkthrough::walk::WalkRun;
 
 use crate::meshes::TriangleCount;
-use crate::pipeline::{self, OVER_GLASS_BIAS, one_shader};
+use crate::pipeline::{OVER_GLASS_BIAS, one_shader_of_positions};
 use crate::plugin::DisplayKind;
 use crate::span::{systems_clock, timed};
 
@@ -25,7 +24,7 @@ pub(crate) struct ShadeMaterial {
 }
 
 impl Material for ShadeMaterial {
-    one_shader!(SHADE);
+    one_shader_of_positions!(SHADE);
 
     fn alpha_mode(&self) -> AlphaMode {
         AlphaMode::Blend
@@ -33,15 +32,6 @@ impl Material for ShadeMaterial {
 
     fn depth_bias(&self) -> f32 {
         2.0 * OVER_GLASS_BIAS
-    }
-
-    fn specialize(
-        _pipeline: &MaterialPipeline,
-        descriptor: &mut RenderPipelineDescriptor,
-        layout: &MeshVertexBufferLayoutRef,
-        _key: MaterialPipelineKey<Self>,
-    ) -> Result<(), SpecializedMeshPipelineError> {
-        pipeline::positions_only(descriptor, layout)
     }
 }
 
@@ -105,11 +95,7 @@ fn spawn_shade(mut commands: Commands, mut meshes: ResMut<Assets<Mesh>>, mut mat
 
 /// Takes the shade away.
 pub(crate) fn remove_shade(world: &mut World) {
-    let mut shades = world.query_filtered::<Entity, With<MeshMaterial3d<ShadeMaterial>>>();
-    let shades: Vec<Entity> = shades.iter(world).collect();
-    for shade in shades {
-        world.despawn(shade);
-    }
+    crate::view::despawn_all::<With<MeshMaterial3d<ShadeMaterial>>>(world);
 }
 
 fn darken(

@@ -1,10 +1,8 @@
 //! Axial, coronal and sagittal planes with the scan on them, and the material they share with the clip cap.
 
-use bevy::mesh::MeshVertexBufferLayoutRef;
-use bevy::pbr::{MaterialPipeline, MaterialPipelineKey};
 use bevy::prelude::*;
 use bevy::reflect::TypePath;
-use bevy::render::render_resource::{AsBindGroup, RenderPipelineDescriptor, SpecializedMeshPipelineError};
+use bevy::render::render_resource::AsBindGroup;
 use bevy::render::storage::ShaderBuffer;
 use glam::DMat4;
 use space::{Lps, Point};
@@ -18,7 +16,7 @@ use walkthrough::window_level::WindowLevel;
 use crate::anatomy_material::MarkMaterial;
 use crate::letters::MarkMesh;
 use crate::meshes::{TriangleCount, body_from_lps_mm, hovered_labels, linear};
-use crate::pipeline::{self, one_shader};
+use crate::pipeline::one_shader_of_positions;
 use crate::plugin::DisplayKind;
 use crate::scan_texture::ScanTextures;
 use crate::span::{systems_clock, timed};
@@ -63,16 +61,7 @@ impl SliceMaterial {
 }
 
 impl Material for SliceMaterial {
-    one_shader!(SLICE);
-
-    fn specialize(
-        _pipeline: &MaterialPipeline,
-        descriptor: &mut RenderPipelineDescriptor,
-        layout: &MeshVertexBufferLayoutRef,
-        _key: MaterialPipelineKey<Self>,
-    ) -> Result<(), SpecializedMeshPipelineError> {
-        pipeline::positions_only(descriptor, layout)
-    }
+    one_shader_of_positions!(SLICE);
 }
 
 /// The scan's textures on the device, and where they lie.

@@ -108,6 +108,14 @@ fn spawn_desktop_camera(
     }
 }
 
+/// Despawns all entities that a filter lets through, and what hangs on them.
+pub(crate) fn despawn_all<F: bevy::ecs::query::QueryFilter>(world: &mut World) {
+    let entities: Vec<Entity> = world.query_filtered::<Entity, F>().iter(world).collect();
+    for entity in entities {
+        world.despawn(entity);
+    }
+}
+
 /// Opens a window on a walk whose headset is gone, and looks into the room through it. Needs Bevy's `WinitPlugin`.
 pub fn open_window(world: &mut World) {
     world.insert_resource(DisplayKind::Window);
