@@ -2,14 +2,11 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
-
-use serde_json::Value;
 
 use crate::monado::{Buttons, Monado, Place, Remote, pause};
 use crate::screen::Screen;
-use crate::support::{Picture, assert_pictures, json, pictures, small_case, text, vestibule};
+use crate::support::{Ended, Picture, Walk, assert_pictures, json, pictures, small_case, vestibule};
 
 const REST: Buttons = Buttons { trigger: 0.0, squeeze: 0.0, stick: [0.0, 0.0], b: false };
 
@@ -35,12 +32,12 @@ fn buttons(taken: usize, seconds: f32) -> (Buttons, Buttons) {
         // The panel opens before the second picture, and closes before the third.
         1 => (Buttons { b: true, ..REST }, REST),
         2 => (Buttons { b: seconds > 1.2, ..REST }, REST),
-        // Snap turns and teleports; each longer than the one before, so that slow machines see one too.
+        // Teleports and snap turns; each longer than the one before, so that slow machines see one too.
         _ => {
             let step = (seconds * 4.0 + 1.0).log2() * 2.0;
             match step as u32 % 4 {
-                0 => rest(Buttons { stick: [0.95, 0.0], ..REST }),
-                2 => rest(Buttons { stick: [0.0, 0.95], ..REST }),
+                0 => rest(Buttons { stick: [0.0, 0.95], ..REST }),
+                2 => rest(Buttons { stick: [0.95, 0.0], ..REST }),
                 _ => rest(REST),
             }
         }
@@ -50,32 +47,17 @@ fn buttons(taken: usize, seconds: f32) -> (Buttons, Buttons) {
 #[test]
 fn a_head_walks_round_the_patient() {
     let Some(monado) = Monado::start() else { return };
-    let dir = tempfile::tempdir().unwrap();
-    let case = small_case(dir.path());
-    let (record, shots) = (dir.path().join("walk.jsonl"), dir.path().join("shots"));
-    fs::create_dir(&shots).unwrap();
     let mut remote = monado.remote();
     stand(&mut remote, 0.0, REST, REST);
-    let mut walk = monado
-        .vestibule()
-        .arg("walk")
-        .arg(&case)
-        .args(["--json", "--display", "headset", "--frames", "200", "--record"])
-        .arg(&record)
-        .arg("--shots")
-        .arg(&shots)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut walk = Walk::start(&mut monado.vestibule(), &["--json", "--display", "headset", "--frames", "300"]);
     let start = Instant::now();
     let (mut stage, mut degrees) = ((0, Instant::now()), 0.0);
-    while walk.try_wait().unwrap().is_none() {
+    while walk.program.try_wait().unwrap().is_none() {
         if start.elapsed() > Duration::from_secs(400) {
-            walk.kill().unwrap();
+            walk.program.kill().unwrap();
             panic!("the walk does not end");
         }
-        let taken = pictures(&shots).len();
+        let taken = pictures(&walk.shots).len();
         if taken != stage.0 {
             stage = (taken, Instant::now());
         }
@@ -87,42 +69,42 @@ fn a_head_walks_round_the_patient() {
         stand(&mut remote, degrees, left, right);
         pause(40);
     }
-    let output = walk.wait_with_output().unwrap();
-    let stderr = text(&output.stderr);
-    assert!(output.status.success(), "{stderr}");
-    let report: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    let ended = walk.end();
+    keep_if_asked(&ended.shots, "");
+    let Ended { status, report, stderr, record, shots, .. } = &ended;
+    assert!(status.success(), "{stderr}");
+    assert_pictures(shots, 3);
+    let [_, panel, closed] = [1, 2, 3].map(|n| Picture::open(&shots.join(format!("walk-{n}.png"))));
+    assert!(panel.difference(&closed, [0.3, 0.7]) > 10.0, "the menu button opens no panel in front of the eyes");
     assert_eq!(report["display"], "headset", "{report}\n{stderr}");
-    assert!(report["frames"].as_u64().unwrap() >= 200, "{report}");
+    assert!(report["frames"].as_u64().unwrap() >= 300, "{report}");
     assert!(report["triangles"].as_u64().unwrap() > 1000, "{report}");
     println!("headset: {report}");
     assert!(!stderr.contains("B0004") && !stderr.contains("ERROR"), "{stderr}");
-    if let Some(folder) = std::env::var_os("VESTIBULE_KEEP_PICTURES") {
-        keep(&shots, Path::new(&folder));
-    }
-    assert_pictures(&shots, 3);
-    let [_, panel, closed] = [1, 2, 3].map(|n| Picture::open(&shots.join(format!("walk-{n}.png"))));
-    assert!(panel.difference(&closed, [0.3, 0.7]) > 10.0, "the menu button opens no panel in front of the eyes");
-    let lines = fs::read_to_string(&record).unwrap();
     for event in ["Started", "Pose", "StructureSelected", "Teleported", "Ended"] {
-        assert!(lines.contains(&format!("\"event\":\"{event}\"")), "no {event} in the record");
+        assert!(record.contains(&format!("\"event\":\"{event}\"")), "no {event} in the record");
     }
-    assert!(lines.contains("SnapTurn"), "no snap turn in the record");
+    assert!(record.contains("SnapTurn"), "no snap turn in the record");
 }
 
-fn keep(shots: &Path, folder: &Path) {
-    fs::create_dir_all(folder).unwrap();
+/// Copies pictures into a folder of this name where `VESTIBULE_KEEP_PICTURES` says.
+fn keep_if_asked(shots: &Path, name: &str) {
+    let Some(folder) = std::env::var_os("VESTIBULE_KEEP_PICTURES") else { return };
+    let folder = Path::new(&folder).join(name);
+    fs::create_dir_all(&folder).unwrap();
     for picture in pictures(shots) {
         fs::copy(&picture, folder.join(picture.file_name().unwrap())).unwrap();
     }
 }
 
 /// Waits until a record holds poses: the walk is under way.
-fn wait_for_walk(walk: &mut Child, record: &Path) {
+fn wait_for_walk(walk: &mut Walk) {
     let start = Instant::now();
-    let is_walking = || fs::read_to_string(record).is_ok_and(|text| text.contains("\"event\":\"Pose\""));
-    while !is_walking() {
+    let is_walking =
+        |walk: &Walk| fs::read_to_string(&walk.record).is_ok_and(|text| text.contains("\"event\":\"Pose\""));
+    while !is_walking(walk) {
         assert!(start.elapsed() < Duration::from_secs(150), "the walk does not start");
-        assert!(walk.try_wait().unwrap().is_none(), "the walk ended before it began");
+        assert!(walk.program.try_wait().unwrap().is_none(), "the walk ended before it began");
         pause(100);
     }
 }
@@ -130,88 +112,52 @@ fn wait_for_walk(walk: &mut Child, record: &Path) {
 #[test]
 fn a_runtime_that_dies_ends_the_walk_with_a_sentence() {
     let Some(mut monado) = Monado::start() else { return };
-    let dir = tempfile::tempdir().unwrap();
-    let case = small_case(dir.path());
-    let record = dir.path().join("walk.jsonl");
     let mut remote = monado.remote();
     stand(&mut remote, 0.0, REST, REST);
-    let mut walk = monado
-        .vestibule()
-        .arg("walk")
-        .arg(&case)
-        .args(["--display", "headset", "--record"])
-        .arg(&record)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    wait_for_walk(&mut walk, &record);
+    let mut walk = Walk::start(&mut monado.vestibule(), &["--display", "headset"]);
+    wait_for_walk(&mut walk);
     monado.kill();
     let killed = Instant::now();
-    while walk.try_wait().unwrap().is_none() {
+    while walk.program.try_wait().unwrap().is_none() {
         if killed.elapsed() > Duration::from_secs(30) {
-            walk.kill().unwrap();
+            walk.program.kill().unwrap();
             panic!("the walk does not end without its runtime");
         }
         pause(100);
     }
-    let output = walk.wait_with_output().unwrap();
-    let stderr = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    let Ended { status, stderr, record, .. } = walk.end();
+    assert_eq!(status.code(), Some(1), "{stderr}");
     assert!(
         stderr.contains("headset") && !stderr.contains("panicked") && !stderr.contains("inside the program"),
         "{stderr}"
     );
-    assert!(
-        fs::read_to_string(&record).unwrap().contains("\"event\":\"SessionLost\""),
-        "the record says nothing of it"
-    );
+    assert!(record.contains("\"event\":\"SessionLost\""), "the record says nothing of it");
 }
 
 #[test]
 fn a_runtime_that_dies_leaves_the_walk_in_the_window() {
     let Some(mut monado) = Monado::start() else { return };
     let Some(screen) = Screen::start() else { return };
-    let dir = tempfile::tempdir().unwrap();
-    let case = small_case(dir.path());
-    let (record, shots) = (dir.path().join("walk.jsonl"), dir.path().join("shots"));
-    fs::create_dir(&shots).unwrap();
     let mut remote = monado.remote();
     stand(&mut remote, 0.0, REST, REST);
-    let mut walk = screen
-        .show(&mut monado.vestibule())
-        .arg("walk")
-        .arg(&case)
-        .args(["--json", "--display", "headset", "--record"])
-        .arg(&record)
-        .arg("--shots")
-        .arg(&shots)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    wait_for_walk(&mut walk, &record);
+    let mut walk = Walk::start(screen.show(&mut monado.vestibule()), &["--json", "--display", "headset"]);
+    wait_for_walk(&mut walk);
     monado.kill();
-    screen.focus_window(&mut walk);
+    screen.focus_window(&mut walk.program);
     pause(3000);
-    let there = screen.picture(&mut walk, &shots);
+    let there = screen.picture(&mut walk);
     screen.hold("w", 800);
-    let nearer = screen.picture(&mut walk, &shots);
-    if let Some(folder) = std::env::var_os("VESTIBULE_KEEP_PICTURES") {
-        keep(&shots, &Path::new(&folder).join("lost"));
-    }
+    let nearer = screen.picture(&mut walk);
+    keep_if_asked(&walk.shots, "lost");
     screen.tap("ctrl+q");
-    let output = walk.wait_with_output().unwrap();
-    let stderr = text(&output.stderr);
-    assert!(output.status.success(), "{stderr}");
+    let Ended { status, report, stderr, record, .. } = walk.end();
+    assert!(status.success(), "{stderr}");
     assert!(stderr.contains("the walk goes on in the window") && !stderr.contains("panicked"), "{stderr}");
-    let report: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
     assert_eq!(report["display"], "window", "{report}");
     assert!(there.contrast() > 6.0, "the window is blank");
     assert!(there.difference(&nearer, [0.4, 0.6]) > 5.0, "W does not walk");
-    let lines = fs::read_to_string(&record).unwrap();
     for part in ["\"event\":\"SessionLost\"", "\"reason\":\"Closed\""] {
-        assert!(lines.contains(part), "no {part} in the record");
+        assert!(record.contains(part), "no {part} in the record");
     }
 }
 

@@ -1,12 +1,11 @@
 //! A screen without a monitor: Xvfb, and keys pressed by xdotool.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::monado::pause;
-use crate::support::pictures;
+use crate::support::{Picture, Walk, pictures};
 
 /// A running Xvfb; stopped when dropped.
 pub(crate) struct Screen {
@@ -80,15 +79,15 @@ impl Screen {
     }
 
     /// Has the walk take a picture of itself by its own key, and waits for it.
-    pub(crate) fn picture(&self, walk: &mut Child, shots: &Path) -> crate::support::Picture {
-        let before = pictures(shots);
+    pub(crate) fn picture(&self, walk: &mut Walk) -> Picture {
+        let before = pictures(&walk.shots);
         self.tap("F12");
         let start = Instant::now();
         loop {
-            assert!(walk.try_wait().unwrap().is_none(), "the walk ended instead of taking a picture");
+            assert!(walk.program.try_wait().unwrap().is_none(), "the walk ended instead of taking a picture");
             assert!(start.elapsed() < Duration::from_secs(60), "F12 takes no picture");
-            let new = pictures(shots).into_iter().find(|path| !before.contains(path));
-            if let Some(picture) = new.as_deref().and_then(crate::support::Picture::try_open) {
+            let new = pictures(&walk.shots).into_iter().find(|path| !before.contains(path));
+            if let Some(picture) = new.as_deref().and_then(Picture::try_open) {
                 return picture;
             }
             pause(200);

@@ -3,9 +3,10 @@
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 /// The program under test, cut off from the user's cache and from any display.
 pub(crate) fn vestibule() -> Command {
@@ -50,6 +51,51 @@ pub(crate) fn small_case(dir: &Path) -> PathBuf {
     json(vestibule().args(["phantom", "--json", "--spacing", "5", "5", "--out"]).arg(&scan));
     json(vestibule().args(["build", "--json", "--no-cache", "--out"]).arg(&case).arg(&scan));
     case
+}
+
+/// A walk under way, and the files it writes.
+pub(crate) struct Walk {
+    pub(crate) program: Child,
+    pub(crate) record: PathBuf,
+    pub(crate) shots: PathBuf,
+    dir: TempDir,
+}
+
+impl Walk {
+    /// Starts a walk through [`small_case`] that is recorded and takes pictures.
+    pub(crate) fn start(command: &mut Command, arguments: &[&str]) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let case = small_case(dir.path());
+        let (record, shots) = (dir.path().join("walk.jsonl"), dir.path().join("shots"));
+        std::fs::create_dir(&shots).expect("a folder");
+        command.arg("walk").arg(case).args(arguments).arg("--record").arg(&record).arg("--shots").arg(&shots);
+        let program = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the walk starts");
+        Self { program, record, shots, dir }
+    }
+
+    /// Waits for its end.
+    pub(crate) fn end(self) -> Ended {
+        let output = self.program.wait_with_output().expect("the walk ends");
+        Ended {
+            status: output.status,
+            report: serde_json::from_slice(&output.stdout).unwrap_or_default(),
+            stderr: text(&output.stderr),
+            record: std::fs::read_to_string(&self.record).expect("a record"),
+            shots: self.shots,
+            _dir: self.dir,
+        }
+    }
+}
+
+/// What a walk left.
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    /// Null without `--json`.
+    pub(crate) report: Value,
+    pub(crate) stderr: String,
+    pub(crate) record: String,
+    pub(crate) shots: PathBuf,
+    _dir: TempDir,
 }
 
 pub(crate) fn text(bytes: &[u8]) -> String {

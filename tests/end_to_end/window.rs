@@ -1,51 +1,29 @@
 //! A walk in a window, by its keys.
 
-use std::fs;
-use std::process::Stdio;
-
-use serde_json::Value;
-
 use crate::monado::pause;
 use crate::screen::Screen;
-use crate::support::{small_case, text, vestibule};
+use crate::support::{Ended, Walk, vestibule};
 
 #[test]
 fn a_window_is_walked_by_keys() {
     let Some(screen) = Screen::start() else { return };
-    let dir = tempfile::tempdir().unwrap();
-    let case = small_case(dir.path());
-    let (record, shots) = (dir.path().join("walk.jsonl"), dir.path().join("shots"));
-    fs::create_dir(&shots).unwrap();
-    let mut walk = screen
-        .show(&mut vestibule())
-        .arg("walk")
-        .arg(&case)
-        .args(["--json", "--display", "window", "--scene", "free", "--record"])
-        .arg(&record)
-        .arg("--shots")
-        .arg(&shots)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    screen.focus_window(&mut walk);
+    let mut walk = Walk::start(screen.show(&mut vestibule()), &["--json", "--display", "window", "--scene", "free"]);
+    screen.focus_window(&mut walk.program);
     // Keys before the patient is there are lost; the picture waits for its first frame.
     pause(5000);
-    let start = screen.picture(&mut walk, &shots);
+    let start = screen.picture(&mut walk);
     screen.tap("F1");
-    let help = screen.picture(&mut walk, &shots);
+    let help = screen.picture(&mut walk);
     screen.tap("Escape");
     screen.hold("w", 800);
-    let nearer = screen.picture(&mut walk, &shots);
+    let nearer = screen.picture(&mut walk);
     screen.tap("r");
-    let again = screen.picture(&mut walk, &shots);
+    let again = screen.picture(&mut walk);
     screen.tap("Tab");
-    let list = screen.picture(&mut walk, &shots);
+    let list = screen.picture(&mut walk);
     screen.tap("ctrl+q");
-    let output = walk.wait_with_output().unwrap();
-    let stderr = text(&output.stderr);
-    assert!(output.status.success(), "{stderr}");
-    let report: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    let Ended { status, report, stderr, record, .. } = walk.end();
+    assert!(status.success(), "{stderr}");
     assert_eq!(report["display"], "window", "{report}\n{stderr}");
     assert_eq!(report["shots"].as_array().map(Vec::len), Some(5), "{report}");
 
@@ -58,6 +36,5 @@ fn a_window_is_walked_by_keys() {
     assert!(start.difference(&again, middle) < 2.0, "R does not lead back to the start");
     assert!(start.difference(&list, left) > 20.0, "Tab shows no list");
     assert!(help.difference(&list, left) > 5.0, "help and list look the same");
-    let lines = fs::read_to_string(&record).unwrap();
-    assert!(lines.trim_end().ends_with("\"reason\":\"Closed\"}"), "the record does not say how it ended");
+    assert!(record.trim_end().ends_with("\"reason\":\"Closed\"}"), "the record does not say how it ended");
 }
