@@ -43,10 +43,10 @@ const STEPS: &[Step] = &[
     step("lint", "clippy, tiers A and B", lint),
     step("unit", "unit, property and golden tests, tiers A and B", unit),
     step("lint-bevy", "clippy, tier C", lint_bevy),
+    step("docs", "rustdoc without warnings", docs),
     step("end-to-end", "the program from the command line, offscreen", end_to_end),
     on_request("unit-all", "also the tests of render, and of case with the glTF validator", unit_all),
     on_request("end-to-end-all", "also real scans, and the headset walk in Monado", end_to_end_all),
-    on_request("docs", "rustdoc without warnings", docs),
 ];
 
 /// Runs all steps, or those named; ends at the first that fails.

@@ -1,7 +1,7 @@
 //! Smooth solids as signed distances in millimetres, negative inside, and their unions, intersections and offsets.
 //!
 //! A distance is exact for spheres, capsules, plates and half-spaces and first-order exact near the surface for the rest;
-//! nowhere does it grow faster than [`SLACK`] times the way walked, which is what lets [`crate::raster`] skip whole
+//! nowhere does it grow faster than [`SLACK`] times the way walked, which is what lets `raster` skip whole
 //! blocks of voxels. [`Shape::narrow`] drops whatever cannot matter within a ball.
 
 mod loft;

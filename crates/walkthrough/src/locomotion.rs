@@ -77,7 +77,7 @@ pub enum Side {
 /// A wish to be elsewhere, or to see the body larger.
 #[derive(Message, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum LocomotionRequested {
-    /// Walk or fly for a while; speeds stand in [`Comfort`](crate::comfort::Comfort).
+    /// Walk or fly for a while; speeds stand in [`Comfort`].
     Move {
         /// −1 to 1, to the walker's right.
         right: f32,
@@ -167,7 +167,7 @@ pub struct SmoothMotion(pub bool);
 /// Where the tracking space lies in the scene: its floor point, and its turn about the vertical. Never tilted or scaled.
 #[derive(Resource, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rig {
-    /// The zero of [`Tracking`](crate::frame::Tracking).
+    /// The zero of [`Tracking`].
     pub position: Point<Scene>,
     /// Radians, counter-clockwise seen from above.
     pub yaw_rad: f64,

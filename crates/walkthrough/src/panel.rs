@@ -1,7 +1,7 @@
 //! Panels as data: rows, controls and where they lie, for any renderer, on a screen or in space.
 //!
 //! A panel is rebuilt from the state it shows when that changes. Its layout is plain numbers in panel pixels, so pressing
-//! works without a renderer. What a press asks for is a [`Request`](crate::input::Request), as from any key.
+//! works without a renderer. What a press asks for is a [`Request`], as from any key.
 
 mod build;
 pub mod layout;
