@@ -4,6 +4,7 @@ use glam::{DMat3, DVec3, Vec3};
 use meshopt::VertexDataAdapter;
 use volume::ImageGeometry;
 
+use crate::axes::each;
 use crate::decimate::to_local;
 use crate::mesh::Mesh;
 use crate::normals::Normals;
@@ -63,7 +64,7 @@ pub(crate) fn assemble(
     let sign = if mirrored { -1.0 } else { 1.0 };
     let cofactor = cofactor(transform.linear) * sign;
     let place = |v: &u32| {
-        let p = DVec3::from_array(positions[*v as usize].map(f64::from));
+        let p = DVec3::from_array(each(positions[*v as usize], f64::from));
         (transform.linear * p + transform.translation).as_vec3().to_array()
     };
     let normal = |(v, facing): (&u32, &Facing)| {

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use meshopt::{SimplifyOptions, VertexDataAdapter};
 
+use crate::axes::each;
 use crate::mend::Mending;
 
 /// How near a vertex must be to lead an edge round by it, in parts of the error that decimation may make.
@@ -60,9 +61,9 @@ pub(crate) fn decimate_tile(
     for v in reduced.iter().flatten() {
         used[*v as usize] = true;
     }
-    let mut mending = Mending::new(&positions, reduced, |a, b| crowded.binary_search(&(a.min(b), a.max(b))).is_ok());
+    let mut mending = Mending::new(&positions, &reduced);
     mending.offer((0..positions.len() as u32).filter(|v| !used[*v as usize]), SPARE_RADIUS * max_error);
-    if crowded.iter().all(|&(a, b)| mending.divert(a, b)) {
+    if mending.divert(&crowded) {
         Decimated::of(&mending.finish(), &local, &vertices, &shared)
     } else {
         Decimated::of(&local, &local, &vertices, &shared)
@@ -82,7 +83,7 @@ impl Decimated {
         let edges = |triangles: &[[u32; 3]]| {
             let mut edges = Vec::new();
             for t in triangles {
-                let held = t.map(|v| shared[v as usize]);
+                let held = each(*t, |v| shared[v as usize]);
                 for n in 0..3 {
                     let m = (n + 1) % 3;
                     if held[n] && held[m] {
@@ -98,7 +99,7 @@ impl Decimated {
         let old = edges(before);
         let new = edges(reduced).into_iter().filter(|e| old.binary_search(e).is_err()).map(|e| (e, true));
         let shared_edges = new.chain(old.iter().map(|e| (*e, false))).collect();
-        Self { triangles: reduced.iter().map(|t| t.map(|v| vertices[v as usize])).collect(), shared_edges }
+        Self { triangles: reduced.iter().map(|t| each(*t, |v| vertices[v as usize])).collect(), shared_edges }
     }
 }
 
@@ -126,7 +127,7 @@ pub(crate) fn in_cache_order(triangles: &[[u32; 3]]) -> Vec<[u32; 3]> {
     }
     let (local, vertices) = to_local(triangles);
     let ordered = meshopt::optimize_vertex_cache(bytemuck::cast_slice(&local), vertices.len());
-    ordered.as_chunks::<3>().0.iter().map(|t| t.map(|v| vertices[v as usize])).collect()
+    ordered.as_chunks::<3>().0.iter().map(|t| each(*t, |v| vertices[v as usize])).collect()
 }
 
 thread_local! {
@@ -145,7 +146,7 @@ pub(crate) fn to_local(triangles: &[[u32; 3]]) -> (Vec<[u32; 3]>, Vec<u32>) {
         let local = triangles
             .iter()
             .map(|t| {
-                t.map(|v| {
+                each(*t, |v| {
                     let number = &mut numbers[v as usize];
                     if *number == 0 {
                         vertices.push(v);
@@ -166,7 +167,7 @@ pub(crate) fn to_local(triangles: &[[u32; 3]]) -> (Vec<[u32; 3]>, Vec<u32>) {
 fn lock_extremes(triangles: &[[u32; 3]], positions: &[[f32; 3]], locks: &mut [bool]) {
     let mut parent: Vec<u32> = (0..positions.len() as u32).collect();
     for t in triangles {
-        let roots = t.map(|v| root(&mut parent, v));
+        let roots = each(*t, |v| root(&mut parent, v));
         let least = roots[0].min(roots[1]).min(roots[2]);
         for r in roots {
             parent[r as usize] = least;

@@ -1,5 +1,7 @@
 //! Distances between surfaces and the voxel faces they stand for, in voxels and in mm at once.
 
+use crate::axes::{each, per_axis};
+
 /// A distance, squared, in both units.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Squared {
@@ -12,7 +14,7 @@ pub(crate) struct Squared {
 impl Squared {
     pub(crate) const FAR: Self = Self { voxels: f32::INFINITY, mm: f32::INFINITY };
 
-    fn min(self, other: Self) -> Self {
+    pub(crate) fn min(self, other: Self) -> Self {
         Self { voxels: self.voxels.min(other.voxels), mm: self.mm.min(other.mm) }
     }
 
@@ -50,7 +52,7 @@ impl Faces<'_> {
     fn eight(&self, base: [i64; 3]) -> [u16; 8] {
         let [ni, nj, _] = self.size;
         if (0..3).all(|a| base[a] >= 0 && base[a] + 1 < self.size[a] as i64) {
-            let [i, j, k] = base.map(|b| b as usize);
+            let [i, j, k] = each(base, |b| b as usize);
             let at = i + ni * (j + nj * k);
             let rows = [at, at + ni, at + ni * nj, at + ni * nj + ni];
             let [a, b, c, d] = rows.map(|r| [self.labels[r], self.labels[r + 1]]);
@@ -63,7 +65,7 @@ impl Faces<'_> {
     }
 
     fn label(&self, v: [i64; 3]) -> u16 {
-        let [ni, nj, nk] = self.size.map(|s| s as i64);
+        let [ni, nj, nk] = each(self.size, |s| s as i64);
         let [i, j, k] = v;
         if i < 0 || j < 0 || k < 0 || i >= ni || j >= nj || k >= nk {
             0
@@ -89,7 +91,7 @@ impl Faces<'_> {
         }
         if best.voxels.is_finite() && !best.suffices(enough) {
             let (voxels, mm) = (best.voxels.sqrt(), best.mm.sqrt());
-            let radii = self.spacing.map(|s| voxels.max(mm / s).min(REACH));
+            let radii = each(self.spacing, |s| voxels.max(mm / s).min(REACH));
             self.nearest_within(p, sides, radii, &mut best);
         }
         best
@@ -113,7 +115,7 @@ impl Faces<'_> {
             planes[a] = off * off;
             slabs[a][usize::from(off < 0.0)] = off * off;
         }
-        let squares = self.spacing.map(|s| s * s);
+        let squares = each(self.spacing, |s| s * s);
         let mut best = Squared::FAR;
         // Corners whose neighbour along the axis is across the boundary.
         for (axis, from) in [0b0101_0101u32, 0b0011_0011, 0b0000_1111].into_iter().enumerate() {
@@ -140,7 +142,7 @@ impl Faces<'_> {
             from[a] = i64::from(floor(p[a] - radii[a])).max(-1);
             to[a] = (i64::from(floor(p[a] + radii[a])) + 1).min(self.size[a] as i64);
         }
-        let squares = self.spacing.map(|s| s * s);
+        let squares = each(self.spacing, |s| s * s);
         // Squares of the distance along one axis to a voxel, and to the plane between it and the next.
         let slab = |a: usize, voxel: i64| {
             let off = p[a] - voxel as f32;
@@ -217,7 +219,7 @@ impl TriangleGrid {
     pub(crate) fn new(triangles: Vec<[[f32; 3]; 3]>, cell: f32, reach: [f32; 3]) -> Self {
         let boxes: Vec<[[f32; 2]; 3]> = triangles
             .iter()
-            .map(|t| [0, 1, 2].map(|a| [t[0][a].min(t[1][a]).min(t[2][a]), t[0][a].max(t[1][a]).max(t[2][a])]))
+            .map(|t| per_axis(|a| [t[0][a].min(t[1][a]).min(t[2][a]), t[0][a].max(t[1][a]).max(t[2][a])]))
             .collect();
         let (mut low, mut high) = ([f32::INFINITY; 3], [f32::NEG_INFINITY; 3]);
         for b in &boxes {
@@ -226,8 +228,7 @@ impl TriangleGrid {
                 high[a] = high[a].max(b[a][1] + reach[a]);
             }
         }
-        let size =
-            [0, 1, 2].map(|a| if boxes.is_empty() { 1 } else { ((high[a] - low[a]) * (1.0 / cell)) as usize + 1 });
+        let size = per_axis(|a| if boxes.is_empty() { 1 } else { ((high[a] - low[a]) * (1.0 / cell)) as usize + 1 });
         let mut grid =
             Self { origin: low, size, per_cell: 1.0 / cell, starts: Vec::new(), items: Vec::new(), triangles, boxes };
         let mut starts = vec![0u32; size.iter().product::<usize>() + 1];
@@ -247,9 +248,9 @@ impl TriangleGrid {
 
     fn for_each_cell(&self, reach: [f32; 3], mut f: impl FnMut(usize, u32)) {
         for (n, b) in self.boxes.iter().enumerate() {
-            let from = [0, 1, 2].map(|a| ((b[a][0] - reach[a] - self.origin[a]) * self.per_cell) as usize);
-            let to = [0, 1, 2]
-                .map(|a| (((b[a][1] + reach[a] - self.origin[a]) * self.per_cell) as usize).min(self.size[a] - 1));
+            let from = per_axis(|a| ((b[a][0] - reach[a] - self.origin[a]) * self.per_cell) as usize);
+            let to =
+                per_axis(|a| (((b[a][1] + reach[a] - self.origin[a]) * self.per_cell) as usize).min(self.size[a] - 1));
             for z in from[2]..=to[2] {
                 for y in from[1]..=to[1] {
                     for x in from[0]..=to[0] {
@@ -262,16 +263,16 @@ impl TriangleGrid {
 
     /// Distance to the nearest triangle and which one that is, in voxels; exact up to the grid's reach, never too small.
     ///
-    /// Ends at the first triangle that is near enough; `first` is looked at before all others.
+    /// Ends at the first triangle that is near enough; `firsts` are looked at before all others.
     pub(crate) fn nearest(
         &self,
         p: [f32; 3],
         spacing: [f32; 3],
-        first: Option<usize>,
+        firsts: [Option<usize>; 2],
         enough: Enough,
     ) -> (Squared, Option<usize>) {
         let isotropic = spacing[0] == spacing[1] && spacing[1] == spacing[2];
-        let squares = spacing.map(|s| s * s);
+        let squares = each(spacing, |s| s * s);
         let scaled = |q: [f32; 3]| [q[0] * spacing[0], q[1] * spacing[1], q[2] * spacing[2]];
         let mut best = Squared::FAR;
         let mut found = None;
@@ -293,11 +294,11 @@ impl TriangleGrid {
                 }
             }
             if !isotropic && off[0] * squares[0] + off[1] * squares[1] + off[2] * squares[2] < best.mm {
-                best.mm = best.mm.min(to_triangle(scaled(p), &triangle.map(scaled)));
+                best.mm = best.mm.min(to_triangle(scaled(p), &each(*triangle, scaled)));
             }
             best.suffices(enough)
         };
-        if !first.is_some_and(&mut look) {
+        if !firsts.into_iter().flatten().any(&mut look) {
             for &item in self.cell_of(p) {
                 if look(item as usize) {
                     break;
@@ -319,6 +320,16 @@ impl TriangleGrid {
         }
         &self.items[self.starts[cell] as usize..self.starts[cell + 1] as usize]
     }
+}
+
+/// Distance from a point to a triangle, in continuous voxel index.
+pub(crate) fn to_triangle_in_both(p: [f32; 3], triangle: &[[f32; 3]; 3], spacing: [f32; 3]) -> Squared {
+    let voxels = to_triangle(p, triangle);
+    if spacing[0] == spacing[1] && spacing[1] == spacing[2] {
+        return Squared { voxels, mm: voxels * spacing[0] * spacing[0] };
+    }
+    let scaled = |q: [f32; 3]| per_axis(|a| q[a] * spacing[a]);
+    Squared { voxels, mm: to_triangle(scaled(p), &each(*triangle, scaled)) }
 }
 
 /// Squared distance from a point to a triangle: by the region of the plane its foot falls in (Ericson 2005, 5.1.5).
@@ -422,7 +433,7 @@ mod tests {
             let triangles: Vec<[[f32; 3]; 3]> = seed.as_chunks::<3>().0.to_vec();
             let least = triangles.iter().map(|t| to_triangle(p, t)).fold(f32::INFINITY, f32::min);
             let grid = TriangleGrid::new(triangles, 0.8, [1.0; 3]);
-            let (found, which) = grid.nearest(p, [2.0; 3], None, Enough::EXACT);
+            let (found, which) = grid.nearest(p, [2.0; 3], [None; 2], Enough::EXACT);
             prop_assert!(found.voxels >= least);
             if least < 1.0 {
                 prop_assert!((found.voxels - least).abs() < 1e-5 && which.is_some());

@@ -1,6 +1,7 @@
 //! Surfaces from labels and fields, smoothed within bounds, decimated, with measured error.
 
 mod assemble;
+mod axes;
 mod decimate;
 mod distance;
 mod error;
@@ -12,6 +13,7 @@ mod nets;
 mod normals;
 mod patches;
 mod surfaces;
+mod volumes;
 
 pub use error::SurfaceError;
 pub use mesh::{Mesh, Topology};

@@ -5,9 +5,10 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use crate::axes::{each, per_axis};
 use crate::decimate::{Decimated, Locks, SPARE_RADIUS, decimate_tile, in_cache_order, keep_tile};
 use crate::distance::Faces;
-use crate::fidelity::{Bounds, Density, Fault, Gauge, Reference, Spread, reach, surface_to_boundary};
+use crate::fidelity::{Bounds, Density, Fault, Gauge, Places, Reference, Spread, reach, surface_to_boundary};
 use crate::mend::Mending;
 use crate::nets::Net;
 use crate::patches::{Buckets, Shared, Tile, block_key, by_patch, finest_block};
@@ -64,7 +65,7 @@ impl Scene<'_> {
     /// Measures a tile towards the boundary.
     fn measure(&self, reduced: Tile, gauge: Gauge) -> Work {
         let sides = self.patches[reduced.patch as usize];
-        let (spread, faults) = surface_to_boundary(&self.faces, self.positions, &reduced, sides, gauge);
+        let (spread, faults) = surface_to_boundary(&self.faces, self.places(), &reduced, sides, gauge);
         let bounds = Bounds::of(reduced.triangles.iter().flatten().map(|&v| self.positions[v as usize]));
         Work { blocks: self.blocks(&reduced, gauge), reduced, spread, faults, bounds }
     }
@@ -76,8 +77,8 @@ impl Scene<'_> {
         let mut blocks = Buckets::new();
         for (n, t) in tile.triangles.iter().enumerate() {
             let bounds = Bounds::of(t.iter().map(|&v| self.positions[v as usize]));
-            let from = [0, 1, 2].map(|a| finest_block(bounds.low[a] - reach[a]));
-            let to = [0, 1, 2].map(|a| finest_block(bounds.high[a] + reach[a]));
+            let from = per_axis(|a| finest_block(bounds.low[a] - reach[a]));
+            let to = per_axis(|a| finest_block(bounds.high[a] + reach[a]));
             for z in from[2]..=to[2] {
                 for y in from[1]..=to[1] {
                     for x in from[0]..=to[0] {
@@ -89,24 +90,26 @@ impl Scene<'_> {
         blocks
     }
 
-    /// Measures the boundary towards the tiles of its patch; `whole` if they have all vertices of the net.
+    const fn places(&self) -> Places<'_> {
+        Places { net: self.net, positions: self.positions, spacing: self.faces.spacing }
+    }
+
+    /// Measures the boundary towards the tiles of its patch.
     fn measure_back(
         &self,
         reference: &Reference,
         work: &[Work],
         tiles: Range<usize>,
-        whole: bool,
         gauge: Gauge,
     ) -> (Spread, Vec<Fault>) {
         let (mut triangles, mut names) = (Vec::new(), Vec::new());
         for n in tiles {
             for &t in work[n].blocks.get(reference.block) {
-                triangles.push(work[n].reduced.triangles[t as usize].map(|v| self.positions[v as usize]));
+                triangles.push(work[n].reduced.triangles[t as usize]);
                 names.push((n as u32, t));
             }
         }
-        let known = whole.then_some(self.positions);
-        reference.to_surface(self.net, triangles, &names, self.faces.spacing, known, gauge)
+        reference.to_surface(self.places(), &triangles, &names, gauge)
     }
 
     /// Draws triangles through the vertices that were lost.
@@ -114,7 +117,7 @@ impl Scene<'_> {
         pulls.sort_unstable_by(|a, b| {
             a.0.cmp(&b.0).then(b.1.square.total_cmp(&a.1.square)).then(a.1.vertex.cmp(&b.1.vertex))
         });
-        let mut mending = Mending::new(self.positions, tile.triangles, |_, _| true);
+        let mut mending = Mending::new(self.positions, &tile.triangles);
         for run in pulls.chunk_by(|a, b| a.0 == b.0) {
             let lost: Vec<(u32, [f32; 3])> = run.iter().map(|(_, fault)| (fault.vertex, fault.at)).collect();
             mending.pull(run[0].0, &lost, gauge.bound);
@@ -131,19 +134,16 @@ pub(crate) fn reduce(scene: &Scene, input: &[Tile], options: LevelOptions) -> Le
     let ranges = by_patch(input, scene.patches.len());
     let tiles_of = |r: &Reference| ranges[r.patch as usize].clone();
     let Some(target) = options.target else {
-        let work: Vec<Work> = input.par_iter().map(|tile| scene.measure(tile.clone(), gauge)).collect();
-        let back = |r: &Reference| scene.measure_back(r, &work, tiles_of(r), true, gauge);
-        let inward: Vec<(Spread, Vec<Fault>)> = scene.references.par_iter().map(back).collect();
-        return Level::of(scene, work, &inward, gauge);
+        return Level::undecimated(scene, input, gauge);
     };
     let decimator = Decimator::new(scene, input, options.strain, target);
     let mut attempts = decimator.first();
     let mut work: Vec<Work> =
         attempts.par_iter_mut().zip(input).map(|(a, tile)| scene.measure(a.take(tile), gauge)).collect();
     let mut inward: Vec<(Spread, Vec<Fault>)> =
-        scene.references.par_iter().map(|r| scene.measure_back(r, &work, tiles_of(r), false, gauge)).collect();
-    for repair in REPAIRS {
-        let mut blamed = decimator.blame(&work, &inward, &ranges);
+        scene.references.par_iter().map(|r| scene.measure_back(r, &work, tiles_of(r), gauge)).collect();
+    for repair in REPAIRS.into_iter().chain(std::iter::repeat_n(LAST_REPAIR, LAST_ROUNDS)) {
+        let mut blamed = decimator.blame(&attempts, &work, &inward, &ranges);
         if blamed.iter().all(Blame::is_empty) {
             break;
         }
@@ -175,7 +175,7 @@ pub(crate) fn reduce(scene: &Scene, input: &[Tile], options: LevelOptions) -> Le
             let near =
                 |n: usize| before[n].is_some_and(|b| [b, work[n].bounds].iter().any(|b| b.near(&r.bounds, reach)));
             if tiles_of(r).any(near) {
-                *inward = scene.measure_back(r, &work, tiles_of(r), false, gauge);
+                *inward = scene.measure_back(r, &work, tiles_of(r), gauge);
             }
         });
     }
@@ -183,9 +183,30 @@ pub(crate) fn reduce(scene: &Scene, input: &[Tile], options: LevelOptions) -> Le
 }
 
 impl Level {
-    fn of(scene: &Scene, work: Vec<Work>, inward: &[(Spread, Vec<Fault>)], gauge: Gauge) -> Self {
+    /// All tiles as they are, which is how the references were made; no bound is broken, since vertices stay within it.
+    fn undecimated(scene: &Scene, input: &[Tile], gauge: Gauge) -> Self {
+        let measure = |(tile, reference): (&Tile, &Reference)| {
+            let sides = scene.patches[tile.patch as usize];
+            let (outward, _) = surface_to_boundary(&scene.faces, scene.places(), tile, sides, gauge);
+            (tile.patch as usize, outward, reference.to_own(scene.places(), tile, gauge))
+        };
+        let spreads: Vec<(usize, Spread, Spread)> = input.par_iter().zip(scene.references).map(measure).collect();
+        let mut level = Self::empty(scene, gauge);
+        for (patch, outward, inward) in &spreads {
+            level.outward[*patch].merge(outward);
+            level.inward[*patch].merge(inward);
+        }
+        level.tiles = input.to_vec();
+        level
+    }
+
+    fn empty(scene: &Scene, gauge: Gauge) -> Self {
         let nothing = vec![Spread::new(gauge.top_mm); scene.patches.len()];
-        let mut level = Self { tiles: Vec::new(), outward: nothing.clone(), inward: nothing, top_mm: gauge.top_mm };
+        Self { tiles: Vec::new(), outward: nothing.clone(), inward: nothing, top_mm: gauge.top_mm }
+    }
+
+    fn of(scene: &Scene, work: Vec<Work>, inward: &[(Spread, Vec<Fault>)], gauge: Gauge) -> Self {
+        let mut level = Self::empty(scene, gauge);
         for w in work {
             level.outward[w.reduced.patch as usize].merge(&w.spread);
             level.tiles.push(w.reduced);
@@ -206,9 +227,14 @@ enum Repair {
     Again { radius: f32 },
 }
 
-/// In this order; the last leaves a tile as it came, which is within the bound of the level before.
-const REPAIRS: [Repair; 4] =
-    [Repair::Pull, Repair::Again { radius: 3.0 }, Repair::Pull, Repair::Again { radius: f32::INFINITY }];
+/// In this order, then the last.
+const REPAIRS: [Repair; 3] = [Repair::Pull, Repair::Again { radius: 3.0 }, Repair::Pull];
+
+/// Leaves a tile as it came, which is within the bound of the level before.
+const LAST_REPAIR: Repair = Repair::Again { radius: f32::INFINITY };
+
+/// Of two tiles with a fault between them the one may be blamed that did not make it; then the other's turn comes.
+const LAST_ROUNDS: usize = 4;
 
 /// Decimates the tiles of one level.
 struct Decimator<'a> {
@@ -226,6 +252,8 @@ struct Attempt {
     locked: Vec<u32>,
     /// True until its triangles are taken.
     fresh: bool,
+    /// True if it is as it came.
+    kept: bool,
 }
 
 impl Attempt {
@@ -267,7 +295,13 @@ impl<'a> Decimator<'a> {
     }
 
     /// What lies off too far, by the tile that is to be repaired.
-    fn blame(&self, work: &[Work], inward: &[(Spread, Vec<Fault>)], ranges: &[Range<usize>]) -> Vec<Blame> {
+    fn blame(
+        &self,
+        attempts: &[Attempt],
+        work: &[Work],
+        inward: &[(Spread, Vec<Fault>)],
+        ranges: &[Range<usize>],
+    ) -> Vec<Blame> {
         let mut blamed: Vec<Blame> =
             work.iter().map(|w| Blame { places: w.faults.clone(), pulls: Vec::new() }).collect();
         // A vertex on the rim of a reference belongs to several.
@@ -278,6 +312,14 @@ impl<'a> Decimator<'a> {
                 let off = |n: &usize| work[*n].bounds.off(fault.at);
                 let lost_it = || ranges[reference.patch as usize].clone().min_by(|a, b| off(a).total_cmp(&off(b)));
                 let Some(tile) = fault.nearest.map(|(tile, _)| tile as usize).or_else(lost_it) else { continue };
+                if attempts[tile].kept {
+                    // Whatever lost it came near it once.
+                    let came_near = |n: &usize| !attempts[*n].kept && self.came_near(*n, fault.at);
+                    for other in ranges[reference.patch as usize].clone().filter(came_near) {
+                        blamed[other].places.push(fault.at);
+                    }
+                    continue;
+                }
                 blamed[tile].places.push(fault.at);
                 // A vertex of another tile would come back there too if that is done again.
                 if let Some((_, triangle)) = fault.nearest
@@ -291,6 +333,11 @@ impl<'a> Decimator<'a> {
         blamed
     }
 
+    fn came_near(&self, n: usize, place: [f32; 3]) -> bool {
+        let vertices = self.input[n].triangles.iter().flatten().map(|&v| self.scene.positions[v as usize]);
+        Bounds::of(vertices).off(place) <= 1.0
+    }
+
     fn attempt(&self, n: usize, locked: Vec<u32>) -> Attempt {
         let Scene { net, positions, .. } = self.scene;
         let lock = |v: u32| match () {
@@ -299,12 +346,12 @@ impl<'a> Decimator<'a> {
             () => Locks::Free,
         };
         let decimated = decimate_tile(&self.input[n].triangles, self.target, |v| positions[v as usize], lock);
-        Attempt { decimated, locked, fresh: true }
+        Attempt { decimated, locked, fresh: true, kept: false }
     }
 
     fn keep(&self, n: usize) -> Attempt {
         let decimated = keep_tile(&self.input[n].triangles, |v| self.shared.contains(v));
-        Attempt { decimated, locked: Vec::new(), fresh: true }
+        Attempt { decimated, locked: Vec::new(), fresh: true, kept: true }
     }
 
     /// Tiles are decimated apart, so two may make the same edge between vertices they share, which would then have four triangles:
@@ -315,11 +362,9 @@ impl<'a> Decimator<'a> {
         work.for_each(|(n, (attempt, edges))| {
             let used: BTreeSet<u32> = attempt.decimated.triangles.iter().flatten().copied().collect();
             let all: BTreeSet<u32> = self.input[n].triangles.iter().flatten().copied().collect();
-            let triangles = std::mem::take(&mut attempt.decimated.triangles);
-            let matters = |a: u32, b: u32| edges.binary_search(&(a.min(b), a.max(b))).is_ok();
-            let mut mending = Mending::new(self.scene.positions, triangles, matters);
+            let mut mending = Mending::new(self.scene.positions, &attempt.decimated.triangles);
             mending.offer(all.difference(&used).copied(), SPARE_RADIUS * self.target);
-            if edges.iter().all(|&(a, b)| mending.divert(a, b)) {
+            if mending.divert(&edges) {
                 attempt.decimated.triangles = mending.finish();
                 attempt.decimated.shared_edges.retain(|(e, new)| !new || edges.binary_search(&ends(*e)).is_err());
             } else {
@@ -375,7 +420,7 @@ impl Blame {
 
 /// The vertices within a radius of the given places, and some a little farther off.
 fn vertices_near(tile: &Tile, positions: &[[f32; 3]], places: &[[f32; 3]], radius: f32) -> Vec<u32> {
-    let cell = |p: [f32; 3]| p.map(|x| (x / radius).floor() as i32);
+    let cell = |p: [f32; 3]| each(p, |x| (x / radius).floor() as i32);
     let mut cells = BTreeSet::new();
     for place in places {
         let [x, y, z] = cell(*place);

@@ -1,32 +1,40 @@
 //! Local repairs of a decimated tile: bringing single vertices back instead of decimating again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::axes::{each, per_axis};
+use crate::decimate::to_local;
 use crate::distance::to_triangle;
 
 /// A tile being repaired.
 pub(crate) struct Mending<'a> {
     positions: &'a [[f32; 3]],
+    /// Of local vertices.
     triangles: Vec<[u32; 3]>,
-    /// Triangles by the directed edges that matter.
-    edges: BTreeMap<(u32, u32), Vec<u32>>,
+    /// The vertex that each local one is.
+    vertices: Vec<u32>,
+    /// The last of the half-edges that leave each local vertex; half-edge `3 t + n` leaves corner `n` of triangle `t`.
+    heads: Vec<u32>,
+    /// The half-edge that leaves the same vertex and was there before.
+    before: Vec<u32>,
     /// Vertices that decimation took away, by place.
     spares: BTreeMap<[i32; 3], Vec<u32>>,
     cell: f32,
 }
 
+/// The end of a list of half-edges.
+const NONE: u32 = u32::MAX;
+
 impl<'a> Mending<'a> {
-    /// `edges` tells the directed edges that may be split.
-    pub(crate) fn new(positions: &'a [[f32; 3]], triangles: Vec<[u32; 3]>, matters: impl Fn(u32, u32) -> bool) -> Self {
-        let mut edges: BTreeMap<(u32, u32), Vec<u32>> = BTreeMap::new();
-        for (n, t) in triangles.iter().enumerate() {
-            for (a, b) in directed(*t) {
-                if matters(a, b) {
-                    edges.entry((a, b)).or_default().push(n as u32);
-                }
-            }
+    /// Takes triangles whose vertices have `positions`.
+    pub(crate) fn new(positions: &'a [[f32; 3]], triangles: &[[u32; 3]]) -> Self {
+        let (triangles, vertices) = to_local(triangles);
+        let (heads, before) = (vec![NONE; vertices.len()], Vec::with_capacity(3 * triangles.len() + 64));
+        let mut mending = Self { positions, triangles, vertices, heads, before, spares: BTreeMap::new(), cell: 1.0 };
+        for triangle in 0..mending.triangles.len() as u32 {
+            mending.remember(triangle);
         }
-        Self { positions, triangles, edges, spares: BTreeMap::new(), cell: 1.0 }
+        mending
     }
 
     /// Offers vertices that are in no triangle; edges take those within about `radius` of their middle.
@@ -39,17 +47,42 @@ impl<'a> Mending<'a> {
 
     /// The repaired triangles.
     pub(crate) fn finish(self) -> Vec<[u32; 3]> {
-        self.triangles
+        self.triangles.into_iter().map(|t| each(t, |v| self.vertices[v as usize])).collect()
     }
 
     fn cell_of(&self, p: [f32; 3]) -> [i32; 3] {
-        p.map(|x| (x / self.cell).floor() as i32)
+        each(p, |x| (x / self.cell).floor() as i32)
     }
 
-    /// Leads one of the sheets through an edge round by the spare vertex nearest to its middle; false if there is none near.
-    pub(crate) fn divert(&mut self, a: u32, b: u32) -> bool {
-        let (p, q) = (self.positions[a as usize], self.positions[b as usize]);
-        let middle = [0, 1, 2].map(|x| 0.5 * (p[x] + q[x]));
+    fn place(&self, local: u32) -> [f32; 3] {
+        self.positions[self.vertices[local as usize] as usize]
+    }
+
+    fn corners(&self, triangle: u32) -> [[f32; 3]; 3] {
+        each(self.triangles[triangle as usize], |v| self.place(v))
+    }
+
+    /// Makes a vertex that no triangle has a local one.
+    fn add(&mut self, vertex: u32) -> u32 {
+        self.vertices.push(vertex);
+        self.heads.push(NONE);
+        self.vertices.len() as u32 - 1
+    }
+
+    /// Leads one of the sheets through each edge round by the spare vertex nearest to its middle; false if an edge has none near.
+    pub(crate) fn divert(&mut self, edges: &[(u32, u32)]) -> bool {
+        let ends: BTreeSet<u32> = edges.iter().flat_map(|&(a, b)| [a, b]).collect();
+        let locals: BTreeMap<u32, u32> =
+            self.vertices.iter().zip(0..).filter(|(v, _)| ends.contains(v)).map(|(v, local)| (*v, local)).collect();
+        edges.iter().all(|(a, b)| match (locals.get(a), locals.get(b)) {
+            (Some(a), Some(b)) => self.divert_one(*a, *b),
+            _ => false,
+        })
+    }
+
+    fn divert_one(&mut self, a: u32, b: u32) -> bool {
+        let (p, q) = (self.place(a), self.place(b));
+        let middle = per_axis(|x| 0.5 * (p[x] + q[x]));
         let [x, y, z] = self.cell_of(middle);
         let near = (0..27).map(|n| [x + n % 3 - 1, y + n / 3 % 3 - 1, z + n / 9 - 1]);
         let square = |v: u32| {
@@ -61,13 +94,26 @@ impl<'a> Mending<'a> {
         if let Some(list) = self.spares.get_mut(&cell) {
             list.retain(|v| *v != spare);
         }
+        let spare = self.add(spare);
         self.split_edge(a, b, spare)
+    }
+
+    /// The triangle that was last to run along an edge in this direction.
+    fn along(&self, a: u32, b: u32) -> Option<u32> {
+        let mut edge = self.heads[a as usize];
+        while edge != NONE {
+            let t = self.triangles[edge as usize / 3];
+            if t[(edge as usize + 1) % 3] == b {
+                return Some(edge / 3);
+            }
+            edge = self.before[edge as usize];
+        }
+        None
     }
 
     /// Puts a vertex on an edge, in one triangle on either side; false if it has none.
     fn split_edge(&mut self, a: u32, b: u32, vertex: u32) -> bool {
-        let last = |a, b| self.edges.get(&(a, b)).and_then(|list| list.last()).copied();
-        let (Some(left), Some(right)) = (last(a, b), last(b, a)) else { return false };
+        let (Some(left), Some(right)) = (self.along(a, b), self.along(b, a)) else { return false };
         self.split_side(left, a, b, vertex);
         self.split_side(right, b, a, vertex);
         true
@@ -76,58 +122,71 @@ impl<'a> Mending<'a> {
     fn split_side(&mut self, triangle: u32, a: u32, b: u32, vertex: u32) {
         let t = self.triangles[triangle as usize];
         let Some(c) = t.into_iter().find(|v| *v != a && *v != b) else { return };
+        self.replace(triangle, [a, vertex, c]);
+        self.append([vertex, b, c]);
+    }
+
+    fn replace(&mut self, triangle: u32, by: [u32; 3]) {
         self.forget(triangle);
-        self.triangles[triangle as usize] = [a, vertex, c];
+        self.triangles[triangle as usize] = by;
         self.remember(triangle);
-        self.triangles.push([vertex, b, c]);
+    }
+
+    fn append(&mut self, triangle: [u32; 3]) {
+        self.triangles.push(triangle);
         self.remember(self.triangles.len() as u32 - 1);
     }
 
     fn forget(&mut self, triangle: u32) {
-        for edge in directed(self.triangles[triangle as usize]) {
-            if let Some(list) = self.edges.get_mut(&edge) {
-                list.retain(|t| *t != triangle);
+        for (n, v) in self.triangles[triangle as usize].into_iter().enumerate() {
+            let (gone, mut edge) = (3 * triangle + n as u32, self.heads[v as usize]);
+            let rest = self.before[gone as usize];
+            if edge == gone {
+                self.heads[v as usize] = rest;
+                continue;
+            }
+            while edge != NONE {
+                let before = self.before[edge as usize];
+                if before == gone {
+                    self.before[edge as usize] = rest;
+                    break;
+                }
+                edge = before;
             }
         }
     }
 
     fn remember(&mut self, triangle: u32) {
-        for edge in directed(self.triangles[triangle as usize]) {
-            self.edges.entry(edge).or_default().push(triangle);
+        self.before.resize(self.before.len().max(3 * triangle as usize + 3), NONE);
+        for (n, v) in self.triangles[triangle as usize].into_iter().enumerate() {
+            let edge = 3 * triangle + n as u32;
+            self.before[edge as usize] = std::mem::replace(&mut self.heads[v as usize], edge);
         }
     }
 
     /// Draws a triangle through lost vertices, so that the surface comes within `bound` of the places they stand for.
     ///
-    /// `lost` holds each vertex with its place, farthest first. All edges must matter.
+    /// `lost` holds each vertex with its place, farthest first.
     pub(crate) fn pull(&mut self, triangle: u32, lost: &[(u32, [f32; 3])], bound: f32) {
         let mut pieces = vec![triangle];
         for &(vertex, place) in lost {
-            let corners = |t: u32| self.triangles[t as usize].map(|v| self.positions[v as usize]);
-            let square = |t: u32| to_triangle(place, &corners(t));
+            let square = |t: u32| to_triangle(place, &self.corners(t));
             let Some(nearest) = pieces.iter().copied().min_by(|a, b| square(*a).total_cmp(&square(*b))) else { return };
-            if square(nearest) <= bound * bound || self.triangles[nearest as usize].contains(&vertex) {
+            let t = self.triangles[nearest as usize];
+            if square(nearest) <= bound * bound || t.iter().any(|&v| self.vertices[v as usize] == vertex) {
                 continue;
             }
-            let t = self.triangles[nearest as usize];
-            let first = self.triangles.len() as u32;
-            let edge = beside(self.positions[vertex as usize], corners(nearest)).map(|n| (t[n], t[(n + 1) % 3]));
-            if !edge.is_some_and(|(a, b)| self.split_edge(a, b, vertex)) {
+            let edge = beside(self.positions[vertex as usize], self.corners(nearest)).map(|n| (t[n], t[(n + 1) % 3]));
+            let (first, new) = (self.triangles.len() as u32, self.add(vertex));
+            if !edge.is_some_and(|(a, b)| self.split_edge(a, b, new)) {
                 let [a, b, c] = t;
-                self.forget(nearest);
-                self.triangles[nearest as usize] = [a, b, vertex];
-                self.triangles.extend([[b, c, vertex], [c, a, vertex]]);
-                for t in [nearest, first, first + 1] {
-                    self.remember(t);
-                }
+                self.replace(nearest, [a, b, new]);
+                self.append([b, c, new]);
+                self.append([c, a, new]);
             }
             pieces.extend(first..self.triangles.len() as u32);
         }
     }
-}
-
-fn directed([a, b, c]: [u32; 3]) -> [(u32, u32); 3] {
-    [(a, b), (b, c), (c, a)]
 }
 
 /// Part of a triangle's area below which a point counts as lying on its edge.
@@ -148,7 +207,7 @@ fn area_vector([a, b, c]: [[f32; 3]; 3]) -> [f32; 3] {
 }
 
 fn minus(p: [f32; 3], q: [f32; 3]) -> [f32; 3] {
-    [0, 1, 2].map(|x| p[x] - q[x])
+    per_axis(|x| p[x] - q[x])
 }
 
 fn dot(u: [f32; 3], v: [f32; 3]) -> f32 {
@@ -178,10 +237,10 @@ mod tests {
         let mut triangles = vec![[0, 1, 2], [1, 0, 4], [0, 2, 4], [1, 4, 2]];
         triangles.extend([[0, 1, 3], [1, 0, 5], [0, 3, 5], [1, 5, 3]]);
         assert_eq!(topology(&triangles).crowded_edges, 1);
-        let mut mending = Mending::new(&PLACES, triangles, |a, b| a.min(b) == 0 && a.max(b) == 1);
-        assert!(!mending.divert(0, 1), "no vertex is offered");
+        let mut mending = Mending::new(&PLACES, &triangles);
+        assert!(!mending.divert(&[(0, 1)]), "no vertex is offered");
         mending.offer([8].into_iter(), 2.0);
-        assert!(mending.divert(0, 1));
+        assert!(mending.divert(&[(0, 1)]));
         let mended = topology(&mending.finish());
         assert_eq!((mended.crowded_edges, mended.open_edges), (0, 0));
     }
@@ -190,7 +249,7 @@ mod tests {
     fn a_triangle_is_drawn_through_what_was_lost() {
         // A tetrahedron, closed; 6 lies over the face 0 1 2, 7 over its edge between 0 and 1 no more.
         let triangles = vec![[0, 1, 2], [1, 0, 5], [0, 2, 5], [1, 5, 2]];
-        let mut mending = Mending::new(&PLACES, triangles, |_, _| true);
+        let mut mending = Mending::new(&PLACES, &triangles);
         mending.pull(0, &[(6, PLACES[6]), (7, PLACES[7])], 0.2);
         let mended = mending.finish();
         let topology = topology(&mended);

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::axes::{each, per_axis};
+
 /// A triangle mesh in LPS millimetres; seen from outside, triangles run counterclockwise.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Mesh {
@@ -40,15 +42,15 @@ impl Mesh {
 
 /// Volume by the divergence theorem, about the first vertex so that far origins cost no precision.
 pub(crate) fn signed_volume(positions: &[[f32; 3]], triangles: &[[u32; 3]]) -> f64 {
-    let Some(origin) = positions.first().map(|p| p.map(f64::from)) else { return 0.0 };
+    let Some(origin) = positions.first().map(|p| each(*p, f64::from)) else { return 0.0 };
     let at = |v: u32| {
         let p = positions[v as usize];
-        [0, 1, 2].map(|a| f64::from(p[a]) - origin[a])
+        per_axis(|a| f64::from(p[a]) - origin[a])
     };
     triangles
         .iter()
         .map(|t| {
-            let [a, b, c] = t.map(at);
+            let [a, b, c] = each(*t, at);
             a[0] * (b[1] * c[2] - b[2] * c[1]) + a[1] * (b[2] * c[0] - b[0] * c[2]) + a[2] * (b[0] * c[1] - b[1] * c[0])
         })
         .sum::<f64>()

@@ -19,6 +19,7 @@ mod sweep;
 use rayon::prelude::*;
 use volume::Volume;
 
+use crate::axes::{each, per_axis};
 use crate::error::SurfaceError;
 pub(crate) use fit::Bound;
 use knots::{Between, Knots};
@@ -135,7 +136,7 @@ impl Net {
 
     /// The voxel corner in the middle of a vertex' cell, in continuous voxel index.
     pub(crate) fn corner(&self, vertex: u32) -> [f32; 3] {
-        self.cells[vertex as usize].map(|c| f32::from(c) - 0.5)
+        each(self.cells[vertex as usize], |c| f32::from(c) - 0.5)
     }
 
     /// How far the filter wanted to move a vertex along its normal, in voxels.
@@ -161,12 +162,17 @@ impl Net {
         };
         let mut positions = vec![[0.0; 3]; self.len()];
         positions.par_iter_mut().with_min_len(8192).zip(&self.cells).zip(&moves).for_each(|((position, c), m)| {
-            *position = [0, 1, 2].map(|a| f32::from(c[a]) - 0.5 + m[a]);
+            *position = per_axis(|a| f32::from(c[a]) - 0.5 + m[a]);
         });
-        for between in &self.between {
-            between.place(&mut positions);
-        }
+        self.place_inserts(&mut positions);
         positions
+    }
+
+    /// Puts vertices that stand on an edge of the net beside its middle.
+    pub(crate) fn place_inserts(&self, positions: &mut [[f32; 3]]) {
+        for between in &self.between {
+            between.place(positions);
+        }
     }
 
     /// The triangles of a quad, two unless vertices were inserted, cut along its shorter diagonal.
@@ -188,7 +194,8 @@ impl Net {
         }
         // A fan from an inserted vertex leaves out the edge that was doubled.
         let apex = apex.unwrap_or_else(|| {
-            let p = q.map(|v| positions[v as usize]);
+            let [a, b, c, d] = q;
+            let p = [positions[a as usize], positions[b as usize], positions[c as usize], positions[d as usize]];
             let square = |a: [f32; 3], b: [f32; 3]| (0..3).map(|x| (a[x] - b[x]) * (a[x] - b[x])).sum::<f32>();
             usize::from(square(p[1], p[3]) < square(p[0], p[2]))
         });

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use crate::assemble::Facing;
+use crate::axes::{each, per_axis};
 use crate::decimate::to_local;
 use crate::nets::{Bound, Net};
 use crate::patches::Tile;
@@ -35,7 +36,7 @@ impl<'a> Normals<'a> {
     pub(crate) fn of(&self, vertex: u32, facing: Facing, facings: &[Option<Facing>]) -> [f32; 3] {
         let turn = |n: [f32; 3], facing| match facing {
             Some(Facing::Outward) => n,
-            Some(Facing::Inward) => n.map(|x| -x),
+            Some(Facing::Inward) => each(n, |x| -x),
             None => [0.0; 3],
         };
         if !self.net.on_seam(vertex) {
@@ -45,7 +46,7 @@ impl<'a> Normals<'a> {
         let first = self.seams.partition_point(|s| s.0 < vertex);
         self.seams[first..].iter().take_while(|s| s.0 == vertex).fold([0.0; 3], |sum, &(_, patch, n)| {
             let n = turn(n, facings[patch as usize]);
-            [0, 1, 2].map(|a| sum[a] + n[a])
+            per_axis(|a| sum[a] + n[a])
         })
     }
 }
@@ -54,12 +55,12 @@ fn area_vectors(positions: &[[f32; 3]], triangles: &[[u32; 3]]) -> Vec<(u32, [f3
     let (local, vertices) = to_local(triangles);
     let mut sums = vec![[0.0f32; 3]; vertices.len()];
     for t in &local {
-        let [a, b, c] = t.map(|v| positions[vertices[v as usize] as usize]);
-        let (u, v) = ([0, 1, 2].map(|x| b[x] - a[x]), [0, 1, 2].map(|x| c[x] - a[x]));
+        let [a, b, c] = each(*t, |v| positions[vertices[v as usize] as usize]);
+        let (u, v) = (per_axis(|x| b[x] - a[x]), per_axis(|x| c[x] - a[x]));
         let n = [u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]];
         for v in t {
             let sum = &mut sums[*v as usize];
-            *sum = [0, 1, 2].map(|x| sum[x] + n[x]);
+            *sum = per_axis(|x| sum[x] + n[x]);
         }
     }
     vertices.into_iter().zip(sums).collect()

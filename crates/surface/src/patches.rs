@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rayon::prelude::*;
 
+use crate::axes::each;
 use crate::nets::Net;
 
 /// Edge of a tile of the finest level, in cells, as a power of two; each coarser level doubles it.
@@ -139,7 +140,7 @@ const BRICK_BITS: u32 = 3;
 
 /// Orders cells brick by brick.
 fn brick([x, y, z]: [u16; 3]) -> u64 {
-    let [x, y, z] = [x, y, z].map(|c| u64::from(c >> BRICK_BITS));
+    let [x, y, z] = each([x, y, z], |c| u64::from(c >> BRICK_BITS));
     z << 32 | y << 16 | x
 }
 
@@ -166,7 +167,7 @@ fn tile_key(net: &Net, patch: u32, vertex: u32, level: u32) -> u128 {
     let bits = TILE_BITS + level;
     // Shifting the blocks by about half moves their borders off those of the level before.
     let shift = if level == 0 { 0 } else { (1u32 << (bits - 1)) - (1u32 << (bits - 3)) };
-    let [x, y, z] = net.cells[vertex as usize].map(|c| u64::from((u32::from(c) + shift) >> bits));
+    let [x, y, z] = each(net.cells[vertex as usize], |c| u64::from((u32::from(c) + shift) >> bits));
     u128::from(patch) << 64 | u128::from(block_key([x, y, z]))
 }
 

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use volume::{BACKGROUND, Label, LabelMap};
 
 use crate::assemble::{Facing, assemble, facings};
+use crate::axes::each;
 use crate::distance::Faces;
 use crate::error::SurfaceError;
 use crate::fidelity::{Density, Reference};
@@ -14,6 +15,7 @@ use crate::mesh::Mesh;
 use crate::nets::{Bound, Net, Smoothing};
 use crate::normals::Normals;
 use crate::patches::{patch_sides, retile, tiles_of_net};
+use crate::volumes::keep_volumes;
 
 /// How surfaces are made.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -111,13 +113,16 @@ pub fn surfaces_of_labels(
         .collect();
 
     // A corner of the voxels must not lie farther from the finest level than its bound.
-    let positions =
-        net.positions(Bound::Ball(options.smoothing.max_move_voxels.min(options.lod_error_voxels[0] as f32 - MARGIN)));
+    let radius = options.smoothing.max_move_voxels.min(options.lod_error_voxels[0] as f32 - MARGIN);
+    let mut positions = net.positions(Bound::Ball(radius));
+    if options.smoothing.passes > 0 {
+        keep_volumes(&net, &mut positions, &counts, radius);
+    }
     let mut tiles = tiles_of_net(&net, &positions, &patches);
     let normals = Normals::of_tiles(&net, &tiles);
     let references: Vec<Reference> = tiles.par_iter().map(|tile| Reference::of(&net, tile)).collect();
     let spacing = geometry.spacing();
-    let faces = Faces { labels: map.voxels.data(), size: geometry.size(), spacing: spacing.map(|s| s as f32) };
+    let faces = Faces { labels: map.voxels.data(), size: geometry.size(), spacing: each(spacing, |s| s as f32) };
     let scene = Scene { net: &net, positions: &positions, faces, patches: &patches, references: &references };
     let facings: Vec<Vec<Option<Facing>>> = segments.values().map(|inside| facings(&patches, inside)).collect();
     progress(0.2);

@@ -5,6 +5,8 @@
 
 use std::sync::LazyLock;
 
+use crate::axes::per_axis;
+
 /// The four edges of each face, opposite ones next to each other.
 pub(super) const FACE_EDGES: [[usize; 4]; 6] =
     [[4, 6, 8, 10], [5, 7, 9, 11], [0, 2, 8, 9], [1, 3, 10, 11], [0, 1, 4, 5], [2, 3, 6, 7]];
@@ -88,7 +90,7 @@ pub(super) fn face_middle(face: usize) -> [f32; 3] {
 pub(super) fn mean(points: impl Iterator<Item = [f32; 3]>) -> [f32; 3] {
     let (mut sum, mut n) = ([0.0; 3], 0.0);
     for p in points {
-        sum = [0, 1, 2].map(|a| sum[a] + p[a]);
+        sum = per_axis(|a| sum[a] + p[a]);
         n += 1.0;
     }
     sum.map(|s| s / f32::max(n, 1.0))

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::masks::Masks;
 use super::sweep::{SEAM, SLAB, Sweep};
+use crate::axes::{each, per_axis};
 
 /// Where a vertex may go from the middle of its cell, in voxels.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,18 +20,31 @@ impl Bound {
     ///
     /// What matters is where the surface lies, so the part of the move along the normal comes first; the part along the surface
     /// gets what is left.
+    #[inline]
     pub(crate) fn fit(self, d: [f32; 4], normal: [f32; 4]) -> [f32; 3] {
         let d = [d[0], d[1], d[2]];
+        if self.holds(d) { d } else { self.cut(d, normal) }
+    }
+
+    #[inline]
+    fn holds(self, d: [f32; 3]) -> bool {
+        match self {
+            Self::Box(half) => d[0].abs() <= half && d[1].abs() <= half && d[2].abs() <= half,
+            Self::Ball(radius) => dot(d, d) <= radius * radius,
+        }
+    }
+
+    fn cut(self, d: [f32; 3], normal: [f32; 4]) -> [f32; 3] {
         let n = [normal[0], normal[1], normal[2]];
         let square = dot(n, n);
-        let along = if square > 0.0 { n.map(|x| x * (dot(d, n) / square)) } else { [0.0; 3] };
-        let across = [0, 1, 2].map(|a| d[a] - along[a]);
+        let along = if square > 0.0 { each(n, |x| x * (dot(d, n) / square)) } else { [0.0; 3] };
+        let across = per_axis(|a| d[a] - along[a]);
         let along = {
             let share = self.share([0.0; 3], along);
-            along.map(|x| x * share)
+            each(along, |x| x * share)
         };
         let share = self.share(along, across);
-        [0, 1, 2].map(|a| along[a] + across[a] * share)
+        per_axis(|a| along[a] + across[a] * share)
     }
 
     /// How much of `step`, at most all, can be added to `start` within the bound; for a ball the two are at right angles.
@@ -77,11 +91,12 @@ pub(super) fn area_vectors(masks: &Masks, sweep: &Sweep, moves: &[[f32; 4]]) -> 
             let mut next = vec![[0.0f32; 4]; beyond - last];
             let mut extra = Vec::new();
             for quad in &sweep.quads[quads] {
-                let p = quad.map(|v| {
-                    let (m, c) = (moves[v as usize], sweep.cells[v as usize]);
-                    [0, 1, 2].map(|a| f32::from(c[a]) + m[a])
-                });
-                let (u, v) = ([0, 1, 2].map(|a| p[2][a] - p[0][a]), [0, 1, 2].map(|a| p[3][a] - p[1][a]));
+                let place = |n: usize| {
+                    let (m, c) = (moves[quad[n] as usize], sweep.cells[quad[n] as usize]);
+                    per_axis(|a| f32::from(c[a]) + m[a])
+                };
+                let p = [place(0), place(1), place(2), place(3)];
+                let (u, v) = (per_axis(|a| p[2][a] - p[0][a]), per_axis(|a| p[3][a] - p[1][a]));
                 let n = [u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0], 0.0];
                 for &vertex in quad {
                     let at = vertex as usize;

@@ -12,6 +12,7 @@ use super::cell::{FACE_EDGES, FACE_NORMALS, edge_corners, edge_middle, face_midd
 use super::masks::Masks;
 use super::sweep::{SEAM, Sweep};
 use super::{Insert, LabelVoxel};
+use crate::axes::per_axis;
 use crate::error::SurfaceError;
 
 /// How far an inserted vertex is moved off the doubled edge, in voxels along each of two axes.
@@ -155,7 +156,7 @@ impl Knots {
                 let vertex = sweep.moves.len() as u32;
                 let toward = [corners[1] & 1, corners[1] >> 1 & 1, corners[1] >> 2].map(|d| d as f32 * 2.0 - 1.0);
                 let normal = FACE_NORMALS[face];
-                let nudge = [0, 1, 2].map(|a| if normal[a] == 0.0 { toward[a] * NUDGE } else { 0.0 });
+                let nudge = per_axis(|a| if normal[a] == 0.0 { toward[a] * NUDGE } else { 0.0 });
                 sweep.cells.push(knot.cell.map(|c| c as u16));
                 // Without links the filter leaves it alone; it is placed afterwards.
                 sweep.moves.push([0.0; 4]);
@@ -194,7 +195,7 @@ impl Between {
     /// Puts the vertex beside the middle of its edge.
     pub(super) fn place(&self, positions: &mut [[f32; 3]]) {
         let [u, v] = self.ends.map(|e| positions[e as usize]);
-        positions[self.vertex as usize] = [0, 1, 2].map(|a| (u[a] + v[a]) / 2.0 + self.nudge[a]);
+        positions[self.vertex as usize] = per_axis(|a| (u[a] + v[a]) / 2.0 + self.nudge[a]);
     }
 }
 

@@ -74,7 +74,15 @@ pub(super) fn restore(moves: &mut [[f32; 4]], normals: &[[f32; 4]], links: &[[u3
             let range = chunk * CHUNK..chunk * CHUNK + before.len();
             let rows = before.iter_mut().zip(sums).zip(&now[range.clone()]);
             for (((before, sum), own), (links, kind)) in rows.zip(links[range.clone()].iter().zip(&kinds[range])) {
-                let [a, b, c0, d, e, f] = links.map(|l| now[l as usize]);
+                let [a, b, c0, d, e, f] = *links;
+                let [a, b, c0, d, e, f] = [
+                    now[a as usize],
+                    now[b as usize],
+                    now[c0 as usize],
+                    now[d as usize],
+                    now[e as usize],
+                    now[f as usize],
+                ];
                 let off = (a + b) + (c0 + d) + (e + f) - 6.0 * own;
                 let mean = own + off / (kind & !SEAM).count_ones().max(1) as f32;
                 *before = match n {
@@ -143,7 +151,9 @@ pub(super) fn settle(
 /// The mean of the neighbours, relative to the middle of the own cell. Missing neighbours link to the vertex itself, so they cancel.
 #[inline]
 fn mean(from: &[[f32; 4]], own: &[f32; 4], links: &[u32; 6], pull: [f32; 4]) -> [f32; 4] {
-    let [a, b, c, d, e, f] = links.map(|l| from[l as usize]);
+    let [a, b, c, d, e, f] = *links;
+    let [a, b, c] = [from[a as usize], from[b as usize], from[c as usize]];
+    let [d, e, f] = [from[d as usize], from[e as usize], from[f as usize]];
     let sum = add(add(add(a, b), add(c, d)), add(e, f));
     let off = add(add(sum, scale(*own, -6.0)), pull);
     let mut mean = add(*own, scale(off, pull[3]));
