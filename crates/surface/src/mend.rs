@@ -17,9 +17,10 @@ pub(crate) struct Mending<'a> {
     heads: Vec<u32>,
     /// The half-edge that leaves the same vertex and was there before.
     before: Vec<u32>,
-    /// Vertices that decimation took away, by place.
-    spares: BTreeMap<[i32; 3], Vec<u32>>,
-    cell: f32,
+    /// Vertices that decimation took away.
+    spares: Vec<u32>,
+    /// Farthest a spare may be from the middle of the edge that it leads round.
+    radius: f32,
 }
 
 /// The end of a list of half-edges.
@@ -30,28 +31,22 @@ impl<'a> Mending<'a> {
     pub(crate) fn new(positions: &'a [[f32; 3]], triangles: &[[u32; 3]]) -> Self {
         let (triangles, vertices) = to_local(triangles);
         let (heads, before) = (vec![NONE; vertices.len()], Vec::with_capacity(3 * triangles.len() + 64));
-        let mut mending = Self { positions, triangles, vertices, heads, before, spares: BTreeMap::new(), cell: 1.0 };
+        let mut mending = Self { positions, triangles, vertices, heads, before, spares: Vec::new(), radius: 0.0 };
         for triangle in 0..mending.triangles.len() as u32 {
             mending.remember(triangle);
         }
         mending
     }
 
-    /// Offers vertices that are in no triangle; edges take those within about `radius` of their middle.
+    /// Offers vertices that are in no triangle; edges take those within `radius` of their middle.
     pub(crate) fn offer(&mut self, spares: impl Iterator<Item = u32>, radius: f32) {
-        self.cell = radius;
-        for v in spares {
-            self.spares.entry(self.cell_of(self.positions[v as usize])).or_default().push(v);
-        }
+        self.spares.extend(spares);
+        self.radius = radius;
     }
 
     /// The repaired triangles.
     pub(crate) fn finish(self) -> Vec<[u32; 3]> {
         self.triangles.into_iter().map(|t| each(t, |v| self.vertices[v as usize])).collect()
-    }
-
-    fn cell_of(&self, p: [f32; 3]) -> [i32; 3] {
-        each(p, |x| (x / self.cell).floor() as i32)
     }
 
     fn place(&self, local: u32) -> [f32; 3] {
@@ -83,17 +78,14 @@ impl<'a> Mending<'a> {
     fn divert_one(&mut self, a: u32, b: u32) -> bool {
         let (p, q) = (self.place(a), self.place(b));
         let middle = per_axis(|x| 0.5 * (p[x] + q[x]));
-        let [x, y, z] = self.cell_of(middle);
-        let near = (0..27).map(|n| [x + n % 3 - 1, y + n / 3 % 3 - 1, z + n / 9 - 1]);
         let square = |v: u32| {
             let off = minus(self.positions[v as usize], middle);
             dot(off, off)
         };
-        let spares = near.flat_map(|cell| self.spares.get(&cell).into_iter().flatten().map(move |&v| (cell, v)));
-        let Some((cell, spare)) = spares.min_by(|a, b| square(a.1).total_cmp(&square(b.1))) else { return false };
-        if let Some(list) = self.spares.get_mut(&cell) {
-            list.retain(|v| *v != spare);
-        }
+        // Edges to lead round are few, so that a search through all spares is cheaper than sorting them by place.
+        let nearest = (0..self.spares.len()).map(|n| (square(self.spares[n]), n)).min_by(|a, b| a.0.total_cmp(&b.0));
+        let Some((_, n)) = nearest.filter(|(square, _)| *square <= self.radius * self.radius) else { return false };
+        let spare = self.spares.swap_remove(n);
         let spare = self.add(spare);
         self.split_edge(a, b, spare)
     }

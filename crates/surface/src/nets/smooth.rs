@@ -149,7 +149,7 @@ pub(super) fn settle(
 }
 
 /// The mean of the neighbours, relative to the middle of the own cell. Missing neighbours link to the vertex itself, so they cancel.
-#[inline]
+#[inline(always)]
 fn mean(from: &[[f32; 4]], own: &[f32; 4], links: &[u32; 6], pull: [f32; 4]) -> [f32; 4] {
     let [a, b, c, d, e, f] = *links;
     let [a, b, c] = [from[a as usize], from[b as usize], from[c as usize]];
@@ -161,12 +161,12 @@ fn mean(from: &[[f32; 4]], own: &[f32; 4], links: &[u32; 6], pull: [f32; 4]) -> 
     mean
 }
 
-#[inline]
+#[inline(always)]
 fn add(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
     [a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3]]
 }
 
-#[inline]
+#[inline(always)]
 fn scale(a: [f32; 4], s: f32) -> [f32; 4] {
     [a[0] * s, a[1] * s, a[2] * s, a[3] * s]
 }
