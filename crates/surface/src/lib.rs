@@ -5,6 +5,7 @@ mod decimate;
 mod distance;
 mod error;
 mod fidelity;
+mod isosurface;
 mod lod;
 mod mend;
 mod mesh;
@@ -14,6 +15,7 @@ mod patches;
 mod surfaces;
 
 pub use error::SurfaceError;
+pub use isosurface::{IsosurfaceOptions, isosurface};
 pub use mesh::{Mesh, Topology};
 pub use nets::{LabelSurface, LabelVoxel, Smoothing, label_surface};
 pub use surfaces::{Fidelity, SegmentSurface, SurfaceLod, SurfaceOptions, surfaces_of_labels};
