@@ -2,9 +2,11 @@
 
 mod assemble;
 mod decimate;
+mod decimation;
 mod distance;
 mod error;
 mod fidelity;
+mod gauge;
 mod isosurface;
 mod lod;
 mod mend;
@@ -14,7 +16,9 @@ mod normals;
 mod patches;
 mod surfaces;
 
+pub use decimation::{DecimateOptions, Decimation, decimate};
 pub use error::SurfaceError;
+pub use gauge::hausdorff_mm;
 pub use isosurface::{IsosurfaceOptions, isosurface};
 pub use mesh::{Mesh, Topology};
 pub use nets::{LabelSurface, LabelVoxel, Smoothing, label_surface};
