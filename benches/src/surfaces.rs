@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &BenchArgs) -> Result<Vec<Record>> {
     }
     records.extend(nets(arguments, "generated, densely packed", &dense, &path)?);
     drop(dense);
-    for (name, iso_values) in [("ct-chest", &[-300.0, 200.0][..]), ("mr-head-t1", &[15.0][..])] {
+    for (name, iso_values) in [("ct-chest", &[-300.0, 200.0][..]), ("mr-head-t1", &[60.0][..])] {
         let Some(folder) = data(name) else { continue };
         let scan = dicom::read_series(&dicom::inspect(&folder)?, 0)?.volume;
         let path = scratch.path(format!("{name}.nii"));

@@ -121,7 +121,7 @@ fn reduce(mesh: &Mesh, share: f64, max_error_mm: f32) -> Mesh {
         };
         let (position, normal) = (between(&positions), between(&normals));
         // Opposite normals have no middle.
-        let normal = normal.try_normalize().map_or(normals[ends[0] as usize], Vec3::to_array);
+        let normal = normal.try_normalize().map_or(normals[ends[0] as usize], |n| n.to_array());
         positions.push(position.to_array());
         normals.push(normal);
     }
