@@ -319,8 +319,8 @@ impl Nodes {
                     emit(t.map(|e| edges[usize::from(e & 15)]));
                 }
                 (y, z) = ([y0, y1], [z0, z1]);
-                for n in 0..4 {
-                    x[n] += bit(c.x[n]);
+                for (x, word) in x.iter_mut().zip(c.x) {
+                    *x += bit(word);
                 }
             });
         });
