@@ -3,10 +3,14 @@
 //! `cargo xtask bench [NAME…] [--peers]` builds and runs this; the figures we publish come from it.
 
 mod build;
+mod decimate;
 mod dicom;
 mod frame;
+mod generated;
 mod peer;
 mod record;
+mod scratch;
+mod surfaces;
 
 use std::process::ExitCode;
 
@@ -16,7 +20,13 @@ use crate::record::{BenchArgs, Record};
 
 type Benchmark = fn(&BenchArgs) -> Result<Vec<Record>>;
 
-const BENCHMARKS: &[(&str, Benchmark)] = &[("build", build::run), ("dicom", dicom::run), ("frame", frame::run)];
+const BENCHMARKS: &[(&str, Benchmark)] = &[
+    ("build", build::run),
+    ("surfaces", surfaces::run),
+    ("dicom", dicom::run),
+    ("decimate", decimate::run),
+    ("frame", frame::run),
+];
 
 fn main() -> ExitCode {
     match run() {

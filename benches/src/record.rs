@@ -11,6 +11,8 @@ use serde::Serialize;
 pub(crate) struct BenchArgs {
     /// The interpreter with the peers' libraries, if peers run.
     pub(crate) python: Option<PathBuf>,
+    /// The one with 3D Slicer's core, which brings a VTK of its own.
+    pub(crate) slicer: Option<PathBuf>,
     /// The app's release build.
     pub(crate) program: Option<PathBuf>,
 }
@@ -18,7 +20,12 @@ pub(crate) struct BenchArgs {
 impl BenchArgs {
     pub(crate) fn new(peers: bool) -> Self {
         let path = |name: &str| std::env::var_os(name).map(PathBuf::from);
-        Self { python: path("VESTIBULE_PEERS_PYTHON").filter(|_| peers), program: path("VESTIBULE_PROGRAM") }
+        let peer = |name: &str| path(name).filter(|_| peers);
+        Self {
+            python: peer("VESTIBULE_PEERS_PYTHON"),
+            slicer: peer("VESTIBULE_SLICER_PYTHON"),
+            program: path("VESTIBULE_PROGRAM"),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
 
@@ -10,20 +10,25 @@ use crate::process;
 
 /// The libraries measured against, as PyPI names them.
 const PEERS: &[&str] = &["SimpleITK", "vtk", "numpy", "nibabel", "pydicom"];
+/// 3D Slicer's core, in an environment of its own, since it brings another VTK.
+const SLICER: &[&str] = &["slicer-core", "numpy", "nibabel"];
 
 /// Builds and runs the benchmarks; with `--peers` sets up the other side first.
 ///
 /// # Errors
 /// If a benchmark fails or a peer cannot be set up.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    let asked = |name: &str| arguments.iter().all(|a| a.starts_with("--")) || arguments.iter().any(|a| a == name);
     let mut benchmarks = process::cargo();
     benchmarks.args(["run", "--quiet", "--release", "--package", "vestibule-benches", "--"]);
     benchmarks.args(arguments);
     if arguments.iter().any(|a| a == "--peers") {
         benchmarks.env("VESTIBULE_PEERS_PYTHON", python("peers", PEERS)?);
+        if asked("surfaces") {
+            benchmarks.env("VESTIBULE_SLICER_PYTHON", python("peers-slicer", SLICER)?);
+        }
     }
-    let frame = arguments.iter().all(|a| a.starts_with("--")) || arguments.iter().any(|a| a == "frame");
-    if frame {
+    if asked("frame") {
         benchmarks.env("VESTIBULE_PROGRAM", process::vestibule()?.get_program());
     }
     process::run(&mut benchmarks)
@@ -34,11 +39,13 @@ fn python(name: &str, packages: &[&str]) -> Result<PathBuf> {
     let dir = process::cache_dir()?.join(name);
     let python = dir.join("bin/python3");
     if !dir.join("complete").exists() {
-        if !process::on_path("python3") {
+        // Debian's python3 has the module venv but not ensurepip, without which it fails half way.
+        let has_venv = Command::new("python3").args(["-c", "import ensurepip, venv"]).stderr(Stdio::null()).status();
+        if !has_venv.is_ok_and(|status| status.success()) {
             bail!("--peers needs python3 with venv; on Debian: apt-get install python3-venv");
         }
         // pip speaks on stdout, which belongs to the benchmarks' JSON.
-        process::output(Command::new("python3").args(["-m", "venv"]).arg(&dir))?;
+        process::output(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&dir))?;
         process::output(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(packages))?;
         fs::write(dir.join("complete"), "")?;
     }

@@ -164,7 +164,7 @@ pub(crate) fn to_local(triangles: &[[u32; 3]]) -> (Vec<[u32; 3]>, Vec<u32>) {
 }
 
 /// Locks the outermost vertices along each axis of every piece with fewer than four locked ones, so that it cannot vanish.
-fn lock_extremes(triangles: &[[u32; 3]], positions: &[[f32; 3]], locks: &mut [bool]) {
+pub(crate) fn lock_extremes(triangles: &[[u32; 3]], positions: &[[f32; 3]], locks: &mut [bool]) {
     let mut parent: Vec<u32> = (0..positions.len() as u32).collect();
     for t in triangles {
         let roots = each(*t, |v| root(&mut parent, v));
@@ -206,7 +206,7 @@ fn root(parent: &mut [u32], mut v: u32) -> u32 {
 }
 
 /// Removes pairs of triangles that lie back to back, which meshopt leaves where a thin piece collapses.
-fn remove_fins(triangles: &mut Vec<[u32; 3]>) {
+pub(crate) fn remove_fins(triangles: &mut Vec<[u32; 3]>) {
     let mut keys: Vec<([u32; 3], bool, u32)> = Vec::with_capacity(triangles.len());
     for (n, t) in triangles.iter().enumerate() {
         let mut key = *t;

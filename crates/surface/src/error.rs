@@ -38,6 +38,12 @@ pub enum SurfaceError {
         /// Position in the data.
         offset: usize,
     },
+    /// A vertex has a coordinate that is not a number.
+    #[error("positions of a mesh must be finite; vertex {vertex} is not")]
+    Position {
+        /// Which vertex.
+        vertex: usize,
+    },
     /// A triangle refers to a vertex that does not exist.
     #[error("triangle indices must be below the vertex count {vertices}; found {index}")]
     Index {
