@@ -190,16 +190,16 @@ fn air_flows_from_the_trachea_into_both_bronchi() {
     let names = ["trachea", "bronchus_left", "bronchus_right"];
     let own = names.map(|name| label(labels, name));
     let data = labels.voxels.data();
-    let is_air = |n: usize| own.contains(&data[n]) && hounsfield.data()[n] < -900;
+    let is_air = |n: usize| data.get(n).is_some_and(|l| own.contains(l)) && hounsfield.data()[n] < -900;
     let air: Vec<usize> = (0..data.len()).filter(|&n| is_air(n)).collect();
     let mut reached = vec![false; data.len()];
     // The windpipe's upper end is the last of its voxels.
     let mut stack: Vec<usize> = air.iter().rfind(|&&n| data[n] == own[0]).copied().into_iter().collect();
     while let Some(n) = stack.pop() {
-        if !reached[n] && is_air(n) {
+        if is_air(n) && !reached[n] {
             reached[n] = true;
             let steps = [1, width, width * height];
-            stack.extend(steps.iter().flat_map(|s| [n - s, n + s]));
+            stack.extend(steps.iter().flat_map(|s| [n.wrapping_sub(*s), n + s]));
         }
     }
     for (name, own) in names.into_iter().zip(own) {
