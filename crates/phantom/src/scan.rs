@@ -6,7 +6,7 @@ use glam::{DMat3, Vec3};
 use rayon::prelude::*;
 use space::Point;
 use volume::terminology;
-use volume::{Code, ImageGeometry, Label, LabelMap, Segment, Volume};
+use volume::{ImageGeometry, Label, LabelMap, Segment, Volume};
 
 use crate::body::{Model, Structure};
 use crate::crumbs;
@@ -68,22 +68,10 @@ pub fn body(options: &PhantomOptions, progress: &(dyn Fn(f32) + Sync)) -> Result
     })
 }
 
-/// Name, code and colour of a structure; where the table knows only the unpaired structure, its code with the side's name.
+/// Name, code and colour of a structure.
 fn segment(structure: &Structure) -> Segment {
     let mut segment = terminology::segment(structure.label, &structure.name);
     segment.parts.clone_from(&structure.parts);
-    let sided = |side: &str| structure.name.strip_suffix(side).and_then(terminology::find);
-    for (suffix, side) in [("_left", "Left"), ("_right", "Right")] {
-        if let (None, Some(known)) = (terminology::find(&structure.name), sided(suffix)) {
-            let mut display = known.display.to_owned();
-            if let Some(first) = display.get_mut(0..1) {
-                first.make_ascii_lowercase();
-            }
-            segment.display = format!("{side} {display}");
-            segment.code = known.code.map(Code::from);
-            segment.color = known.color;
-        }
-    }
     segment
 }
 

@@ -78,6 +78,8 @@ const fn soft(hu: f32, mottle: f32) -> Tissue {
 impl Tissue {
     /// A double layer of pleura.
     pub const FISSURE: Self = soft(-420.0, 60.0);
+    /// What an airway holds.
+    pub const AIR: Self = soft(AIR, 0.0);
     /// Epidermis and dermis.
     pub const SKIN: Self = soft(25.0, 8.0);
     /// Subcutaneous and visceral fat.

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use phantom::body::Model;
 use phantom::options::Person;
 use phantom::{Body, PhantomOptions, body};
-use volume::{Label, LabelMap};
+use volume::{Label, LabelMap, terminology};
 
 /// The reference adult, fine enough for every structure to be one piece.
 static REFERENCE: LazyLock<Body> = LazyLock::new(|| {
@@ -62,6 +62,14 @@ fn every_structure_is_there() {
     }
     let spine = (1..=12).map(|n| format!("T{n}")).chain((1..=5).map(|n| format!("L{n}"))).chain(["C7".to_owned()]);
     spine.for_each(|level| _ = label(labels, &format!("vertebrae_{level}")));
+}
+
+#[test]
+fn every_structure_has_an_entry_of_its_own_in_the_terminology() {
+    for segment in REFERENCE.labels.segments.values() {
+        let known = terminology::find(&segment.name).map(|s| s.name);
+        assert_eq!(known, Some(segment.name.as_str()), "{} is not in the table", segment.name);
+    }
 }
 
 #[test]
@@ -172,6 +180,32 @@ fn what_nature_makes_one_is_one() {
     }
     for (label, sizes) in pieces {
         assert_eq!(sizes.len(), 1, "{} falls into {sizes:?} voxels", labels.segments[&label].name);
+    }
+}
+
+#[test]
+fn air_flows_from_the_trachea_into_both_bronchi() {
+    let Body { labels, hounsfield } = &*REFERENCE;
+    let [width, height, _] = labels.geometry().size();
+    let names = ["trachea", "bronchus_left", "bronchus_right"];
+    let own = names.map(|name| label(labels, name));
+    let data = labels.voxels.data();
+    let is_air = |n: usize| data.get(n).is_some_and(|l| own.contains(l)) && hounsfield.data()[n] < -900;
+    let air: Vec<usize> = (0..data.len()).filter(|&n| is_air(n)).collect();
+    let mut reached = vec![false; data.len()];
+    // The windpipe's upper end is the last of its voxels.
+    let mut stack: Vec<usize> = air.iter().rfind(|&&n| data[n] == own[0]).copied().into_iter().collect();
+    while let Some(n) = stack.pop() {
+        if is_air(n) && !reached[n] {
+            reached[n] = true;
+            let steps = [1, width, width * height];
+            stack.extend(steps.iter().flat_map(|s| [n.wrapping_sub(*s), n + s]));
+        }
+    }
+    for (name, own) in names.into_iter().zip(own) {
+        let here = air.iter().filter(|&&n| data[n] == own);
+        let share = here.clone().filter(|&&n| reached[n]).count() as f64 / here.count() as f64;
+        assert!(share > 0.95, "{share:.3} of the air in {name} was reached");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Recipes: ways to find structures in a scan.
 
 mod airways;
+mod average;
 mod body;
 pub(crate) mod ct_basic;
 mod evenness;
@@ -68,7 +69,7 @@ const LABELS_SURFACES_US: f64 = 0.28;
 /// Hounsfield units alone, quick.
 pub const CT_BASIC: Recipe = Recipe {
     name: "ct-basic",
-    version: "2",
+    version: "3",
     what: "body, skeleton, lungs, airways, fat, soft tissue (muscle and organs as one), vessels where contrast \
            fills them; by density, without AI",
     cost: Cost { segment_us: CT_SEGMENT_US, surfaces_us: CT_SURFACES_US },

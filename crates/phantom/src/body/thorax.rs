@@ -244,6 +244,9 @@ pub(super) const GULLET: [(Vec3, f32); 8] = [
     (vec3(32.0, -6.0, 252.0), 9.0),
 ];
 
+/// From here on inwards there is nothing but air: past the walls and their soft edges.
+const LUMEN_DEPTH_MM: f32 = 2.2;
+
 /// Where the windpipe forks.
 const CARINA: Vec3 = vec3(0.0, 5.0, 384.0);
 
@@ -268,22 +271,23 @@ pub(super) fn paint_airways(model: &mut Model, person: &Person, cavities: &Cavit
         (vec3(-3.0, 0.0, 415.0), 10.5),
         (CARINA, 10.8),
     ];
+    let mut airways: Vec<Form> = Vec::new();
     for (side, bronchus) in [
         (Side::Right, vec![(CARINA, 8.8), (vec3(-17.0, 6.0, 371.0), 8.8), (vec3(-34.0, 8.0, 356.0), 8.2)]),
         (Side::Left, vec![(CARINA, 8.0), (vec3(20.0, 9.0, 372.0), 7.8), (vec3(46.0, 13.0, 355.0), 7.2)]),
     ] {
         let name = format!("bronchus_{}", side.name());
-        let main = Arc::new(Shape::Tube(Tube::round(&curve(&bronchus, 5.0))));
-        let lobar: Vec<Form> = lobar_bronchi(side)
-            .iter()
-            .map(|b| -> Form { Arc::new(Shape::Tube(Tube::round(&curve(b, 5.0)))) })
-            .collect();
-        let mut forms: Vec<Form> = vec![main];
-        forms.extend(lobar);
-        model.paint(&name, Tissue::Airway { wall_mm: 1.5 }, union(forms, 2.0));
+        let tubes = std::iter::once(bronchus).chain(lobar_bronchi(side));
+        let forms = tubes.map(|b| -> Form { Arc::new(Shape::Tube(Tube::round(&curve(&b, 5.0)))) }).collect();
+        let tree = union(forms, 2.0);
+        model.paint(&name, Tissue::Airway { wall_mm: 1.5 }, tree.clone());
+        airways.push(tree);
     }
-    let trachea = Arc::new(Shape::Tube(Tube::round(&curve(&windpipe, 6.0))));
-    model.paint("trachea", Tissue::Airway { wall_mm: 1.7 }, trachea);
+    let trachea: Form = Arc::new(Shape::Tube(Tube::round(&curve(&windpipe, 6.0))));
+    model.paint("trachea", Tissue::Airway { wall_mm: 1.7 }, trachea.clone());
+    airways.push(trachea);
+    // One lumen for all: the wall of none closes another.
+    model.shade(Tissue::AIR, offset(&union(airways, 0.0), -LUMEN_DEPTH_MM));
 }
 
 /// Lobar and first segmental bronchi.

@@ -118,22 +118,6 @@ impl BitMask {
         out
     }
 
-    /// Sets a voxel if at least two of it and the voxels right above and below it are set; at the ends it counts itself for
-    /// the one that is missing.
-    pub(crate) fn majority_across(&self) -> Self {
-        let n = self.words_per_row * self.size[1];
-        let mut out = Self::empty(self.size);
-        let last = self.size[2].saturating_sub(1);
-        out.words.par_chunks_exact_mut(n).enumerate().for_each(|(k, slice)| {
-            let at = |k: usize| &self.words[k * n..(k + 1) * n];
-            let (below, here, above) = (at(k.saturating_sub(1)), at(k), at((k + 1).min(last)));
-            for (w, word) in slice.iter_mut().enumerate() {
-                *word = below[w] & here[w] | here[w] & above[w] | below[w] & above[w];
-            }
-        });
-        out
-    }
-
     /// Sets a voxel if at least five of the 3×3 around it in its slice are set: smooths borders, removes specks.
     pub(crate) fn majority_in_plane(&self) -> Self {
         let [_, nj, _] = self.size;

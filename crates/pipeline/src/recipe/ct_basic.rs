@@ -6,7 +6,7 @@ use super::airways::{self, GAS_MAX_HU};
 use super::body::{self, BODY_MIN_HU};
 use super::lungs::{self, AIR_MAX_HU};
 use super::skeleton::{self, BONE_MIN_HU, BONE_SEED_HU};
-use super::tissue::{self, FAT_HU, SOFT_MIN_HU};
+use super::tissue::{self, SOFT_MIN_HU};
 use super::upright::Upright;
 use super::vessels::{self, BLOOD_MIN_HU};
 use crate::mask::BitMask;
@@ -23,14 +23,13 @@ pub(crate) const STRUCTURES: [&str; 8] =
 /// [`VolumeError`] never, as the grid is the scan's own.
 pub(crate) fn segment(scan: &ScanVolume, progress: &(dyn Fn(f32) + Sync)) -> Result<Volume<Label>, VolumeError> {
     let ct = Upright::hounsfield(scan);
-    let [dense, air, gas, fat, soft, bright, bone, seeds] = BitMask::in_ranges(
+    let [dense, air, gas, soft, bright, bone, seeds] = BitMask::in_ranges(
         &ct.values,
         ct.size,
         [
             (BODY_MIN_HU, i16::MAX),
             (i16::MIN, AIR_MAX_HU),
             (i16::MIN, GAS_MAX_HU),
-            FAT_HU,
             (SOFT_MIN_HU, i16::MAX),
             (BLOOD_MIN_HU, i16::MAX),
             (BONE_MIN_HU, i16::MAX),
@@ -51,15 +50,15 @@ pub(crate) fn segment(scan: &ScanVolume, progress: &(dyn Fn(f32) + Sync)) -> Res
     let blood = vessels::blood(&ct, &bright, &soft, middle);
     let (skeleton, vessels) = skeleton::bone_and_vessels(&ct, &seeds, &bone, blood, middle);
     progress(0.8);
-    let mut inner_air = air.and(&body).or(&lungs.left).or(&lungs.right);
+    let mut hollow = lungs.left.clone().or(&lungs.right);
     let mut taken = skeleton.clone();
     if let Some(airways) = &airways {
-        inner_air = inner_air.or(airways);
+        hollow = hollow.or(airways);
     }
     if let Some(vessels) = &vessels {
         taken = taken.or(vessels);
     }
-    let [fat, soft] = tissue::fat_and_soft(&ct, [fat, soft], &body, &inner_air, &taken);
+    let [fat, soft] = tissue::fat_and_soft(&ct, &body, [&air, &hollow], &taken);
     // Later ones win.
     let mut layers = vec![(1, &body), (2, &soft), (3, &fat), (5, &lungs.left), (6, &lungs.right), (4, &skeleton)];
     layers.extend(vessels.as_ref().map(|v| (8, v)));

@@ -56,8 +56,7 @@ fn structures_agree_with_the_truth() {
     check("left lung", &of("lung_left"), &inside(truth, lung("left")), 0.93);
     check("right lung", &of("lung_right"), &inside(truth, lung("right")), 0.93);
     check("skeleton", &of("skeleton"), &inside(truth, bone), 0.80);
-    // The phantom's trachea ends in a wall, so its bronchi are not reached; `airways_are_found_where_air_leads_into_them` opens it.
-    check("airways", &of("airways"), &inside(truth, airway), 0.50);
+    check("airways", &of("airways"), &inside(truth, airway), 0.60);
     let all = |map: &LabelMap| map.voxels.data().iter().map(|&l| l != 0).collect::<Vec<_>>();
     check("body without the couch", &all(&found), &all(truth), 0.97);
     check_vessels(&body, [0.85, 0.80], 50);
@@ -67,9 +66,8 @@ fn structures_agree_with_the_truth() {
 fn airways_are_found_where_air_leads_into_them() {
     for (seed, spacing_mm) in [(3, [2.0, 2.0, 3.0]), (11, [1.2, 1.2, 5.0])] {
         let options = phantom::PhantomOptions { seed, spacing_mm, ..Default::default() };
-        let mut body = phantom::body(&options, &|_| ()).unwrap();
+        let body = phantom::body(&options, &|_| ()).unwrap();
         let truth = inside(&body.labels, |n| terminology::group_of(n) == Group::Airway);
-        open_airways(&mut body, &truth);
         let airways = inside(&found(&body.hounsfield), |n| n == "airways");
         let count = |wanted: &dyn Fn(usize) -> bool| (0..truth.len()).filter(|&at| wanted(at)).count() as f64;
         // The truth counts walls, the airway found is what air fills: by itself it has a Dice of 0.77.
@@ -79,29 +77,6 @@ fn airways_are_found_where_air_leads_into_them() {
         assert!(share > 0.95, "seed {seed}: {share:.3} of the air in airways was found");
         let leaked = count(&|at| airways[at] && !truth[at]) / count(&|at| airways[at]);
         assert!(leaked < 0.03, "seed {seed}: {leaked:.3} of the airways found is lung");
-    }
-}
-
-/// Fills what lies deeper in the airways than their walls with air: where the phantom's bronchi begin, walls of the one lie
-/// in the lumen of the other, and no path of air leads from the trachea into the lungs.
-fn open_airways(body: &mut phantom::Body, truth: &[bool]) {
-    const WALL_MM: f64 = 2.2;
-    let [ni, nj, nk] = body.hounsfield.geometry().size();
-    let spacing = body.hounsfield.geometry().spacing();
-    let reach = spacing.map(|mm| (WALL_MM / mm) as isize);
-    let is_airway = |[i, j, k]: [isize; 3]| {
-        let n = [ni, nj, nk].map(|n| n as isize);
-        [i, j, k].iter().zip(n).all(|(x, n)| (0..n).contains(x)) && truth[(i + n[0] * (j + n[1] * k)) as usize]
-    };
-    let steps: Vec<[isize; 3]> = (-reach[2]..=reach[2])
-        .flat_map(|k| (-reach[1]..=reach[1]).flat_map(move |j| (-reach[0]..=reach[0]).map(move |i| [i, j, k])))
-        .filter(|d| (0..3).map(|a| (d[a] as f64 * spacing[a]).powi(2)).sum::<f64>() <= WALL_MM * WALL_MM)
-        .collect();
-    for (at, hu) in body.hounsfield.data_mut().iter_mut().enumerate().filter(|(at, _)| truth[*at]) {
-        let [i, j, k] = [at % ni, at / ni % nj, at / ni / nj].map(|x| x as isize);
-        if steps.iter().all(|d| is_airway([i + d[0], j + d[1], k + d[2]])) {
-            *hu = (*hu).min(-990);
-        }
     }
 }
 
@@ -161,7 +136,9 @@ fn check_vessels(body: &phantom::Body, least: [f64; 2], fold: usize) {
     let share = count(&|at| vessels[at] && bright(at)) as f64 / count(&bright) as f64;
     assert!(share >= least[1], "{share:.3} of the bright blood was found, expected {}", least[1]);
     let skeleton = inside(&found, |n| n == "skeleton");
-    let wrong = count(&|at| skeleton[at] && blood[at]);
+    // Not judged: veins under the clavicles, which the scan shows against bone, and those that lie free in the lungs.
+    let aside = inside(&body.labels, |n| n.starts_with("subclavian_vein_") || n.starts_with("lung_vessels_"));
+    let wrong = count(&|at| skeleton[at] && blood[at] && !aside[at]);
     assert!(wrong * fold < right, "{wrong} voxels of blood were called bone, {right} were found");
 }
 
