@@ -55,10 +55,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     system::install(system::BUILD_AND_RUN)?;
     system::install(system::TEST)?;
     let mut times: Vec<(&str, Duration)> = Vec::new();
-    for step in STEPS
-        .iter()
-        .filter(|s| arguments.is_empty() || arguments.iter().any(|a| a == s.name))
-    {
+    for step in STEPS.iter().filter(|s| arguments.is_empty() || arguments.iter().any(|a| a == s.name)) {
         println!("\n=== {}: {}", step.name, step.about);
         let start = Instant::now();
         let result = (step.run)();
@@ -117,7 +114,9 @@ fn unit() -> Result<()> {
 
 fn unit_bevy() -> Result<()> {
     let mut test = process::cargo();
-    process::run(with_packages(test.args(["test", "--locked", "--release"]), TIER_C).args(["--lib", "--test", "pictures"]))
+    process::run(
+        with_packages(test.args(["test", "--locked", "--release"]), TIER_C).args(["--lib", "--test", "pictures"]),
+    )
 }
 
 fn lint_bevy() -> Result<()> {
