@@ -132,8 +132,9 @@ impl Steps<'_> {
 
 fn write_file(path: &Path, bytes: &[u8]) -> Result<String, CaseError> {
     fs::write(path, bytes).map_err(CaseError::io("write", path))?;
-    sync(path).map_err(CaseError::io("flush", path))?;
-    Ok(sha256(bytes))
+    let (flushed, checksum) = rayon::join(|| sync(path), || sha256(bytes));
+    flushed.map_err(CaseError::io("flush", path))?;
+    Ok(checksum)
 }
 
 fn finish_file(path: &Path) -> Result<String, CaseError> {

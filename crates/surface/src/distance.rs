@@ -23,7 +23,7 @@ impl Squared {
     }
 }
 
-/// Squares of distances below which it does not matter how much nearer something is.
+/// Squares of distances below which it does not matter how much nearer something is; below zero where it always does.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Enough {
     /// In voxels.
@@ -34,6 +34,7 @@ pub(crate) struct Enough {
 
 impl Enough {
     /// Always matters.
+    #[cfg(test)]
     pub(crate) const EXACT: Self = Self { voxels: -1.0, mm: -1.0 };
 }
 
@@ -81,7 +82,10 @@ impl Faces<'_> {
         let mut best = self.nearest_of_twelve(p, sides);
         let least = self.spacing[0].min(self.spacing[1]).min(self.spacing[2]);
         // Faces within half a voxel all meet the nearest corner.
-        if best.suffices(enough) || best.voxels <= 0.25 && best.mm <= 0.25 * least * least {
+        let is_settled = |best: &Squared| {
+            (best.voxels <= enough.voxels.max(0.25)) && (best.mm <= enough.mm.max(0.25 * least * least))
+        };
+        if is_settled(&best) {
             return best;
         }
         let mut reach = 1.5;
@@ -89,8 +93,10 @@ impl Faces<'_> {
             self.nearest_within(p, sides, [reach; 3], &mut best);
             reach *= 2.0;
         }
-        if best.voxels.is_finite() && !best.suffices(enough) {
-            let (voxels, mm) = (best.voxels.sqrt(), best.mm.sqrt());
+        if best.voxels.is_finite() && !is_settled(&best) {
+            // Where one of the two is near enough already, only the other is worth a search.
+            let voxels = if best.voxels > enough.voxels { best.voxels.sqrt() } else { 0.0 };
+            let mm = if best.mm > enough.mm { best.mm.sqrt() } else { 0.0 };
             let radii = each(self.spacing, |s| voxels.max(mm / s).min(REACH));
             self.nearest_within(p, sides, radii, &mut best);
         }
@@ -203,54 +209,74 @@ fn at(row: &[u16], i: i64) -> u16 {
     usize::try_from(i).ok().and_then(|i| row.get(i)).copied().unwrap_or(0)
 }
 
-/// Triangles of one patch in a grid, each in every cell that it comes near.
+/// Triangles of one patch in a grid, each in every cell that its box meets.
 pub(crate) struct TriangleGrid {
     origin: [f32; 3],
     size: [usize; 3],
     per_cell: f32,
+    /// How far along each axis is looked, in voxels.
+    reach: [f32; 3],
     starts: Vec<u32>,
     items: Vec<u32>,
+    /// mm along each axis a voxel.
+    spacing: [f32; 3],
+    /// In mm along the grid's axes.
     triangles: Vec<[[f32; 3]; 3]>,
+    /// Around the triangles, in mm.
     boxes: Vec<[[f32; 2]; 3]>,
 }
 
 impl TriangleGrid {
-    /// Sorts triangles, given in voxels, into cells of edge `cell`; each goes into all cells within `reach` of its bounding box.
-    pub(crate) fn new(triangles: Vec<[[f32; 3]; 3]>, cell: f32, reach: [f32; 3]) -> Self {
-        let boxes: Vec<[[f32; 2]; 3]> = triangles
+    /// Sorts triangles, given in voxels, into cells of edge `cell`, to be found from within `reach` of their boxes.
+    pub(crate) fn new(mut triangles: Vec<[[f32; 3]; 3]>, spacing: [f32; 3], cell: f32, reach: [f32; 3]) -> Self {
+        let mut boxes: Vec<[[f32; 2]; 3]> = triangles
             .iter()
             .map(|t| per_axis(|a| [t[0][a].min(t[1][a]).min(t[2][a]), t[0][a].max(t[1][a]).max(t[2][a])]))
             .collect();
         let (mut low, mut high) = ([f32::INFINITY; 3], [f32::NEG_INFINITY; 3]);
         for b in &boxes {
             for a in 0..3 {
-                low[a] = low[a].min(b[a][0] - reach[a]);
-                high[a] = high[a].max(b[a][1] + reach[a]);
+                low[a] = low[a].min(b[a][0]);
+                high[a] = high[a].max(b[a][1]);
             }
         }
         let size = per_axis(|a| if boxes.is_empty() { 1 } else { ((high[a] - low[a]) * (1.0 / cell)) as usize + 1 });
-        let mut grid =
-            Self { origin: low, size, per_cell: 1.0 / cell, starts: Vec::new(), items: Vec::new(), triangles, boxes };
+        let mut grid = Self {
+            origin: low,
+            size,
+            per_cell: 1.0 / cell,
+            reach,
+            starts: Vec::new(),
+            items: Vec::new(),
+            spacing,
+            triangles: Vec::new(),
+            boxes: Vec::new(),
+        };
         let mut starts = vec![0u32; size.iter().product::<usize>() + 1];
-        grid.for_each_cell(reach, |cell, _| starts[cell + 1] += 1);
+        grid.for_each_cell(&boxes, |cell, _| starts[cell + 1] += 1);
         for n in 1..starts.len() {
             starts[n] += starts[n - 1];
         }
         let mut next = starts.clone();
         let mut items = vec![0u32; starts.last().copied().unwrap_or(0) as usize];
-        grid.for_each_cell(reach, |cell, triangle| {
+        grid.for_each_cell(&boxes, |cell, triangle| {
             items[next[cell] as usize] = triangle;
             next[cell] += 1;
         });
         (grid.starts, grid.items) = (starts, items);
+        for (t, b) in triangles.iter_mut().zip(&mut boxes) {
+            for a in 0..3 {
+                t.iter_mut().for_each(|p| p[a] *= spacing[a]);
+                b[a].iter_mut().for_each(|x| *x *= spacing[a]);
+            }
+        }
+        (grid.triangles, grid.boxes) = (triangles, boxes);
         grid
     }
 
-    fn for_each_cell(&self, reach: [f32; 3], mut f: impl FnMut(usize, u32)) {
-        for (n, b) in self.boxes.iter().enumerate() {
-            let from = per_axis(|a| ((b[a][0] - reach[a] - self.origin[a]) * self.per_cell) as usize);
-            let to =
-                per_axis(|a| (((b[a][1] + reach[a] - self.origin[a]) * self.per_cell) as usize).min(self.size[a] - 1));
+    fn for_each_cell(&self, boxes: &[[[f32; 2]; 3]], mut f: impl FnMut(usize, u32)) {
+        for (n, b) in boxes.iter().enumerate() {
+            let [from, to] = [0, 1].map(|end| per_axis(|a| self.cell_along(a, b[a][end])));
             for z in from[2]..=to[2] {
                 for y in from[1]..=to[1] {
                     for x in from[0]..=to[0] {
@@ -261,64 +287,109 @@ impl TriangleGrid {
         }
     }
 
-    /// Distance to the nearest triangle and which one that is, in voxels; exact up to the grid's reach, never too small.
+    /// The cell along one axis, the nearest one for places outside.
+    fn cell_along(&self, axis: usize, x: f32) -> usize {
+        // Casts take what is below zero to zero.
+        (((x - self.origin[axis]) * self.per_cell) as usize).min(self.size[axis] - 1)
+    }
+
+    /// Distance to the nearest triangle, and which one that is in voxels; exact up to the grid's reach, never too small.
     ///
-    /// Ends at the first triangle that is near enough; `firsts` are looked at before all others.
-    pub(crate) fn nearest(
-        &self,
-        p: [f32; 3],
-        spacing: [f32; 3],
-        firsts: [Option<usize>; 2],
-        enough: Enough,
-    ) -> (Squared, Option<usize>) {
-        let isotropic = spacing[0] == spacing[1] && spacing[1] == spacing[2];
-        let squares = each(spacing, |s| s * s);
-        let scaled = |q: [f32; 3]| [q[0] * spacing[0], q[1] * spacing[1], q[2] * spacing[2]];
-        let mut best = Squared::FAR;
-        let mut found = None;
-        let mut look = |item: usize| {
-            let mut off = [0.0f32; 3];
-            for a in 0..3 {
-                let [low, high] = self.boxes[item][a];
-                let beside = (low - p[a]).max(p[a] - high).max(0.0);
-                off[a] = beside * beside;
+    /// Ends at the first triangle that is near enough; `firsts` are looked at before all others. `p` is in voxels.
+    pub(crate) fn nearest(&self, p: [f32; 3], firsts: [Option<usize>; 2], enough: Enough) -> (Squared, Option<usize>) {
+        let mut search = Search::new(self, p, enough);
+        if !self.triangles.is_empty() && !firsts.into_iter().flatten().any(|item| search.look(item)) {
+            let own = per_axis(|a| self.cell_along(a, p[a]));
+            if !search.look_into(own) {
+                search.look_round(own);
             }
-            let triangle = &self.triangles[item];
-            if off[0] + off[1] + off[2] < best.voxels {
-                let d = to_triangle(p, triangle);
-                if d < best.voxels {
-                    (best.voxels, found) = (d, Some(item));
-                    if isotropic {
-                        best.mm = d * squares[0];
+        }
+        (search.best, search.found)
+    }
+}
+
+/// The search for the triangle nearest to one point.
+struct Search<'a> {
+    grid: &'a TriangleGrid,
+    /// In voxels.
+    p: [f32; 3],
+    /// In mm.
+    q: [f32; 3],
+    isotropic: bool,
+    enough: Enough,
+    best: Squared,
+    /// The triangle nearest in voxels.
+    found: Option<usize>,
+}
+
+impl<'a> Search<'a> {
+    #[inline]
+    fn new(grid: &'a TriangleGrid, p: [f32; 3], enough: Enough) -> Self {
+        let s = grid.spacing;
+        let (q, isotropic) = (per_axis(|a| p[a] * s[a]), s[0] == s[1] && s[1] == s[2]);
+        Self { grid, p, q, isotropic, enough, best: Squared::FAR, found: None }
+    }
+
+    /// Looks at one triangle; true if nothing nearer matters.
+    #[inline]
+    fn look(&mut self, item: usize) -> bool {
+        let Self { grid, p, q, enough, .. } = *self;
+        let (s, bounds) = (grid.spacing, &grid.boxes[item]);
+        let off = per_axis(|a| (bounds[a][0] - q[a]).max(q[a] - bounds[a][1]).max(0.0));
+        let wants_mm = self.best.mm > enough.mm && dot(off, off) < self.best.mm;
+        let wants_voxels = self.best.voxels > enough.voxels && {
+            let off = per_axis(|a| off[a] / s[a]);
+            dot(off, off) < self.best.voxels
+        };
+        if !wants_mm && !wants_voxels {
+            return false;
+        }
+        let triangle = &grid.triangles[item];
+        if self.isotropic {
+            let mm = to_triangle(q, triangle);
+            if mm < self.best.mm {
+                (self.best, self.found) = (Squared { voxels: mm / (s[0] * s[0]), mm }, Some(item));
+            }
+        } else {
+            if wants_mm {
+                self.best.mm = self.best.mm.min(to_triangle(q, triangle));
+            }
+            if wants_voxels {
+                let voxels = to_triangle(p, &each(*triangle, |c| per_axis(|a| c[a] / s[a])));
+                if voxels < self.best.voxels {
+                    (self.best.voxels, self.found) = (voxels, Some(item));
+                }
+            }
+        }
+        self.best.suffices(enough)
+    }
+
+    fn look_into(&mut self, [x, y, z]: [usize; 3]) -> bool {
+        let grid = self.grid;
+        let cell = x + grid.size[0] * (y + grid.size[1] * z);
+        grid.items[grid.starts[cell] as usize..grid.starts[cell + 1] as usize]
+            .iter()
+            .any(|&item| self.look(item as usize))
+    }
+
+    /// Looks into all cells but `own` that may hold something nearer than the best so far.
+    fn look_round(&mut self, own: [usize; 3]) {
+        let (grid, p, best) = (self.grid, self.p, self.best);
+        // Where one of the two is near enough already, only the other is worth a search.
+        let voxels = if best.voxels > self.enough.voxels { best.voxels.sqrt() } else { 0.0 };
+        let mm = if best.mm > self.enough.mm { best.mm.sqrt() } else { 0.0 };
+        let radii = per_axis(|a| grid.reach[a].min(voxels.max(mm / grid.spacing[a])));
+        let from = per_axis(|a| grid.cell_along(a, p[a] - radii[a]));
+        let to = per_axis(|a| grid.cell_along(a, p[a] + radii[a]));
+        for z in from[2]..=to[2] {
+            for y in from[1]..=to[1] {
+                for x in from[0]..=to[0] {
+                    if [x, y, z] != own && self.look_into([x, y, z]) {
+                        return;
                     }
                 }
             }
-            if !isotropic && off[0] * squares[0] + off[1] * squares[1] + off[2] * squares[2] < best.mm {
-                best.mm = best.mm.min(to_triangle(scaled(p), &each(*triangle, scaled)));
-            }
-            best.suffices(enough)
-        };
-        if !firsts.into_iter().flatten().any(&mut look) {
-            for &item in self.cell_of(p) {
-                if look(item as usize) {
-                    break;
-                }
-            }
         }
-        (best, found)
-    }
-
-    /// The triangles in the cell of a point.
-    fn cell_of(&self, p: [f32; 3]) -> &[u32] {
-        let mut cell = 0;
-        for a in [2, 1, 0] {
-            let at = (p[a] - self.origin[a]) * self.per_cell;
-            if at < 0.0 || at as usize >= self.size[a] {
-                return &[];
-            }
-            cell = cell * self.size[a] + at as usize;
-        }
-        &self.items[self.starts[cell] as usize..self.starts[cell + 1] as usize]
     }
 }
 
@@ -432,12 +503,20 @@ mod tests {
         fn grid_finds_the_nearest_triangle(p in point(), seed in proptest::collection::vec(point(), 30)) {
             let triangles: Vec<[[f32; 3]; 3]> = seed.as_chunks::<3>().0.to_vec();
             let least = triangles.iter().map(|t| to_triangle(p, t)).fold(f32::INFINITY, f32::min);
-            let grid = TriangleGrid::new(triangles, 0.8, [1.0; 3]);
-            let (found, which) = grid.nearest(p, [2.0; 3], [None; 2], Enough::EXACT);
-            prop_assert!(found.voxels >= least);
-            if least < 1.0 {
-                prop_assert!((found.voxels - least).abs() < 1e-5 && which.is_some());
-                prop_assert!((found.mm - 4.0 * least).abs() < 1e-4);
+            for spacing in [[2.0; 3], [0.7, 0.9, 2.5]] {
+                let scaled = |q: [f32; 3]| per_axis(|a| q[a] * spacing[a]);
+                let least_mm = triangles.iter().map(|t| to_triangle(scaled(p), &each(*t, scaled))).fold(f32::INFINITY, f32::min);
+                // As far along each axis as 1 mm is.
+                let reach = each(spacing, |s| f32::max(1.0, 1.0 / s));
+                let grid = TriangleGrid::new(triangles.clone(), spacing, 0.8, reach);
+                let (found, which) = grid.nearest(p, [None; 2], Enough::EXACT);
+                prop_assert!(found.voxels >= least - 1e-5 && found.mm >= least_mm - 1e-4);
+                if least < 1.0 {
+                    prop_assert!((found.voxels - least).abs() < 1e-4 && which.is_some());
+                }
+                if least_mm < 1.0 {
+                    prop_assert!((found.mm - least_mm).abs() < 1e-4);
+                }
             }
         }
     }

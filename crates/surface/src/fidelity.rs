@@ -112,7 +112,8 @@ impl Tally {
 
     /// Measures a sample that stands for an area; true if it lies too far off.
     fn weigh(&mut self, area: f32, distance: impl FnOnce(Enough) -> Squared) -> bool {
-        let found = distance(Enough::EXACT);
+        // The place in the bins is in mm; voxels only have to keep the bound.
+        let found = distance(Enough { voxels: self.bound, mm: -1.0 });
         self.spread.add(found.mm, area);
         self.heed(found)
     }
@@ -322,7 +323,7 @@ impl Reference {
             |v: u32| net.cells[v as usize].iter().fold(0u16, |sum, c| sum.wrapping_add(*c)) % gauge.density.every == 0;
         let samples: Vec<u32> = self.corners.iter().copied().filter(|v| is_sample(*v)).collect();
         let corners = triangles.iter().map(|t| each(*t, |v| positions[v as usize])).collect();
-        let grid = TriangleGrid::new(corners, 2.0 + 2.0 * gauge.bound, reach(spacing, gauge.bound));
+        let grid = TriangleGrid::new(corners, spacing, 1.5 + gauge.bound, reach(spacing, gauge.bound));
         let mut tally = Tally::new(gauge);
         let mut faults = Vec::new();
         let mut last = None;
@@ -337,7 +338,7 @@ impl Reference {
                 let own = triangle_of(corner);
                 let mut square = 0.0;
                 let distance = |enough| {
-                    let (distance, triangle) = grid.nearest(p, spacing, [own, last], enough);
+                    let (distance, triangle) = grid.nearest(p, [own, last], enough);
                     (last, square) = (triangle, distance.voxels);
                     distance
                 };

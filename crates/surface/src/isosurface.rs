@@ -409,7 +409,10 @@ impl<'a, T: Voxel> Field<'a, T> {
         }
         let at = v[0] + v[1] * self.strides[1] + v[2] * self.strides[2];
         let (a, b) = (self.value(at), self.value(at + self.strides[axis]));
-        // An overflow makes this NaN, for which `max` takes the other.
+        #[expect(
+            clippy::manual_clamp,
+            reason = "an overflow makes this NaN, for which max takes the other and clamp would not"
+        )]
         let t = ((a - self.iso_value) / (a - b)).max(NEAREST).min(1.0 - NEAREST);
         let mut w = v;
         w[axis] += 1;

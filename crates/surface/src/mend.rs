@@ -17,8 +17,8 @@ pub(crate) struct Mending<'a> {
     heads: Vec<u32>,
     /// The half-edge that leaves the same vertex and was there before.
     before: Vec<u32>,
-    /// Vertices that decimation took away.
-    spares: Vec<u32>,
+    /// Vertices that decimation took away, by their first coordinate; none where one was taken.
+    spares: Vec<Option<u32>>,
     /// Farthest a spare may be from the middle of the edge that it leads round.
     radius: f32,
 }
@@ -40,13 +40,19 @@ impl<'a> Mending<'a> {
 
     /// Offers vertices that are in no triangle; edges take those within `radius` of their middle.
     pub(crate) fn offer(&mut self, spares: impl Iterator<Item = u32>, radius: f32) {
-        self.spares.extend(spares);
+        let mut spares: Vec<u32> = spares.collect();
+        spares.sort_unstable_by(|&a, &b| self.x(a).total_cmp(&self.x(b)).then(a.cmp(&b)));
+        self.spares = spares.into_iter().map(Some).collect();
         self.radius = radius;
     }
 
     /// The repaired triangles.
     pub(crate) fn finish(self) -> Vec<[u32; 3]> {
         self.triangles.into_iter().map(|t| each(t, |v| self.vertices[v as usize])).collect()
+    }
+
+    fn x(&self, vertex: u32) -> f32 {
+        self.positions[vertex as usize][0]
     }
 
     fn place(&self, local: u32) -> [f32; 3] {
@@ -82,10 +88,12 @@ impl<'a> Mending<'a> {
             let off = minus(self.positions[v as usize], middle);
             dot(off, off)
         };
-        // Edges to lead round are few, so that a search through all spares is cheaper than sorting them by place.
-        let nearest = (0..self.spares.len()).map(|n| (square(self.spares[n]), n)).min_by(|a, b| a.0.total_cmp(&b.0));
+        let first = self.spares.partition_point(|v| v.is_some_and(|v| self.x(v) < middle[0] - self.radius));
+        let near = self.spares[first..].iter().zip(first..).filter_map(|(v, n)| v.map(|v| (v, n)));
+        let near = near.take_while(|(v, _)| self.x(*v) <= middle[0] + self.radius).map(|(v, n)| (square(v), n));
+        let nearest = near.min_by(|a, b| a.0.total_cmp(&b.0));
         let Some((_, n)) = nearest.filter(|(square, _)| *square <= self.radius * self.radius) else { return false };
-        let spare = self.spares.swap_remove(n);
+        let Some(spare) = self.spares[n].take() else { return false };
         let spare = self.add(spare);
         self.split_edge(a, b, spare)
     }

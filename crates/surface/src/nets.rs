@@ -88,6 +88,8 @@ pub(crate) struct Net {
     pub(crate) sides: Vec<[u16; 2]>,
     /// Vertices to insert in a quad's outline: quad, side after that corner, vertex; in order.
     pub(crate) inserts: Vec<Insert>,
+    /// One bit a quad, set if `inserts` names it; empty if that is empty.
+    has_inserts: Vec<u64>,
 }
 
 /// A vertex between two corners of a quad.
@@ -126,7 +128,11 @@ impl Net {
             smooth::restore(&mut sweep.moves, &normals, &sweep.links, &sweep.kinds, smoothing.passes);
         }
         let sweep::Sweep { moves, cells, quads, sides, between, links, kinds, .. } = sweep;
-        Ok(Self { moves, normals, cells, quads, sides, inserts, between, links, kinds })
+        let mut has_inserts = vec![0u64; if inserts.is_empty() { 0 } else { quads.len().div_ceil(64) }];
+        for insert in &inserts {
+            has_inserts[insert.quad as usize / 64] |= 1 << (insert.quad % 64);
+        }
+        Ok(Self { moves, normals, cells, quads, sides, inserts, has_inserts, between, links, kinds })
     }
 
     /// Number of vertices.
@@ -176,29 +182,42 @@ impl Net {
     }
 
     /// The triangles of a quad, two unless vertices were inserted, cut along its shorter diagonal.
+    #[inline]
     pub(crate) fn triangles_of(&self, positions: &[[f32; 3]], quad: u32, mut emit: impl FnMut([u32; 3])) {
+        if self.has_inserts.get(quad as usize / 64).is_some_and(|bits| bits >> (quad % 64) & 1 == 1) {
+            return self.triangles_with_inserts(quad, emit);
+        }
+        let [a, b, c, d] = self.quads[quad as usize];
+        let square = |v: u32, w: u32| {
+            let (p, q) = (positions[v as usize], positions[w as usize]);
+            let off = per_axis(|x| p[x] - q[x]);
+            off[0] * off[0] + off[1] * off[1] + off[2] * off[2]
+        };
+        if square(b, d) < square(a, c) {
+            emit([b, c, d]);
+            emit([b, d, a]);
+        } else {
+            emit([a, b, c]);
+            emit([a, c, d]);
+        }
+    }
+
+    /// A fan from an inserted vertex, which leaves out the edge that was doubled.
+    fn triangles_with_inserts(&self, quad: u32, mut emit: impl FnMut([u32; 3])) {
         let q = self.quads[quad as usize];
-        let first = if self.inserts.is_empty() { 0 } else { self.inserts.partition_point(|i| i.quad < quad) };
-        let inserts = self.inserts[first..].iter().take_while(|i| i.quad == quad);
+        let first = self.inserts.partition_point(|i| i.quad < quad);
+        let mut pending = self.inserts[first..].iter().take_while(|i| i.quad == quad).peekable();
         let mut outline = [0; 8];
-        let (mut n, mut apex) = (0, None);
-        let mut pending = inserts.peekable();
+        let (mut n, mut apex) = (0, 0);
         for corner in 0..4u8 {
             outline[n] = q[usize::from(corner)];
             n += 1;
             if let Some(insert) = pending.next_if(|i| i.after == corner) {
-                apex = apex.or(Some(n));
+                apex = if apex == 0 { n } else { apex };
                 outline[n] = insert.vertex;
                 n += 1;
             }
         }
-        // A fan from an inserted vertex leaves out the edge that was doubled.
-        let apex = apex.unwrap_or_else(|| {
-            let [a, b, c, d] = q;
-            let p = [positions[a as usize], positions[b as usize], positions[c as usize], positions[d as usize]];
-            let square = |a: [f32; 3], b: [f32; 3]| (0..3).map(|x| (a[x] - b[x]) * (a[x] - b[x])).sum::<f32>();
-            usize::from(square(p[1], p[3]) < square(p[0], p[2]))
-        });
         for step in 1..n - 1 {
             emit([outline[apex], outline[(apex + step) % n], outline[(apex + step + 1) % n]]);
         }
