@@ -49,7 +49,7 @@ fn a_head_walks_round_the_patient() {
     let Some(monado) = Monado::start() else { return };
     let mut remote = monado.remote();
     stand(&mut remote, 0.0, REST, REST);
-    let mut walk = Walk::start(&mut monado.vestibule(), &["--json", "--display", "headset", "--frames", "150"]);
+    let mut walk = Walk::start(&mut monado.vestibule(), &["--json", "--display", "headset", "--frames", "300"]);
     let start = Instant::now();
     let (mut stage, mut degrees) = ((0, Instant::now()), 0.0);
     while walk.program.try_wait().unwrap().is_none() {
@@ -77,7 +77,7 @@ fn a_head_walks_round_the_patient() {
     let [_, panel, closed] = [1, 2, 3].map(|n| Picture::open(&shots.join(format!("walk-{n}.png"))));
     assert!(panel.difference(&closed, [0.3, 0.7]) > 10.0, "the menu button opens no panel in front of the eyes");
     assert_eq!(report["display"], "headset", "{report}\n{stderr}");
-    assert!(report["frames"].as_u64().unwrap() >= 150, "{report}");
+    assert!(report["frames"].as_u64().unwrap() >= 300, "{report}");
     assert!(report["triangles"].as_u64().unwrap() > 1000, "{report}");
     println!("headset: {report}");
     assert!(!stderr.contains("B0004") && !stderr.contains("ERROR"), "{stderr}");
