@@ -17,7 +17,7 @@ pub(crate) fn run(
     arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
 ) -> Result<Option<Value>> {
     let Some(python) = python else { return Ok(None) };
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(script);
+    let path = Path::new("benches/peers").join(script);
     let output = Command::new(python)
         .arg(&path)
         .args(arguments)

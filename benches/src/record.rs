@@ -90,10 +90,9 @@ pub(crate) fn best<T>(runs: usize, mut work: impl FnMut() -> Result<T>) -> Resul
     Ok(best)
 }
 
-/// A folder or file of real scans, or `None` with a word on stderr.
+/// A folder or file of real scans, in `$VESTIBULE_DATA` or beside the checkout in which we run, or `None` with a word on stderr.
 pub(crate) fn data(name: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("VESTIBULE_DATA")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from);
+    let root = std::env::var_os("VESTIBULE_DATA").map_or_else(|| "../shared/data".into(), PathBuf::from);
     let path = root.join(name);
     if path.exists() {
         return Some(path);

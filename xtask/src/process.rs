@@ -5,10 +5,16 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-/// The checkout.
+/// The checkout: as the cargo that runs us says, else the one we are in.
+///
+/// Not the one in which we were built: checkouts may share a target folder.
 pub(crate) fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here).to_owned()
+    if let Some(package) = std::env::var_os("CARGO_MANIFEST_DIR") {
+        let package = Path::new(&package);
+        return package.parent().unwrap_or(package).to_owned();
+    }
+    let here = std::env::current_dir().unwrap_or_default();
+    here.ancestors().find(|dir| dir.join("xtask/Cargo.toml").is_file()).unwrap_or(&here).to_owned()
 }
 
 /// Where cargo puts what it builds.

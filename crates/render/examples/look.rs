@@ -74,11 +74,10 @@ fn main() -> Result<(), AnyError> {
 }
 
 fn arguments() -> Result<Arguments, AnyError> {
-    let workspace = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut found = Arguments {
         case: None,
         out: PathBuf::from("look-out"),
-        tour: workspace.join("scenes/tour.ron"),
+        tour: "scenes/tour.ron".into(),
         size: (960, 540),
         tier: RenderTier::pc(),
         shows_interface: false,

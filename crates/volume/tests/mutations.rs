@@ -133,8 +133,8 @@ fn read_all(bytes: &[u8], could_hold: usize, what: &str) -> usize {
 /// One test alone in its binary, so that nothing else allocates meanwhile.
 #[test]
 fn broken_files_are_survived() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
-    let mut files: Vec<_> = fs::read_dir(folder).expect("golden files").map(|e| e.expect("an entry").path()).collect();
+    let mut files: Vec<_> =
+        fs::read_dir("tests/golden").expect("golden files").map(|e| e.expect("an entry").path()).collect();
     files.sort();
     // A Slicer segmentation in two layers.
     let layers = b"NRRD0004\ntype: uchar\ndimension: 4\nspace: LPS\nsizes: 2 4 1 1\n\

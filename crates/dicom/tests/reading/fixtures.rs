@@ -7,7 +7,7 @@ use dicom::{Finding, inspect, read_series};
 use crate::synthetic::whole;
 
 fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+    Path::new("tests/fixtures").join(name)
 }
 
 /// The formula of `make_fixtures.py`, rescaled.

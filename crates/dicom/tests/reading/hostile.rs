@@ -116,7 +116,7 @@ fn sequences_nested_without_end_are_refused() {
 
 #[test]
 fn a_compressed_frame_of_another_size_is_refused() {
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let fixtures = Path::new("tests/fixtures");
     for name in ["jpeg_2000_signed", "jpeg_ls_signed", "jpeg_lossless_sv6", "rle_signed", "jpeg_baseline"] {
         let original = std::fs::read(fixtures.join(format!("{name}.dcm"))).unwrap();
         let rows = [0x28, 0, 0x10, 0, b'U', b'S', 2, 0];
@@ -131,7 +131,7 @@ fn a_compressed_frame_of_another_size_is_refused() {
 
 #[test]
 fn damaged_compressed_frames_are_errors_not_panics() {
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let fixtures = Path::new("tests/fixtures");
     for name in ["jpeg_2000_signed", "jpeg_ls_signed", "jpeg_lossless_sv6", "rle_signed", "jpeg_baseline"] {
         let original = std::fs::read(fixtures.join(format!("{name}.dcm"))).unwrap();
         for cut in (original.len() / 2..original.len()).step_by(61) {
@@ -180,8 +180,8 @@ fn absurd_geometry_is_refused() {
 /// Files that fuzzing found to matter; see `fuzz/README.md`.
 #[test]
 fn what_fuzzing_found_stays_found() {
-    let hostile = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile");
-    let mut entries: Vec<PathBuf> = std::fs::read_dir(hostile).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut entries: Vec<PathBuf> =
+        std::fs::read_dir("tests/hostile").unwrap().map(|entry| entry.unwrap().path()).collect();
     entries.sort();
     for path in entries {
         let bytes = std::fs::read(&path).unwrap();

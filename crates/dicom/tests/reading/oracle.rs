@@ -12,8 +12,7 @@ const TOLERANCE: f64 = 1e-4;
 
 /// `$VESTIBULE_DATA`, or the shared data beside the workspace.
 pub(crate) fn data() -> Option<PathBuf> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
-    let data = std::env::var_os("VESTIBULE_DATA").map_or_else(beside, PathBuf::from);
+    let data = std::env::var_os("VESTIBULE_DATA").map_or_else(|| "../../../shared/data".into(), PathBuf::from);
     if data.is_dir() {
         return Some(data);
     }
