@@ -6,9 +6,9 @@ use glam::Vec3;
 use meshopt::{SimplifyOptions, VertexDataAdapter};
 use rayon::prelude::*;
 
-use crate::decimate::{lock_extremes, remove_fins};
+use crate::decimate::{lock_extremes, remove_fins, to_local};
 use crate::error::SurfaceError;
-use crate::gauge::{Tree, check};
+use crate::gauge::{Tree, along_curve, check};
 use crate::mesh::Mesh;
 
 /// How far a mesh is decimated.
@@ -18,13 +18,15 @@ pub struct DecimateOptions {
     pub target_share: f64,
     /// Farthest the result may lie from the mesh and the mesh from it, as measured; infinite for no bound.
     pub max_error_mm: f64,
+    /// Whether the result is measured where no bound asks for it; measuring takes longer than decimating.
+    pub is_measured: bool,
     /// Widest distance between the samples that are measured; `None` takes the mean edge of the mesh.
     pub sample_spacing_mm: Option<f64>,
 }
 
 impl Default for DecimateOptions {
     fn default() -> Self {
-        Self { target_share: 0.1, max_error_mm: f64::INFINITY, sample_spacing_mm: None }
+        Self { target_share: 0.1, max_error_mm: f64::INFINITY, is_measured: true, sample_spacing_mm: None }
     }
 }
 
@@ -33,16 +35,16 @@ impl Default for DecimateOptions {
 pub struct Decimation {
     /// Its vertices are some of the mesh's own, with their normals; and the middles of edges where a sheet touches itself.
     pub mesh: Mesh,
-    /// Hausdorff distance to the mesh, both ways, in mm; see [`crate::hausdorff_mm`].
-    pub hausdorff_mm: f64,
-    /// Widest distance between the samples that were measured, in mm.
+    /// Hausdorff distance to the mesh, both ways, in mm, if it was measured; see [`crate::hausdorff_mm`].
+    pub hausdorff_mm: Option<f64>,
+    /// Widest distance between the samples that are measured, in mm.
     pub sample_spacing_mm: f64,
 }
 
 /// How often the bound given to meshopt is lowered before the mesh is left as it is.
 const TRIES: i32 = 8;
 
-/// Reduces a mesh to a share of its triangles within a bound, and measures the result.
+/// Reduces a mesh to a share of its triangles within a bound, and measures the result unless told not to.
 ///
 /// A closed mesh stays closed: every edge of the result that had two triangles has two, and sheets that come to touch keep
 /// vertices of their own, at the same place. Every closed piece keeps at least its six outermost vertices.
@@ -66,9 +68,13 @@ pub fn decimate(mesh: &Mesh, options: &DecimateOptions) -> Result<Decimation, Su
         return refuse("normals", "one a vertex", mesh.normals.len() as f64);
     }
     let sample_spacing_mm = options.sample_spacing_mm.unwrap_or_else(|| mean_edge_mm(mesh));
-    let as_it_is = || Decimation { mesh: mesh.clone(), hausdorff_mm: 0.0, sample_spacing_mm };
+    let as_it_is = || Decimation { mesh: mesh.clone(), hausdorff_mm: Some(0.0), sample_spacing_mm };
     if mesh.triangles.is_empty() || options.target_share >= 1.0 || options.max_error_mm == 0.0 {
         return Ok(as_it_is());
+    }
+    if options.max_error_mm == f64::INFINITY && !options.is_measured {
+        let mesh = reduce(mesh, options.target_share, f32::INFINITY);
+        return Ok(Decimation { mesh, hausdorff_mm: None, sample_spacing_mm });
     }
     let tree = Tree::of(mesh);
     for n in 0..TRIES {
@@ -77,7 +83,7 @@ pub fn decimate(mesh: &Mesh, options: &DecimateOptions) -> Result<Decimation, Su
         let back = Tree::of(&reduced);
         let hausdorff_mm = back.farthest(mesh, sample_spacing_mm).max(tree.farthest(&reduced, sample_spacing_mm));
         if hausdorff_mm <= options.max_error_mm {
-            return Ok(Decimation { mesh: reduced, hausdorff_mm, sample_spacing_mm });
+            return Ok(Decimation { mesh: reduced, hausdorff_mm: Some(hausdorff_mm), sample_spacing_mm });
         }
     }
     Ok(as_it_is())
@@ -98,18 +104,22 @@ fn mean_edge_mm(mesh: &Mesh) -> f64 {
     if mean > 0.0 { mean } else { 1.0 }
 }
 
+/// Triangles in a tile, which decimation has in its cache.
+const TILE: usize = 1 << 16;
+/// Part of its triangles that a tile keeps at least, so that what it loses is what the whole mesh would lose first.
+const LEAST_TILE_SHARE: f64 = 0.35;
+
 fn reduce(mesh: &Mesh, share: f64, max_error_mm: f32) -> Mesh {
-    let Ok(vertices) = VertexDataAdapter::new(bytemuck::cast_slice(&mesh.positions), 12, 0) else {
-        return mesh.clone();
+    let target = (mesh.triangles.len() as f64 * share) as usize;
+    let max_error = max_error_mm.min(f32::MAX);
+    // Coarse by tiles, the rest over the whole: tiles have many threads and their borders do not stay.
+    let tiled = if share < LEAST_TILE_SHARE && mesh.triangles.len() > 2 * TILE {
+        Some(reduce_tiles(mesh, max_error))
+    } else {
+        None
     };
-    let mut locks = vec![false; mesh.positions.len()];
-    lock_extremes(&mesh.triangles, &mesh.positions, &mut locks);
-    let target = (mesh.triangles.len() as f64 * share) as usize * 3;
-    let indices = bytemuck::cast_slice(&mesh.triangles);
-    let bound = max_error_mm.min(f32::MAX);
-    let options = SimplifyOptions::ErrorAbsolute;
-    let reduced = meshopt::simplify_with_locks(indices, &vertices, &locks, target, bound, options, None);
-    let mut triangles = reduced.as_chunks::<3>().0.to_vec();
+    let left = tiled.as_deref().unwrap_or(&mesh.triangles);
+    let mut triangles = simplify_part(mesh, left, &[], target, max_error);
     remove_fins(&mut triangles);
     let Parted { triangles, origins, middles } = part_sheets(&triangles);
     let mut positions: Vec<[f32; 3]> = origins.iter().map(|v| mesh.positions[*v as usize]).collect();
@@ -126,6 +136,50 @@ fn reduce(mesh: &Mesh, share: f64, max_error_mm: f32) -> Mesh {
         normals.push(normal);
     }
     Mesh { positions, normals, triangles }
+}
+
+fn reduce_tiles(mesh: &Mesh, max_error: f32) -> Vec<[u32; 3]> {
+    let order = along_curve(mesh);
+    // Tile + 1 of each vertex, or `SHARED`.
+    const SHARED: u32 = u32::MAX;
+    let mut tile_of = vec![0u32; mesh.positions.len()];
+    for (tile, part) in order.chunks(TILE).enumerate() {
+        for v in part.iter().flat_map(|n| mesh.triangles[*n as usize]) {
+            let of = &mut tile_of[v as usize];
+            *of = if *of == 0 || *of == tile as u32 + 1 { tile as u32 + 1 } else { SHARED };
+        }
+    }
+    let is_shared: Vec<bool> = tile_of.into_iter().map(|of| of == SHARED).collect();
+    let reduced: Vec<Vec<[u32; 3]>> = order
+        .par_chunks(TILE)
+        .map(|part| {
+            let triangles: Vec<[u32; 3]> = part.iter().map(|n| mesh.triangles[*n as usize]).collect();
+            let target = (triangles.len() as f64 * LEAST_TILE_SHARE) as usize;
+            simplify_part(mesh, &triangles, &is_shared, target, max_error)
+        })
+        .collect();
+    reduced.concat()
+}
+
+/// Calls meshopt for some triangles of a mesh, down to so many of them; `is_held` vertices stay, none if it is empty.
+fn simplify_part(
+    mesh: &Mesh,
+    triangles: &[[u32; 3]],
+    is_held: &[bool],
+    target: usize,
+    max_error: f32,
+) -> Vec<[u32; 3]> {
+    let (local, vertices) = to_local(triangles);
+    let positions: Vec<[f32; 3]> = vertices.iter().map(|v| mesh.positions[*v as usize]).collect();
+    let mut locks: Vec<bool> = vertices.iter().map(|v| is_held.get(*v as usize) == Some(&true)).collect();
+    lock_extremes(&local, &positions, &mut locks);
+    let Ok(adapter) = VertexDataAdapter::new(bytemuck::cast_slice(&positions), 12, 0) else {
+        return triangles.to_vec();
+    };
+    let indices = bytemuck::cast_slice(&local);
+    let options = SimplifyOptions::ErrorAbsolute;
+    let reduced = meshopt::simplify_with_locks(indices, &adapter, &locks, 3 * target, max_error, options, None);
+    reduced.as_chunks::<3>().0.iter().map(|t| t.map(|v| vertices[v as usize])).collect()
 }
 
 /// Triangles of which only neighbours share vertices.
@@ -264,13 +318,14 @@ mod tests {
         assert_eq!(made.mesh.topology().euler, 2);
         let share = made.mesh.triangles.len() as f64 / mesh.triangles.len() as f64;
         assert!((0.08..=0.1).contains(&share), "{share}");
-        assert!(made.hausdorff_mm > 0.01 && made.hausdorff_mm < 0.5, "{}", made.hausdorff_mm);
-        assert_eq!(made.hausdorff_mm, hausdorff_mm(&mesh, &made.mesh, made.sample_spacing_mm).unwrap());
+        let measured = made.hausdorff_mm.unwrap();
+        assert!((0.01..0.5).contains(&measured), "{measured}");
+        assert_eq!(measured, hausdorff_mm(&mesh, &made.mesh, made.sample_spacing_mm).unwrap());
+        let unmeasured =
+            decimate(&mesh, &DecimateOptions { is_measured: false, ..DecimateOptions::default() }).unwrap();
+        assert_eq!((unmeasured.mesh, unmeasured.hausdorff_mm), (made.mesh.clone(), None));
         let finer = hausdorff_mm(&mesh, &made.mesh, made.sample_spacing_mm / 4.0).unwrap();
-        assert!(
-            finer >= made.hausdorff_mm && finer < made.hausdorff_mm * 1.05,
-            "{finer} by four times as many samples"
-        );
+        assert!(finer >= measured && finer < measured * 1.05, "{finer} by four times as many samples");
         for (p, n) in made.mesh.positions.iter().zip(&made.mesh.normals) {
             let from = mesh.positions.iter().position(|q| p == q).unwrap();
             assert_eq!(*n, mesh.normals[from]);
@@ -278,14 +333,32 @@ mod tests {
     }
 
     #[test]
+    fn tiles_leave_no_seams() {
+        let bumps = |x: f32, y: f32, z: f32| 0.4 * (x * 1.7).sin() * (y * 1.3).sin() * (z * 1.9).sin();
+        let mesh = iso([132; 3], |v| {
+            let [x, y, z] = v.map(|x| x as f32 - 65.5);
+            62.0 + bumps(x, y, z) - (x * x + y * y + z * z).sqrt()
+        });
+        assert!(mesh.triangles.len() > 2 * TILE, "{} triangles are no two tiles", mesh.triangles.len());
+        let made = decimate(&mesh, &DecimateOptions { target_share: 0.02, ..DecimateOptions::default() }).unwrap();
+        check_closed(&made.mesh);
+        assert_eq!(made.mesh.topology().euler, 2);
+        let share = made.mesh.triangles.len() as f64 / mesh.triangles.len() as f64;
+        assert!((0.015..=0.02).contains(&share), "what tiles share may go in the end: {share}");
+        assert!(made.hausdorff_mm.unwrap() < 1.0, "{:?}", made.hausdorff_mm);
+    }
+
+    #[test]
     fn the_bound_is_kept_as_measured() {
         let mesh = ball(15.0);
         let mut least = 0;
         for max_error_mm in [1.0, 0.2, 0.05, 0.01] {
-            let options = DecimateOptions { max_error_mm, target_share: 0.0, sample_spacing_mm: Some(0.3) };
+            let options =
+                DecimateOptions { max_error_mm, target_share: 0.0, sample_spacing_mm: Some(0.3), is_measured: false };
             let made = decimate(&mesh, &options).unwrap();
             check_closed(&made.mesh);
-            assert!(made.hausdorff_mm <= max_error_mm, "{} of {max_error_mm}", made.hausdorff_mm);
+            let measured = made.hausdorff_mm.unwrap();
+            assert!(measured <= max_error_mm, "{measured} of {max_error_mm}");
             assert!(made.mesh.triangles.len() > least, "{max_error_mm}");
             least = made.mesh.triangles.len();
         }
@@ -310,7 +383,7 @@ mod tests {
         broken.triangles[0][0] = u32::MAX;
         assert!(matches!(decimate(&broken, &base), Err(SurfaceError::Index { .. })));
         let empty = decimate(&Mesh::default(), &base).unwrap();
-        assert_eq!((empty.mesh, empty.hausdorff_mm), (Mesh::default(), 0.0));
+        assert_eq!((empty.mesh, empty.hausdorff_mm), (Mesh::default(), Some(0.0)));
     }
 
     #[test]
@@ -338,7 +411,7 @@ mod tests {
             let made = decimate(&mesh, &DecimateOptions { target_share, ..DecimateOptions::default() }).unwrap();
             check_closed(&made.mesh);
             prop_assert!(made.mesh.triangles.len() <= mesh.triangles.len());
-            prop_assert!(made.hausdorff_mm.is_finite());
+            prop_assert!(made.hausdorff_mm.is_some_and(f64::is_finite));
         }
     }
 }

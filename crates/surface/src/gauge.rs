@@ -63,20 +63,8 @@ impl Tree {
         let nothing = [Vec3::INFINITY, Vec3::NEG_INFINITY];
         let join = |a: [Vec3; 2], b: [Vec3; 2]| [a[0].min(b[0]), a[1].max(b[1])];
         let around = |t: &[Vec3; 3]| [t[0].min(t[1]).min(t[2]), t[0].max(t[1]).max(t[2])];
-        let triangles: Vec<[Vec3; 3]> = mesh.triangles.par_iter().map(|t| t.map(at)).collect();
-        let [low, high] = triangles.par_iter().map(around).reduce(|| nothing, join);
-        let scale = (f32::from(u16::MAX) / (high - low).max_element()).min(f32::MAX);
-        let mut order: Vec<(u64, u32)> = triangles
-            .par_iter()
-            .enumerate()
-            .map(|(n, [a, b, c])| {
-                let cell = ((a + b + c) / 3.0 - low) * scale;
-                let code = [cell.x, cell.y, cell.z].map(|x| spread(x as u64));
-                (code[0] | code[1] << 1 | code[2] << 2, n as u32)
-            })
-            .collect();
-        order.par_sort_unstable();
-        let triangles: Vec<[Vec3; 3]> = order.par_iter().map(|(_, n)| triangles[*n as usize]).collect();
+        let triangles: Vec<[Vec3; 3]> =
+            along_curve(mesh).par_iter().map(|n| mesh.triangles[*n as usize].map(at)).collect();
         let leaves = triangles.len().div_ceil(LEAF).next_power_of_two();
         let mut boxes = vec![nothing; 2 * leaves];
         for (leaf, group) in boxes[leaves..].iter_mut().zip(triangles.chunks(LEAF)) {
@@ -171,6 +159,23 @@ impl Tree {
         }
         best
     }
+}
+
+/// The triangles of a mesh by the middles' places along a space-filling curve, after Morton (1966).
+pub(crate) fn along_curve(mesh: &Mesh) -> Vec<u32> {
+    let middle = |t: &[u32; 3]| t.iter().map(|v| Vec3::from_array(mesh.positions[*v as usize])).sum::<Vec3>() / 3.0;
+    let middles: Vec<Vec3> = mesh.triangles.par_iter().map(middle).collect();
+    let nothing = [Vec3::INFINITY, Vec3::NEG_INFINITY];
+    let join = |a: [Vec3; 2], b: [Vec3; 2]| [a[0].min(b[0]), a[1].max(b[1])];
+    let [low, high] = middles.par_iter().map(|m| [*m, *m]).reduce(|| nothing, join);
+    let scale = (f32::from(u16::MAX) / (high - low).max_element()).min(f32::MAX);
+    let code = |(n, middle): (usize, &Vec3)| {
+        let [x, y, z] = ((middle - low) * scale).to_array().map(|x| spread(x as u64));
+        (x | y << 1 | z << 2, n as u32)
+    };
+    let mut order: Vec<(u64, u32)> = middles.par_iter().enumerate().map(code).collect();
+    order.par_sort_unstable();
+    order.into_par_iter().map(|(_, n)| n).collect()
 }
 
 /// Spreads the lower 16 bits to every third.
