@@ -16,6 +16,7 @@ mod masks;
 mod smooth;
 mod sweep;
 
+use glam::Vec3A;
 use rayon::prelude::*;
 use volume::Volume;
 
@@ -72,14 +73,12 @@ const MAX_AXIS: usize = u16::MAX as usize - 1;
 
 /// The net before triangulation.
 pub(crate) struct Net {
-    /// Filtered displacement of each vertex from the middle of its cell, in voxels; the fourth is padding.
-    moves: Vec<[f32; 4]>,
+    /// Filtered displacement of each vertex from the middle of its cell, in voxels. Empty without smoothing.
+    moves: Vec<Vec3A>,
     /// Area vectors of the filtered net, in index space, to the side of the lower label; zero where three labels meet. Empty without
     /// smoothing.
-    pub(crate) normals: Vec<[f32; 4]>,
+    pub(crate) normals: Vec<Vec3A>,
     between: Vec<Between>,
-    links: Vec<[u32; 6]>,
-    kinds: Vec<u8>,
     /// The cell of each vertex; cell `c` lies between voxels `c − 1` and `c`.
     pub(crate) cells: Vec<[u16; 3]>,
     /// Corners of each quad, counterclockwise seen from the side of the lower label.
@@ -120,24 +119,25 @@ impl Net {
         let mut sweep = sweep::sweep(map.data(), &masks, smooth)?;
         let knots = Knots::find(map.data(), &masks, &sweep);
         let inserts = knots.apply(&masks, &mut sweep, smooth)?;
-        let mut normals = Vec::new();
+        let (mut moves, mut normals) = (Vec::new(), Vec::new());
         if smooth {
-            let start = std::mem::take(&mut sweep.moves);
-            sweep.moves = smooth::filter(start, &sweep.links, &sweep.kinds, smoothing.passes);
-            normals = fit::area_vectors(&masks, &sweep, &sweep.moves);
-            smooth::restore(&mut sweep.moves, &normals, &sweep.links, &sweep.kinds, smoothing.passes);
+            moves = smooth::smooth(&sweep.places, &sweep.links, &sweep.kinds, smoothing.passes);
+            moves.par_iter_mut().zip(&sweep.cells).with_min_len(8192).for_each(|(m, c)| *m -= masks.middle(*c));
+            let room = std::mem::take(&mut sweep.places);
+            normals = fit::area_vectors(&masks, &sweep, &moves, room);
+            smooth::restore(&mut moves, &normals, &sweep.links, &sweep.kinds, smoothing.passes);
         }
-        let sweep::Sweep { moves, cells, quads, sides, between, links, kinds, .. } = sweep;
+        let sweep::Sweep { cells, quads, sides, between, .. } = sweep;
         let mut has_inserts = vec![0u64; if inserts.is_empty() { 0 } else { quads.len().div_ceil(64) }];
         for insert in &inserts {
             has_inserts[insert.quad as usize / 64] |= 1 << (insert.quad % 64);
         }
-        Ok(Self { moves, normals, cells, quads, sides, inserts, has_inserts, between, links, kinds })
+        Ok(Self { moves, normals, cells, quads, sides, inserts, has_inserts, between })
     }
 
     /// Number of vertices.
     pub(crate) fn len(&self) -> usize {
-        self.moves.len()
+        self.cells.len()
     }
 
     /// The voxel corner in the middle of a vertex' cell, in continuous voxel index.
@@ -147,29 +147,26 @@ impl Net {
 
     /// How far the filter wanted to move a vertex along its normal, in voxels.
     pub(crate) fn strain(&self, vertex: u32) -> f32 {
-        let m = self.moves[vertex as usize];
-        let Some(n) = self.normals.get(vertex as usize) else { return 0.0 };
-        let square = n[0] * n[0] + n[1] * n[1] + n[2] * n[2];
-        if square > 0.0 { (m[0] * n[0] + m[1] * n[1] + m[2] * n[2]).abs() / square.sqrt() } else { 0.0 }
+        let v = vertex as usize;
+        let (Some(m), Some(n)) = (self.moves.get(v), self.normals.get(v)) else { return 0.0 };
+        m.dot(n.normalize_or_zero()).abs()
     }
 
     /// True where three or more labels meet.
     pub(crate) fn on_seam(&self, vertex: u32) -> bool {
         // Seams carry no area vector, as their sides differ.
-        self.normals.get(vertex as usize).is_none_or(|n| *n == [0.0; 4])
+        self.normals.get(vertex as usize).is_none_or(|n| *n == Vec3A::ZERO)
     }
 
     /// The filtered places brought within a bound, in continuous voxel index.
     pub(crate) fn positions(&self, bound: Bound) -> Vec<[f32; 3]> {
-        let moves = if self.normals.is_empty() {
-            self.moves.clone()
+        let middle = |c: &[u16; 3]| each(*c, |c| f32::from(c) - 0.5);
+        let mut positions: Vec<[f32; 3]> = if self.normals.is_empty() {
+            self.cells.par_iter().with_min_len(8192).map(middle).collect()
         } else {
-            smooth::settle(&self.moves, &self.normals, &self.links, &self.kinds, bound)
+            let rows = self.cells.par_iter().zip(&self.moves).zip(&self.normals).with_min_len(8192);
+            rows.map(|((c, m), n)| (Vec3A::from_array(middle(c)) + bound.fit(*m, *n)).to_array()).collect()
         };
-        let mut positions = vec![[0.0; 3]; self.len()];
-        positions.par_iter_mut().with_min_len(8192).zip(&self.cells).zip(&moves).for_each(|((position, c), m)| {
-            *position = per_axis(|a| f32::from(c[a]) - 0.5 + m[a]);
-        });
         self.place_inserts(&mut positions);
         positions
     }

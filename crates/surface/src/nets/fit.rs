@@ -1,10 +1,11 @@
 //! From the filtered net to positions within a bound, and its normals.
 
+use glam::Vec3A;
 use rayon::prelude::*;
 
 use super::masks::Masks;
 use super::sweep::{SEAM, SLAB, Sweep};
-use crate::axes::{each, per_axis};
+use crate::axes::each;
 
 /// Where a vertex may go from the middle of its cell, in voxels.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,57 +22,53 @@ impl Bound {
     /// What matters is where the surface lies, so the part of the move along the normal comes first; the part along the surface
     /// gets what is left.
     #[inline]
-    pub(crate) fn fit(self, d: [f32; 4], normal: [f32; 4]) -> [f32; 3] {
-        let d = [d[0], d[1], d[2]];
+    pub(crate) fn fit(self, d: Vec3A, normal: Vec3A) -> Vec3A {
         if self.holds(d) { d } else { self.cut(d, normal) }
     }
 
     #[inline]
-    fn holds(self, d: [f32; 3]) -> bool {
+    fn holds(self, d: Vec3A) -> bool {
         match self {
-            Self::Box(half) => d[0].abs() <= half && d[1].abs() <= half && d[2].abs() <= half,
-            Self::Ball(radius) => dot(d, d) <= radius * radius,
+            Self::Box(half) => d.abs().max_element() <= half,
+            Self::Ball(radius) => d.length_squared() <= radius * radius,
         }
     }
 
-    fn cut(self, d: [f32; 3], normal: [f32; 4]) -> [f32; 3] {
-        let n = [normal[0], normal[1], normal[2]];
-        let square = dot(n, n);
-        let along = if square > 0.0 { each(n, |x| x * (dot(d, n) / square)) } else { [0.0; 3] };
-        let across = per_axis(|a| d[a] - along[a]);
-        let along = {
-            let share = self.share([0.0; 3], along);
-            each(along, |x| x * share)
-        };
-        let share = self.share(along, across);
-        per_axis(|a| along[a] + across[a] * share)
+    fn cut(self, d: Vec3A, normal: Vec3A) -> Vec3A {
+        let along = along(d, normal);
+        let across = d - along;
+        let along = along * self.share(Vec3A::ZERO, along);
+        along + across * self.share(along, across)
     }
 
     /// How much of `step`, at most all, can be added to `start` within the bound; for a ball the two are at right angles.
-    fn share(self, start: [f32; 3], step: [f32; 3]) -> f32 {
+    fn share(self, start: Vec3A, step: Vec3A) -> f32 {
         match self {
             Self::Box(half) => (0..3).fold(1.0f32, |share, a| {
                 let room = half - start[a] * step[a].signum();
                 if step[a].abs() > room { share.min(room.max(0.0) / step[a].abs()) } else { share }
             }),
             Self::Ball(radius) => {
-                let (room, length) = ((radius * radius - dot(start, start)).max(0.0), dot(step, step));
+                let (room, length) = ((radius * radius - start.length_squared()).max(0.0), step.length_squared());
                 if length > room { (room / length).sqrt() } else { 1.0 }
             }
         }
     }
 }
 
-fn dot(a: [f32; 3], b: [f32; 3]) -> f32 {
-    a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+/// The part of a move along a normal of any length; none without one.
+#[inline(always)]
+fn along(d: Vec3A, normal: Vec3A) -> Vec3A {
+    let square = normal.length_squared();
+    if square > 0.0 { normal * (d.dot(normal) / square) } else { Vec3A::ZERO }
 }
 
 /// Sums at each vertex the area vectors of the quads around it, all to the side of the lower label; zero on seams, where sides
-/// differ.
-pub(super) fn area_vectors(masks: &Masks, sweep: &Sweep, moves: &[[f32; 4]]) -> Vec<[f32; 4]> {
+/// differ. `sums` is as long as there are vertices, of any content.
+pub(super) fn area_vectors(masks: &Masks, sweep: &Sweep, moves: &[Vec3A], mut sums: Vec<Vec3A>) -> Vec<Vec3A> {
     let [_, nj, nk] = masks.size;
     let plain = masks.vertex_count();
-    let mut sums = vec![[0.0f32; 4]; moves.len()];
+    sums.par_iter_mut().with_min_len(8192).for_each(|sum| *sum = Vec3A::ZERO);
     let mut slabs = Vec::new();
     {
         let mut rest = &mut sums[..plain];
@@ -85,19 +82,17 @@ pub(super) fn area_vectors(masks: &Masks, sweep: &Sweep, moves: &[[f32; 4]]) -> 
         }
     }
     // A slab's quads reach into the first layer of the next slab, and to vertices that knots added at the end.
-    let spills: Vec<(usize, Vec<[f32; 4]>, Vec<(u32, [f32; 4])>)> = slabs
+    let spills: Vec<(usize, Vec<Vec3A>, Vec<(u32, Vec3A)>)> = slabs
         .into_par_iter()
         .map(|(own, first, last, beyond, quads)| {
-            let mut next = vec![[0.0f32; 4]; beyond - last];
+            let mut next = vec![Vec3A::ZERO; beyond - last];
             let mut extra = Vec::new();
             for quad in &sweep.quads[quads] {
                 let place = |n: usize| {
-                    let (m, c) = (moves[quad[n] as usize], sweep.cells[quad[n] as usize]);
-                    per_axis(|a| f32::from(c[a]) + m[a])
+                    let [x, y, z] = each(sweep.cells[quad[n] as usize], f32::from);
+                    Vec3A::new(x, y, z) + moves[quad[n] as usize]
                 };
-                let p = [place(0), place(1), place(2), place(3)];
-                let (u, v) = (per_axis(|a| p[2][a] - p[0][a]), per_axis(|a| p[3][a] - p[1][a]));
-                let n = [u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0], 0.0];
+                let n = (place(2) - place(0)).cross(place(3) - place(1));
                 for &vertex in quad {
                     let at = vertex as usize;
                     let sum = if at < first || at >= plain {
@@ -108,7 +103,7 @@ pub(super) fn area_vectors(masks: &Masks, sweep: &Sweep, moves: &[[f32; 4]]) -> 
                     } else {
                         &mut next[at - last]
                     };
-                    *sum = add(*sum, n);
+                    *sum += n;
                 }
             }
             (last, next, extra)
@@ -116,22 +111,18 @@ pub(super) fn area_vectors(masks: &Masks, sweep: &Sweep, moves: &[[f32; 4]]) -> 
         .collect();
     for (last, next, extra) in spills {
         for (sum, n) in sums[last..].iter_mut().zip(next) {
-            *sum = add(*sum, n);
+            *sum += n;
         }
         for (vertex, n) in extra {
-            sums[vertex as usize] = add(sums[vertex as usize], n);
+            sums[vertex as usize] += n;
         }
     }
     sums.par_iter_mut().zip(&sweep.kinds).with_min_len(8192).for_each(|(sum, kind)| {
         if kind & SEAM != 0 {
-            *sum = [0.0; 4];
+            *sum = Vec3A::ZERO;
         }
     });
     sums
-}
-
-fn add(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
-    [a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3]]
 }
 
 #[cfg(test)]
@@ -140,13 +131,14 @@ mod tests {
 
     #[test]
     fn the_normal_part_comes_first() {
-        let n = [0.0, 0.0, 2.0, 0.0];
-        assert_eq!(Bound::Box(0.5).fit([0.1, 0.2, 0.3, 0.0], n), [0.1, 0.2, 0.3], "inside");
-        let fitted = Bound::Ball(0.5).fit([0.4, 0.0, 0.4, 0.0], n);
+        let n = Vec3A::new(0.0, 0.0, 2.0);
+        let fit = |bound: Bound, [x, y, z]: [f32; 3], n| bound.fit(Vec3A::new(x, y, z), n).to_array();
+        assert_eq!(fit(Bound::Box(0.5), [0.1, 0.2, 0.3], n), [0.1, 0.2, 0.3], "inside");
+        let fitted = fit(Bound::Ball(0.5), [0.4, 0.0, 0.4], n);
         assert!((fitted[2] - 0.4).abs() < 1e-6 && (fitted[0] - 0.3).abs() < 1e-6, "{fitted:?}");
-        let fitted = Bound::Box(0.5).fit([1.0, 0.5, 0.9, 0.0], n);
+        let fitted = fit(Bound::Box(0.5), [1.0, 0.5, 0.9], n);
         assert!((fitted[2] - 0.5).abs() < 1e-6 && (fitted[0] - 0.5).abs() < 1e-6, "{fitted:?}");
-        let fitted = Bound::Ball(0.5).fit([3.0, 0.0, 4.0, 0.0], [0.0; 4]);
+        let fitted = fit(Bound::Ball(0.5), [3.0, 0.0, 4.0], Vec3A::ZERO);
         assert!((fitted[0] - 0.3).abs() < 1e-6 && (fitted[2] - 0.4).abs() < 1e-6, "without a normal: {fitted:?}");
     }
 }

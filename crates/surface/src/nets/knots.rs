@@ -8,6 +8,9 @@
 //! Two such pairs may still belong to one sheet in both cells of the face. The net's edge through the face would then carry
 //! four quads, so one pair gets a vertex of its own in the middle of that edge.
 
+use glam::Vec3A;
+use rayon::prelude::*;
+
 use super::cell::{FACE_EDGES, FACE_NORMALS, edge_corners, edge_middle, face_middle, mean, unite};
 use super::masks::Masks;
 use super::sweep::{SEAM, Sweep};
@@ -43,6 +46,40 @@ struct Knot {
     extra: u32,
 }
 
+/// What smoothing needs to know of the vertex of a sheet.
+struct Sheet {
+    vertex: u32,
+    links: [u32; 6],
+    kind: u8,
+    place: Vec3A,
+}
+
+/// A vertex whose link through a face goes to another sheet than the first.
+struct Follower {
+    vertex: u32,
+    face: usize,
+    from: u32,
+    to: u32,
+}
+
+/// A quad whose corner belongs to another sheet than the first.
+struct Corner {
+    quad: u32,
+    from: u32,
+    to: u32,
+}
+
+/// An edge of the net that four quads would share, and two of them.
+struct Doubled {
+    cell: [usize; 3],
+    ends: [u32; 2],
+    nudge: [f32; 3],
+    quads: Vec<u32>,
+}
+
+/// Knots that one task handles; results do not depend on it.
+const TASK: usize = 512;
+
 /// All cells that are not plain, by vertex.
 pub(super) struct Knots {
     knots: Vec<Knot>,
@@ -53,7 +90,6 @@ const NO_SHEET: u8 = u8::MAX;
 impl Knots {
     /// Finds the sheets of all cells that the sweep found not plain.
     pub(super) fn find<T: LabelVoxel>(data: &[T], masks: &Masks, sweep: &Sweep) -> Self {
-        use rayon::prelude::*;
         let first_extra = masks.vertex_count() as u32;
         let mut knots: Vec<Knot> = sweep
             .knotted
@@ -76,29 +112,15 @@ impl Knots {
     /// Gives each sheet its vertex, and returns the vertices to insert in quads.
     pub(super) fn apply(&self, masks: &Masks, sweep: &mut Sweep, smooth: bool) -> Result<Vec<Insert>, SurfaceError> {
         for knot in &self.knots {
-            for sheet in 0..knot.sheets {
-                let vertex = knot.vertex_of(sheet);
-                if sheet > 0 {
-                    debug_assert_eq!(vertex as usize, sweep.moves.len());
-                    sweep.moves.push([0.0; 4]);
-                    sweep.cells.push(knot.cell.map(|c| c as u16));
-                    if smooth {
-                        sweep.links.push([vertex; 6]);
-                        sweep.kinds.push(0);
-                    }
-                }
-                if smooth {
-                    let [x, y, z] = knot.middle(sheet);
-                    sweep.moves[vertex as usize] = [x, y, z, 0.0];
-                }
+            for sheet in 1..knot.sheets {
+                debug_assert_eq!(knot.vertex_of(sheet) as usize, sweep.cells.len());
+                sweep.push_lone(masks, knot.cell, smooth);
             }
-            for edge in 0..12 {
-                if !matches!(knot.sheet[edge], 0 | NO_SHEET) {
-                    let quad = &mut sweep.quads[knot.quad(masks, edge) as usize];
-                    for corner in quad.iter_mut().filter(|c| **c == knot.vertex) {
-                        *corner = knot.vertex_of(knot.sheet[edge]);
-                    }
-                }
+        }
+        let moves: Vec<Vec<Corner>> = self.knots.par_chunks(TASK).map(|knots| corners(masks, knots)).collect();
+        for Corner { quad, from, to } in moves.into_iter().flatten() {
+            for corner in sweep.quads[quad as usize].iter_mut().filter(|c| **c == from) {
+                *corner = to;
             }
         }
         if smooth {
@@ -108,79 +130,113 @@ impl Knots {
     }
 
     fn link(&self, masks: &Masks, sweep: &mut Sweep) {
-        for knot in &self.knots {
-            for sheet in 0..knot.sheets {
-                let vertex = knot.vertex_of(sheet);
-                let seam = (0..6).any(|f| knot.passes(f, sheet) && knot.faces[f] == Passage::Seam);
-                let (mut links, mut kind) = ([vertex; 6], if seam { SEAM } else { 0 });
-                for face in 0..6 {
-                    if !knot.passes(face, sheet) {
-                        continue;
-                    }
-                    let primary = masks.vertex(knot.neighbor(face));
-                    let other = self.of_vertex(primary);
-                    if other.is_none() {
-                        // A plain neighbour has one sheet here; it follows this one if it follows any.
-                        let back = &mut sweep.links[primary as usize][face ^ 1];
-                        if *back == knot.vertex {
-                            *back = vertex;
-                        }
-                    }
-                    if seam && knot.faces[face] != Passage::Seam {
-                        continue;
-                    }
-                    let edge = FACE_EDGES[face].into_iter().find(|&e| knot.sheet[e] == sheet);
-                    let across = other.zip(edge).map(|(o, e)| o.vertex_of(o.sheet[mirrored(face, e)]));
-                    links[face] = across.unwrap_or(primary);
-                    kind |= 1 << face;
+        let sheets: Vec<(Vec<Sheet>, Vec<Follower>)> = self
+            .knots
+            .par_chunks(TASK)
+            .map(|knots| {
+                let mut followers = Vec::new();
+                let sheets = knots.iter().flat_map(|k| (0..k.sheets).map(move |sheet| (k, sheet)));
+                (sheets.map(|(knot, sheet)| self.sheet(masks, knot, sheet, &mut followers)).collect(), followers)
+            })
+            .collect();
+        for (sheets, followers) in sheets {
+            for Follower { vertex, face, from, to } in followers {
+                let link = &mut sweep.links[vertex as usize][face];
+                if *link == from {
+                    *link = to;
                 }
-                (sweep.links[vertex as usize], sweep.kinds[vertex as usize]) = (links, kind);
+            }
+            for Sheet { vertex, links, kind, place } in sheets {
+                let v = vertex as usize;
+                (sweep.links[v], sweep.kinds[v], sweep.places[v]) = (links, kind, place);
             }
         }
     }
 
+    /// The links of one sheet, and the plain neighbours that follow it.
+    fn sheet(&self, masks: &Masks, knot: &Knot, sheet: u8, followers: &mut Vec<Follower>) -> Sheet {
+        let vertex = knot.vertex_of(sheet);
+        let seam = (0..6).any(|f| knot.passes(f, sheet) && knot.faces[f] == Passage::Seam);
+        let (mut links, mut kind) = ([vertex; 6], if seam { SEAM } else { 0 });
+        for face in 0..6 {
+            if !knot.passes(face, sheet) {
+                continue;
+            }
+            let primary = masks.vertex(knot.neighbor(face));
+            let other = self.of_vertex(primary);
+            if other.is_none() && sheet > 0 {
+                // A plain neighbour has one sheet here; it follows this one if it follows any.
+                followers.push(Follower { vertex: primary, face: face ^ 1, from: knot.vertex, to: vertex });
+            }
+            if seam && knot.faces[face] != Passage::Seam {
+                continue;
+            }
+            let edge = FACE_EDGES[face].into_iter().find(|&e| knot.sheet[e] == sheet);
+            let across = other.zip(edge).map(|(o, e)| o.vertex_of(o.sheet[mirrored(face, e)]));
+            links[face] = across.unwrap_or(primary);
+            kind |= 1 << face;
+        }
+        let place = masks.middle(knot.cell.map(|c| c as u16)) + Vec3A::from_array(knot.middle(sheet));
+        Sheet { vertex, links, kind, place }
+    }
+
     fn insert(&self, masks: &Masks, sweep: &mut Sweep, smooth: bool) -> Result<Vec<Insert>, SurfaceError> {
+        let doubled: Vec<Vec<Doubled>> = self.knots.par_chunks(TASK).map(|knots| self.doubled(masks, knots)).collect();
         let mut inserts = Vec::new();
-        for knot in &self.knots {
-            for face in [1, 3, 5] {
-                let Passage::Pairs(corners) = knot.faces[face] else { continue };
-                let Some(other) = self.of_vertex(masks.vertex(knot.neighbor(face))) else { continue };
-                let around = |corner| FACE_EDGES[face].into_iter().filter(move |&e| edge_corners(e).contains(&corner));
-                let here = |corner| around(corner).map(|e| knot.sheet[e]).next().unwrap_or(NO_SHEET);
-                let there = |corner| around(corner).map(|e| other.sheet[mirrored(face, e)]).next().unwrap_or(NO_SHEET);
-                let (sheet, beyond) = (here(corners[1]), there(corners[1]));
-                if here(corners[0]) != sheet || there(corners[0]) != beyond {
-                    continue;
-                }
-                let (u, v) = (knot.vertex_of(sheet), other.vertex_of(beyond));
-                let vertex = sweep.moves.len() as u32;
-                let toward = [corners[1] & 1, corners[1] >> 1 & 1, corners[1] >> 2].map(|d| d as f32 * 2.0 - 1.0);
-                let normal = FACE_NORMALS[face];
-                let nudge = per_axis(|a| if normal[a] == 0.0 { toward[a] * NUDGE } else { 0.0 });
-                sweep.cells.push(knot.cell.map(|c| c as u16));
-                // Without links the filter leaves it alone; it is placed afterwards.
-                sweep.moves.push([0.0; 4]);
-                if smooth {
-                    sweep.links.push([vertex; 6]);
-                    sweep.kinds.push(0);
-                }
-                let nudge = if smooth { nudge } else { [0.0; 3] };
-                sweep.between.push(Between { vertex, ends: [u, v], nudge });
-                for edge in around(corners[1]) {
-                    let quad = knot.quad(masks, edge);
-                    let q = sweep.quads[quad as usize];
-                    let after = (0..4).find(|&n| [q[n], q[(n + 1) % 4]] == [u, v] || [q[n], q[(n + 1) % 4]] == [v, u]);
-                    inserts.extend(after.map(|n| Insert { quad, after: n as u8, vertex }));
-                }
+        for Doubled { cell, ends: [u, v], nudge, quads } in doubled.into_iter().flatten() {
+            let vertex = sweep.cells.len() as u32;
+            // Without links the filter leaves it alone; it is placed afterwards.
+            sweep.push_lone(masks, cell, smooth);
+            let nudge = if smooth { nudge } else { [0.0; 3] };
+            sweep.between.push(Between { vertex, ends: [u, v], nudge });
+            for quad in quads {
+                let q = sweep.quads[quad as usize];
+                let after = (0..4).find(|&n| [q[n], q[(n + 1) % 4]] == [u, v] || [q[n], q[(n + 1) % 4]] == [v, u]);
+                inserts.extend(after.map(|n| Insert { quad, after: n as u8, vertex }));
             }
         }
         let limit = u32::MAX as usize / 2;
-        if sweep.moves.len() > limit {
-            return Err(SurfaceError::TooManyVertices { limit, vertices: sweep.moves.len() });
+        if sweep.cells.len() > limit {
+            return Err(SurfaceError::TooManyVertices { limit, vertices: sweep.cells.len() });
         }
         inserts.sort_unstable();
         Ok(inserts)
     }
+
+    /// The edges of the net on the upper faces of these cells that four quads would share.
+    fn doubled(&self, masks: &Masks, knots: &[Knot]) -> Vec<Doubled> {
+        let mut doubled = Vec::new();
+        for (knot, face) in knots.iter().flat_map(|k| [1, 3, 5].map(|face| (k, face))) {
+            let Passage::Pairs(corners) = knot.faces[face] else { continue };
+            let Some(other) = self.of_vertex(masks.vertex(knot.neighbor(face))) else { continue };
+            let around = |corner| FACE_EDGES[face].into_iter().filter(move |&e| edge_corners(e).contains(&corner));
+            let here = |corner| around(corner).map(|e| knot.sheet[e]).next().unwrap_or(NO_SHEET);
+            let there = |corner| around(corner).map(|e| other.sheet[mirrored(face, e)]).next().unwrap_or(NO_SHEET);
+            let (sheet, beyond) = (here(corners[1]), there(corners[1]));
+            if here(corners[0]) != sheet || there(corners[0]) != beyond {
+                continue;
+            }
+            let toward = [corners[1] & 1, corners[1] >> 1 & 1, corners[1] >> 2].map(|d| d as f32 * 2.0 - 1.0);
+            let normal = FACE_NORMALS[face];
+            doubled.push(Doubled {
+                cell: knot.cell,
+                ends: [knot.vertex_of(sheet), other.vertex_of(beyond)],
+                nudge: per_axis(|a| if normal[a] == 0.0 { toward[a] * NUDGE } else { 0.0 }),
+                quads: around(corners[1]).map(|e| knot.quad(masks, e)).collect(),
+            });
+        }
+        doubled
+    }
+}
+
+fn corners(masks: &Masks, knots: &[Knot]) -> Vec<Corner> {
+    let mut corners = Vec::new();
+    for knot in knots.iter().filter(|k| k.sheets > 1) {
+        for (edge, &sheet) in knot.sheet.iter().enumerate().filter(|(_, s)| !matches!(**s, 0 | NO_SHEET)) {
+            corners.push(Corner { quad: knot.quad(masks, edge), from: knot.vertex, to: knot.vertex_of(sheet) });
+        }
+    }
+    corners
 }
 
 /// A vertex on an edge of the net.

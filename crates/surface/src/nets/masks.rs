@@ -1,5 +1,6 @@
 //! First sweep: where neighbours differ, as one bit a pair, and how much that will yield.
 
+use glam::Vec3A;
 use rayon::prelude::*;
 
 use super::LabelVoxel;
@@ -160,6 +161,13 @@ impl Masks {
             _ => ones(self.x(j, k)) + ones(self.y(j, k)) + rank(self.z(j, k), i),
         };
         (first + rank) as u32
+    }
+
+    /// The middle of a cell, from the middle of the grid, where it takes the fewest digits.
+    #[inline]
+    pub(super) fn middle(&self, [x, y, z]: [u16; 3]) -> Vec3A {
+        let [ni, nj, nk] = self.size.map(|s| s as f32);
+        Vec3A::new(f32::from(x), f32::from(y), f32::from(z)) - Vec3A::new(ni, nj, nk) * 0.5
     }
 
     /// Number of vertices, one a cell.

@@ -5,170 +5,74 @@
 //! f = Σ cₙ Tₙ(W) in the operator W that takes each vertex to the mean of its neighbours, by Tₙ₊₁ = 2 W Tₙ − Tₙ₋₁. Two such filters
 //! are mixed so that f is flat to third order at zero frequency: spheres keep their radius.
 
+use std::ops::{Add, Mul, Sub};
+
+use glam::Vec3A;
 use rayon::prelude::*;
 
-use super::Bound;
-use super::cell::FACE_NORMALS;
 use super::sweep::SEAM;
-
-/// Vertices that one task handles; results do not depend on it.
-const CHUNK: usize = 8192;
 
 /// Ends of the pass bands of the two filters as angles: λ = 1 − cos θ, λ the eigenvalue of 1 − W.
 ///
 /// A wave of n voxels has θ ≈ 2π / (n √2), a sphere of radius R voxels 1 / R. The first was chosen on the torso labels.
 const CUTOFFS: [f64; 2] = [0.15, 0.02];
 
-/// The filtered displacement of each vertex from the middle of its cell, without bound.
-///
-/// Junctions have only their neighbours along the junction as links.
-pub(super) fn filter(mut moves: Vec<[f32; 4]>, links: &[[u32; 6]], kinds: &[u8], passes: usize) -> Vec<[f32; 4]> {
-    let pulls: Vec<[f32; 4]> = (0..64).map(pull).collect();
-    let coefficients = coefficients(passes);
-    let mut before = moves.clone();
-    let mut now = vec![[0.0f32; 4]; moves.len()];
-    // T₀ and T₁.
-    let (c0, c1) = (coefficients[0], coefficients.get(1).copied().unwrap_or(0.0));
-    let work = now.par_chunks_mut(CHUNK).zip(moves.par_chunks_mut(CHUNK)).enumerate();
-    work.for_each(|(chunk, (now, sums))| {
-        let range = chunk * CHUNK..chunk * CHUNK + now.len();
-        let rows = now.iter_mut().zip(sums).zip(links[range.clone()].iter().zip(&kinds[range]));
-        for ((now, sum), (links, kind)) in rows {
-            *now = mean(&before, sum, links, pulls[usize::from(*kind & !SEAM)]);
-            *sum = add(scale(*sum, c0), scale(*now, c1));
-        }
-    });
-    for &c in coefficients.iter().skip(2) {
-        let work = before.par_chunks_mut(CHUNK).zip(moves.par_chunks_mut(CHUNK)).enumerate();
-        work.for_each(|(chunk, (before, sums))| {
-            let range = chunk * CHUNK..chunk * CHUNK + before.len();
-            let rows = before.iter_mut().zip(sums).zip(&now[range.clone()]);
-            for (((before, sum), own), (links, kind)) in rows.zip(links[range.clone()].iter().zip(&kinds[range])) {
-                let mean = mean(&now, own, links, pulls[usize::from(*kind & !SEAM)]);
-                let next = add(scale(mean, 2.0), scale(*before, -1.0));
-                *before = next;
-                *sum = add(*sum, scale(next, c));
+/// Vertices that one task handles; results do not depend on it.
+const CHUNK: usize = 8192;
+
+/// What a filter runs over.
+trait Value: Copy + Send + Sync + Add<Output = Self> + Sub<Output = Self> + Mul<f32, Output = Self> {}
+impl Value for f32 {}
+impl Value for Vec3A {}
+
+/// A filter Σ cₙ Tₙ(W) of values at the vertices, summed from the highest degree down after Clenshaw (1955), "A note on the summation
+/// of Chebyshev series".
+fn filter<V: Value>(values: &[V], links: &[[u32; 6]], kinds: &[u8], coefficients: &[f32]) -> Vec<V> {
+    let shares: [f32; 128] = std::array::from_fn(|kind| share(kind as u8));
+    let (&highest, lower) = coefficients.split_last().unwrap_or((&1.0, &[]));
+    let times = |factor: f32| values.par_iter().with_min_len(CHUNK).map(move |v| *v * factor).collect::<Vec<V>>();
+    let (mut last, mut now) = (times(0.0), times(highest));
+    for (degree, &c) in lower.iter().enumerate().rev() {
+        let weight = if degree == 0 { 1.0 } else { 2.0 };
+        last.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, last)| {
+            // Slices of this function, which stay in registers.
+            let (now, values) = (&now[..], &values[chunk * CHUNK..]);
+            let (links, kinds) = (&links[chunk * CHUNK..], &kinds[chunk * CHUNK..]);
+            let rows = last.iter_mut().zip(&now[chunk * CHUNK..]).zip(values).zip(links.iter().zip(kinds));
+            for (((last, own), value), ([a, b, c0, d, e, f], kind)) in rows {
+                let at = |v: &u32| now[*v as usize];
+                let share = weight * shares[usize::from(*kind & 127)];
+                let sum = ((at(a) + at(b)) + (at(c0) + at(d))) + (at(e) + at(f));
+                *last = (*value * c + (sum * share + *own * (weight - 6.0 * share))) - *last;
             }
         });
-        std::mem::swap(&mut before, &mut now);
-    }
-    moves
-}
-
-/// Moves the net back by the mean of what the filter moved it along its normals nearby: steps keep away, shrinkage is undone.
-///
-/// After Vollmer, Mencl & Müller (1999), "Improved Laplacian smoothing of noisy surface meshes", with the lower of the two filters
-/// for a mean, which is as wide as the widest terraces.
-pub(super) fn restore(moves: &mut [[f32; 4]], normals: &[[f32; 4]], links: &[[u32; 6]], kinds: &[u8], passes: usize) {
-    let coefficients: Vec<f32> = windowed_sinc(passes.max(1), CUTOFFS[1]).into_iter().map(|c| c as f32).collect();
-    let along = |(m, n): (&[f32; 4], &[f32; 4])| {
-        let square = n[0] * n[0] + n[1] * n[1] + n[2] * n[2];
-        if square > 0.0 { (m[0] * n[0] + m[1] * n[1] + m[2] * n[2]) / square.sqrt() } else { 0.0 }
-    };
-    let mut before: Vec<f32> = moves.par_iter().zip(normals).with_min_len(CHUNK).map(along).collect();
-    let mut now = before.clone();
-    let mut sums = vec![0.0f32; now.len()];
-    for (n, &c) in coefficients.iter().enumerate() {
-        let work = before.par_chunks_mut(CHUNK).zip(sums.par_chunks_mut(CHUNK)).enumerate();
-        work.for_each(|(chunk, (before, sums))| {
-            let range = chunk * CHUNK..chunk * CHUNK + before.len();
-            let rows = before.iter_mut().zip(sums).zip(&now[range.clone()]);
-            for (((before, sum), own), (links, kind)) in rows.zip(links[range.clone()].iter().zip(&kinds[range])) {
-                let [a, b, c0, d, e, f] = *links;
-                let [a, b, c0, d, e, f] = [
-                    now[a as usize],
-                    now[b as usize],
-                    now[c0 as usize],
-                    now[d as usize],
-                    now[e as usize],
-                    now[f as usize],
-                ];
-                let off = (a + b) + (c0 + d) + (e + f) - 6.0 * own;
-                let mean = own + off / (kind & !SEAM).count_ones().max(1) as f32;
-                *before = match n {
-                    0 => *own,
-                    1 => mean,
-                    _ => 2.0 * mean - *before,
-                };
-                *sum += c * *before;
-            }
-        });
-        std::mem::swap(&mut before, &mut now);
-    }
-    moves.par_iter_mut().zip(normals).zip(&sums).with_min_len(CHUNK).for_each(|((m, n), back)| {
-        let square = n[0] * n[0] + n[1] * n[1] + n[2] * n[2];
-        if square > 0.0 {
-            *m = add(*m, scale(*n, -back / square.sqrt()));
-        }
-    });
-}
-
-/// Passes that round off where a bound cuts in.
-const SETTLE_PASSES: usize = 3;
-
-/// Brings the filtered places within a bound, and eases what lies beside those that were cut.
-pub(super) fn settle(
-    moves: &[[f32; 4]],
-    normals: &[[f32; 4]],
-    links: &[[u32; 6]],
-    kinds: &[u8],
-    bound: Bound,
-) -> Vec<[f32; 4]> {
-    let pulls: Vec<[f32; 4]> = (0..64).map(pull).collect();
-    let mut now = vec![[0.0f32; 4]; moves.len()];
-    let fit = |m: [f32; 4], n: &[f32; 4]| {
-        let [x, y, z] = bound.fit(m, *n);
-        [x, y, z, 0.0]
-    };
-    now.par_iter_mut().zip(moves).zip(normals).with_min_len(CHUNK).for_each(|((out, m), n)| *out = fit(*m, n));
-    if bound == Bound::Box(f32::INFINITY) {
-        return now;
-    }
-    let mut next = vec![[0.0f32; 4]; moves.len()];
-    for _ in 0..SETTLE_PASSES {
-        next.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, out)| {
-            let range = chunk * CHUNK..chunk * CHUNK + out.len();
-            let rows = out.iter_mut().zip(&now[range.clone()]).zip(&normals[range.clone()]);
-            for (((out, own), normal), (links, kind)) in rows.zip(links[range.clone()].iter().zip(&kinds[range])) {
-                let mean = mean(&now, own, links, pulls[usize::from(*kind & !SEAM)]);
-                let off = add(mean, scale(*own, -1.0));
-                let square = normal[0] * normal[0] + normal[1] * normal[1] + normal[2] * normal[2];
-                // Only along the surface: the normal part is the filter's.
-                let along = if square > 0.0 {
-                    (off[0] * normal[0] + off[1] * normal[1] + off[2] * normal[2]) / square
-                } else {
-                    0.0
-                };
-                let off = add(off, scale(*normal, -along));
-                *out = fit(add(*own, scale(off, 0.6)), normal);
-            }
-        });
-        std::mem::swap(&mut now, &mut next);
+        std::mem::swap(&mut last, &mut now);
     }
     now
 }
 
-/// The mean of the neighbours, relative to the middle of the own cell. Missing neighbours link to the vertex itself, so they cancel.
-#[inline(always)]
-fn mean(from: &[[f32; 4]], own: &[f32; 4], links: &[u32; 6], pull: [f32; 4]) -> [f32; 4] {
-    let [a, b, c, d, e, f] = *links;
-    let [a, b, c] = [from[a as usize], from[b as usize], from[c as usize]];
-    let [d, e, f] = [from[d as usize], from[e as usize], from[f as usize]];
-    let sum = add(add(add(a, b), add(c, d)), add(e, f));
-    let off = add(add(sum, scale(*own, -6.0)), pull);
-    let mut mean = add(*own, scale(off, pull[3]));
-    mean[3] = 0.0;
-    mean
+/// The filtered places of the vertices. Junctions have only their neighbours along the junction as links.
+pub(super) fn smooth(places: &[Vec3A], links: &[[u32; 6]], kinds: &[u8], passes: usize) -> Vec<Vec3A> {
+    filter(places, links, kinds, &coefficients(passes))
 }
 
-#[inline(always)]
-fn add(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
-    [a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3]]
-}
+/// Degree of the mean that [`restore`] takes, as a part of the filter's. A wider one levels more of the widest terraces, but leaves more of
+/// what the filter moved beyond the bound, where it is cut off in folds; chosen on the torso labels and on planes of all slopes.
+const RESTORE_SHARE: f64 = 0.625;
 
-#[inline(always)]
-fn scale(a: [f32; 4], s: f32) -> [f32; 4] {
-    [a[0] * s, a[1] * s, a[2] * s, a[3] * s]
+/// Moves the net back by the mean of what the filter moved it along its normals nearby: steps keep away, shrinkage is undone.
+///
+/// After Vollmer, Mencl & Müller (1999), "Improved Laplacian smoothing of noisy surface meshes", with the lower of the two filters
+/// for a mean.
+pub(super) fn restore(moves: &mut [Vec3A], normals: &[Vec3A], links: &[[u32; 6]], kinds: &[u8], passes: usize) {
+    let degree = (passes as f64 * RESTORE_SHARE).round() as usize;
+    let coefficients: Vec<f32> = windowed_sinc(degree.max(1), CUTOFFS[1]).into_iter().map(|c| c as f32).collect();
+    let rows = moves.par_iter().zip(normals).with_min_len(CHUNK);
+    let moved: Vec<f32> = rows.map(|(m, n)| m.dot(n.normalize_or_zero())).collect();
+    let back = filter(&moved, links, kinds, &coefficients);
+    moves.par_iter_mut().zip(normals).zip(&back).with_min_len(CHUNK).for_each(|((m, n), back)| {
+        *m -= n.normalize_or_zero() * *back;
+    });
 }
 
 /// Coefficients of the mixed filter, of sum 1 so that places stay places.
@@ -195,16 +99,9 @@ fn windowed_sinc(degree: usize, cutoff: f64) -> Vec<f64> {
     raw.into_iter().map(|c| c / sum).collect()
 }
 
-/// Sum of the directions to the neighbours, and one over their number.
-fn pull(kind: u8) -> [f32; 4] {
-    let mut sum = [0.0; 4];
-    for (_, normal) in FACE_NORMALS.iter().enumerate().filter(|(f, _)| kind >> f & 1 == 1) {
-        for a in 0..3 {
-            sum[a] += normal[a];
-        }
-    }
-    sum[3] = 1.0 / f32::from(kind.count_ones().max(1) as u8);
-    sum
+/// One over the number of neighbours.
+fn share(kind: u8) -> f32 {
+    1.0 / (kind & !SEAM).count_ones().max(1) as f32
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Second sweep: vertices, their links, and quads, slab by slab.
 
+use glam::Vec3A;
 use rayon::prelude::*;
 
 use super::LabelVoxel;
@@ -11,7 +12,8 @@ use crate::error::SurfaceError;
 /// What a sweep yields; cells that are not plain are put right by [`super::knots`].
 #[derive(Default)]
 pub(super) struct Sweep {
-    pub(super) moves: Vec<[f32; 4]>,
+    /// Where the boundary lies on average in each vertex' cell, from the middle of the grid; empty if nothing is to be smoothed.
+    pub(super) places: Vec<Vec3A>,
     pub(super) cells: Vec<[u16; 3]>,
     /// The neighbour across each face, or the vertex itself where there is none to follow.
     pub(super) links: Vec<[u32; 6]>,
@@ -25,6 +27,19 @@ pub(super) struct Sweep {
     pub(super) between: Vec<Between>,
 }
 
+impl Sweep {
+    /// Adds a vertex without neighbours in the middle of a cell.
+    pub(super) fn push_lone(&mut self, masks: &Masks, cell: [usize; 3], smooth: bool) {
+        let (vertex, cell) = (self.cells.len() as u32, cell.map(|c| c as u16));
+        self.cells.push(cell);
+        if smooth {
+            self.places.push(masks.middle(cell));
+            self.links.push([vertex; 6]);
+            self.kinds.push(0);
+        }
+    }
+}
+
 /// Marks a vertex where three or more labels meet; its links follow the junction.
 pub(super) const SEAM: u8 = 1 << 6;
 
@@ -35,12 +50,19 @@ pub(super) const SLAB: usize = 12;
 struct Slab<'a> {
     layers: std::ops::Range<usize>,
     first_quad: usize,
-    moves: &'a mut [[f32; 4]],
+    places: &'a mut [Vec3A],
     cells: &'a mut [[u16; 3]],
     links: &'a mut [[u32; 6]],
     kinds: &'a mut [u8],
     quads: &'a mut [[u32; 4]],
     sides: &'a mut [[u16; 2]],
+}
+
+/// So many of a value, and room for the vertices that knots add.
+fn roomy<T: Clone>(count: usize, value: T) -> Vec<T> {
+    let mut made = vec![value; count + count / 8 + 64];
+    made.truncate(count);
+    made
 }
 
 /// Numbers and links all vertices and lays the quads; without `smooth` vertices stay in the middle of their cells, without links.
@@ -53,10 +75,10 @@ pub(super) fn sweep<T: LabelVoxel>(data: &[T], masks: &Masks, smooth: bool) -> R
     }
     let linked = if smooth { nv } else { 0 };
     let mut out = Sweep {
-        moves: vec![[0.0; 4]; nv],
-        cells: vec![[0; 3]; nv],
-        links: vec![[0; 6]; linked],
-        kinds: vec![0; linked],
+        places: roomy(linked, Vec3A::ZERO),
+        cells: roomy(nv, [0; 3]),
+        links: roomy(linked, [0; 6]),
+        kinds: roomy(linked, 0),
         quads: vec![[0; 4]; nq],
         sides: vec![[0; 2]; nq],
         knotted: Vec::new(),
@@ -64,7 +86,7 @@ pub(super) fn sweep<T: LabelVoxel>(data: &[T], masks: &Masks, smooth: bool) -> R
     };
     let mut slabs = Vec::new();
     {
-        let (mut moves, mut cells) = (&mut out.moves[..], &mut out.cells[..]);
+        let (mut places, mut cells) = (&mut out.places[..], &mut out.cells[..]);
         let (mut links, mut kinds) = (&mut out.links[..], &mut out.kinds[..]);
         let (mut quads, mut sides) = (&mut out.quads[..], &mut out.sides[..]);
         for start in (0..=nk).step_by(SLAB) {
@@ -76,7 +98,7 @@ pub(super) fn sweep<T: LabelVoxel>(data: &[T], masks: &Masks, smooth: bool) -> R
             slabs.push(Slab {
                 layers,
                 first_quad: masks.first_quad[rows.start],
-                moves: moves.split_off_mut(..v).unwrap_or_default(),
+                places: places.split_off_mut(..l).unwrap_or_default(),
                 cells: cells.split_off_mut(..v).unwrap_or_default(),
                 links: links.split_off_mut(..l).unwrap_or_default(),
                 kinds: kinds.split_off_mut(..l).unwrap_or_default(),
@@ -171,8 +193,7 @@ fn vertices_of_row(
                 }
                 slab.links[n] = links;
                 slab.kinds[n] = faces | if case.seams == 0 { 0 } else { SEAM };
-                let [x, y, z] = case.middle;
-                slab.moves[n] = [x, y, z, 0.0];
+                slab.places[n] = masks.middle(slab.cells[n]) + Vec3A::from_array(case.middle);
             }
             if !case.plain {
                 knotted.push(number);
