@@ -87,8 +87,8 @@ fn headset() -> Finding {
 
 fn sound() -> Finding {
     let found = match sound::Sounds::start().status() {
-        sound::SoundStatus::Playing => Ok("a sound device answers".to_owned()),
-        other => Err(format!("{other:?}")),
+        playing @ sound::SoundStatus::Playing => Ok(playing.to_string()),
+        other => Err(other.to_string()),
     };
     finding("sound", false, found, "walks are silent; connect a sound device if you want cues")
 }

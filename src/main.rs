@@ -21,6 +21,7 @@ use clap::Parser;
 use crate::cli::{Arguments, Verb};
 
 fn main() -> ExitCode {
+    without_a_session();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         // Help and version go to stdout with code 0, wrong usage to stderr with code 2.
@@ -37,6 +38,17 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
         Err(_reported_by_the_hook) => ExitCode::FAILURE,
+    }
+}
+
+/// Mesa's device selection asks a Wayland display first, and libwayland complains on stderr where there is no session to have one.
+fn without_a_session() {
+    if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        #[expect(unsafe_code, reason = "the environment is shared with C")]
+        // SAFETY: the first act of `main`, so no other thread reads the environment meanwhile.
+        unsafe {
+            std::env::set_var("NODEVICE_SELECT", "1");
+        }
     }
 }
 

@@ -13,6 +13,8 @@
 mod mixer;
 pub mod synth;
 
+use std::fmt;
+
 use glam::Quat;
 use kira::DefaultBackend;
 use serde::{Deserialize, Serialize};
@@ -78,6 +80,17 @@ pub enum SoundStatus {
         /// What the system says.
         reason: String,
     },
+}
+
+impl fmt::Display for SoundStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Playing => write!(f, "a sound device answers"),
+            Self::NotBuiltIn => write!(f, "this build cannot use sound devices"),
+            Self::NoDevice => write!(f, "there is no sound device"),
+            Self::Failed { reason } => write!(f, "the sound device cannot be used: {reason}"),
+        }
+    }
 }
 
 /// The sounds of a walk; dropping it ends them.
