@@ -131,10 +131,12 @@ impl Steps<'_> {
 }
 
 fn write_file(path: &Path, bytes: &[u8]) -> Result<String, CaseError> {
-    fs::write(path, bytes).map_err(CaseError::io("write", path))?;
-    let (flushed, checksum) = rayon::join(|| sync(path), || sha256(bytes));
-    flushed.map_err(CaseError::io("flush", path))?;
-    Ok(checksum)
+    let write = || {
+        fs::write(path, bytes).map_err(CaseError::io("write", path))?;
+        sync(path).map_err(CaseError::io("flush", path))
+    };
+    let (written, checksum) = rayon::join(write, || sha256(bytes));
+    written.map(|()| checksum)
 }
 
 fn finish_file(path: &Path) -> Result<String, CaseError> {

@@ -2,6 +2,7 @@
 
 use glam::{DMat3, DVec3, Vec3};
 use meshopt::VertexDataAdapter;
+use rayon::prelude::*;
 use volume::ImageGeometry;
 
 use crate::axes::each;
@@ -12,6 +13,9 @@ use crate::patches::Tile;
 
 /// Overdraw may cost this much of the vertex cache's gain; meshoptimizer's own recommendation.
 const OVERDRAW_THRESHOLD: f32 = 1.05;
+
+/// Vertices that one task handles at least; results do not depend on it.
+const TASK: usize = 4096;
 
 /// The part of a patch's orientation that a segment sees: as it is, or turned round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,8 +75,8 @@ pub(crate) fn assemble(
         let n = cofactor * DVec3::from_array(normals.of(*v, *facing, facings).map(f64::from));
         n.as_vec3().try_normalize().unwrap_or(Vec3::Z).to_array()
     };
-    let positions = vertices.iter().map(place).collect();
-    let normals = vertices.iter().zip(&facing).map(normal).collect();
+    let positions = vertices.par_iter().with_min_len(TASK).map(place).collect();
+    let normals = vertices.par_iter().zip(&facing).with_min_len(TASK).map(normal).collect();
     in_drawing_order(Mesh { positions, normals, triangles: local })
 }
 
@@ -91,5 +95,6 @@ fn in_drawing_order(mesh: Mesh) -> Mesh {
     }
     let (triangles, order) = to_local(&triangles);
     let pick = |of: &[[f32; 3]]| order.iter().map(|&v| of[v as usize]).collect();
-    Mesh { positions: pick(&mesh.positions), normals: pick(&mesh.normals), triangles }
+    let (positions, normals) = rayon::join(|| pick(&mesh.positions), || pick(&mesh.normals));
+    Mesh { positions, normals, triangles }
 }
