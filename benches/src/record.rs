@@ -1,7 +1,7 @@
 //! What a benchmark is given and what it reports.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Result;
