@@ -1,7 +1,7 @@
 //! Real series, compared with what SimpleITK reads: `tests/oracle/simpleitk.py`.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use dicom::{inspect, read_series};
 use serde_json::Value;
