@@ -1,7 +1,7 @@
 //! Ribs, costal cartilages and sternum.
 //!
 //! Each rib leaves its vertebra at the upper rim of the body, crosses the transverse process and then runs on the surface of
-//! the cage, falling towards the front; slopes and lengths after Gayzik et al. (Ann Adv Automot Med 2008; 52: 59) and
+//! the cage, falling towards the front; slopes and lengths after Gayzik et al. (J Biomech 2008; 41: 1545) and
 //! Holcombe et al. (J Anat 2017; 231: 229).
 
 use std::f32::consts::PI;
