@@ -11,7 +11,7 @@ use crate::error::PipelineError;
 use crate::input::{Input, LabelSource, read_input};
 use crate::inspect::{fitting, misfit, recipe_names};
 use crate::progress::{Progress, StageTime, Stages};
-use crate::recipe::{self, LABELS, Recipe};
+use crate::recipe::{self, CT_BASIC, LABELS, MR_HEAD, Recipe};
 use crate::source::Kind;
 use crate::summary::{BuildSummary, BuiltSegment};
 use crate::target;
@@ -116,7 +116,19 @@ fn choose_recipe(request: &BuildRequest, input: &Input) -> Result<Recipe, Pipeli
         };
     }
     let first = fitting(input.kind, geometry, labelled).into_iter().next().and_then(|r| Recipe::find(r.name));
-    first.ok_or_else(|| PipelineError::NoRecipe { what: input.describe(), known: recipe_names() })
+    first.ok_or_else(|| {
+        let nearest = match input.kind {
+            Kind::Ct => Some(CT_BASIC),
+            Kind::Mr => Some(MR_HEAD),
+            _ => None,
+        };
+        let why = nearest.and_then(|r| Some((r, misfit(&r, input.kind, geometry, labelled)?)));
+        let what = match why {
+            Some((r, [reason, remedy])) => format!("{} ({}: {reason}; {remedy})", input.describe(), r.name),
+            None => input.describe(),
+        };
+        PipelineError::NoRecipe { what, known: recipe_names() }
+    })
 }
 
 /// Labels on the scan's grid, and whether they came from the cache.

@@ -143,7 +143,14 @@ fn choose_series(request: &BuildRequest, inventory: &Inventory) -> Result<usize,
             None => {
                 let reasons: Vec<String> =
                     series.iter().filter_map(|s| s.obstacle.as_ref()).map(ToString::to_string).collect();
-                let reasons = if reasons.is_empty() { "there is none".to_owned() } else { reasons.join("; ") };
+                let reasons = match (reasons.is_empty(), inventory.segmentations.is_empty()) {
+                    (false, _) => reasons.join("; "),
+                    (true, true) => "there is none".to_owned(),
+                    (true, false) => {
+                        "there is a segmentation only; give the scan it was made from, and this with --labels"
+                            .to_owned()
+                    }
+                };
                 return Err(PipelineError::NoVolume { reasons, path: request.scan.clone() });
             }
         },

@@ -59,6 +59,17 @@ fn a_folder_with_something_in_it_is_refused_before_the_scan_is_read() {
 }
 
 #[test]
+fn one_slice_is_refused_for_what_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let (scan, out) = (dir.path().join("slice.nii.gz"), dir.path().join("case"));
+    let body = coarse_phantom().hounsfield;
+    let [ni, nj, nk] = body.geometry().size();
+    let one = body.geometry().cropped([0, 0, nk as isize / 2], [ni, nj, 1]).unwrap();
+    write_nifti(&Volume::from_fn(one, |[i, j, _]| body.data()[i + ni * (j + nj * (nk / 2))]), &scan);
+    check(&scan, &out, |_| (), &["× 1 voxels", "ct-basic", "slices or more", "--labels FILE"]);
+}
+
+#[test]
 fn labels_of_another_place_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
