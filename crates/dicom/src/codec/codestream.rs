@@ -54,6 +54,8 @@ pub(super) fn jpeg_shape(bytes: &[u8]) -> Result<Shape, String> {
             0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => {
                 return Err("hierarchical or arithmetic JPEG is not supported".to_owned());
             }
+            // Without a segment: a decoder would read a frame header where we skip.
+            0x00..=0xBF | 0xD0..=0xD9 => return Err("the JPEG image is damaged".to_owned()),
             _ if length < 2 => return Err("the JPEG image is damaged".to_owned()),
             _ => at += 2 + length,
         }
@@ -128,5 +130,14 @@ mod tests {
         siz[24..28].copy_from_slice(&1u32.to_be_bytes());
         siz[28..32].copy_from_slice(&1u32.to_be_bytes());
         assert!(jpeg_2000_shape(&siz).is_err());
+    }
+
+    #[test]
+    fn a_frame_header_cannot_hide_behind_a_marker_without_segment() {
+        let header = [0xFF, 0xC3, 0, 11, 16, 1, 0, 2, 0, 1, 1, 0x11, 0];
+        for marker in [0x00, 0x01, 0xBF, 0xD0, 0xD8, 0xD9] {
+            let hidden = [&[0xFF, 0xD8, 0xFF, marker, 0, 15], &header[..], &header].concat();
+            assert!(jpeg_shape(&hidden).is_err(), "{marker:02x}");
+        }
     }
 }
