@@ -64,9 +64,8 @@ pub(super) fn jpeg_shape(bytes: &[u8]) -> Result<Shape, String> {
 
 /// Of JPEG 2000 (ISO 15444-1 A.5.1): the SIZ segment.
 pub(super) fn jpeg_2000_shape(bytes: &[u8]) -> Result<Shape, String> {
-    // Some writers leave the boxes of a JP2 file around the codestream.
-    let start = bytes.windows(4).take(1 << 12).position(|w| w == [0xFF, 0x4F, 0xFF, 0x51]);
-    let siz = start.and_then(|start| bytes.get(start + 4..)).ok_or("it does not begin as a JPEG 2000 image")?;
+    let codestream = jpeg_2000_codestream(bytes).ok_or("it does not begin as a JPEG 2000 image")?;
+    let siz = codestream.strip_prefix(&SOC_SIZ).unwrap_or_default();
     let word = |at: usize| siz.get(at..at + 4).map(|b| u64::from(u32::from_be_bytes([b[0], b[1], b[2], b[3]])));
     let short = "the JPEG 2000 size segment is cut short";
     let mut fields = [0u64; 8];
@@ -100,6 +99,27 @@ pub(super) fn jpeg_2000_shape(bytes: &[u8]) -> Result<Shape, String> {
     })
 }
 
+/// The first two markers of a codestream.
+const SOC_SIZ: [u8; 4] = [0xFF, 0x4F, 0xFF, 0x51];
+
+/// The codestream, which some writers leave in the boxes of a JP2 file (ISO 15444-1 I.4).
+fn jpeg_2000_codestream(bytes: &[u8]) -> Option<&[u8]> {
+    let mut rest = bytes;
+    while !rest.starts_with(&SOC_SIZ) {
+        let &[l3, l2, l1, l0, ref kind @ ..] = rest.first_chunk::<8>()?;
+        let (header, length) = match u32::from_be_bytes([l3, l2, l1, l0]) {
+            0 => (8, rest.len()),
+            1 => (16, usize::try_from(u64::from_be_bytes(*rest.get(8..)?.first_chunk()?)).ok()?),
+            length => (8, length as usize),
+        };
+        if kind == b"jp2c" {
+            return rest.get(header..).filter(|content| content.starts_with(&SOC_SIZ));
+        }
+        rest = rest.get(length..).filter(|_| length >= header)?;
+    }
+    Some(rest)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,6 +150,31 @@ mod tests {
         siz[24..28].copy_from_slice(&1u32.to_be_bytes());
         siz[28..32].copy_from_slice(&1u32.to_be_bytes());
         assert!(jpeg_2000_shape(&siz).is_err());
+    }
+
+    /// The headers of 1024² pixels in one tile, with these segments behind the size.
+    fn codestream(segments: &[&[u8]]) -> Vec<u8> {
+        let mut bytes = [&SOC_SIZ[..], &[0, 41, 0, 0]].concat();
+        for word in [1024u32, 1024, 0, 0, 1024, 1024, 0, 0] {
+            bytes.extend(word.to_be_bytes());
+        }
+        bytes.extend([0, 1, 15, 1, 1]);
+        segments.iter().for_each(|segment| bytes.extend(*segment));
+        bytes.extend([0xFF, 0x93, 0, 0]);
+        bytes
+    }
+
+    #[test]
+    fn the_codestream_of_a_jp2_file_is_the_one_in_its_box() {
+        let content = codestream(&[]);
+        let boxed =
+            |kind: &[u8; 4], content: &[u8]| [&(8 + content.len() as u32).to_be_bytes(), &kind[..], content].concat();
+        let decoy = boxed(b"xml ", &content);
+        assert_eq!(jpeg_2000_codestream(&[&decoy[..], &boxed(b"jp2c", &content)].concat()), Some(&content[..]));
+        assert_eq!(jpeg_2000_codestream(&[&decoy[..], &boxed(b"jp2c", b"nothing")].concat()), None);
+        for length in [0u32, 1, 7, u32::MAX] {
+            assert_eq!(jpeg_2000_codestream(&[&length.to_be_bytes(), &decoy[4..]].concat()), None, "{length}");
+        }
     }
 
     #[test]
