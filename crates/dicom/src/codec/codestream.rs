@@ -15,6 +15,15 @@ pub(super) struct Shape {
 /// Tiles a real encoder makes of a slice, generously; a decoder keeps a kilobyte and more for each.
 const MAX_TILES: u64 = 4096;
 
+/// Precincts a real encoder makes of a slice, generously; a decoder keeps kilobytes for each, even an empty one.
+const MAX_PRECINCTS: u64 = 1 << 16;
+
+/// Packets, one for each precinct and layer; a decoder keeps account of each.
+const MAX_PACKETS: u64 = 1 << 20;
+
+/// Resolutions below the whole one that the standard allows (ISO 15444-1 A.6.1).
+const MAX_LEVELS: u8 = 32;
+
 /// Of JPEG (ISO 10918-1 B.2.2) and JPEG-LS (ISO 14495-1 C.2.2): the frame header.
 pub(super) fn jpeg_shape(bytes: &[u8]) -> Result<Shape, String> {
     if bytes.get(..2) != Some(&[0xFF, 0xD8]) {
@@ -90,6 +99,12 @@ pub(super) fn jpeg_2000_shape(bytes: &[u8]) -> Result<Shape, String> {
     if (dx, dy) != (1, 1) {
         return Err("subsampled JPEG 2000 is not supported".to_owned());
     }
+    let tile = [tile_x.min(x - tile_x_offset), tile_y.min(y - tile_y_offset)];
+    let Packets { precincts, layers } = packets_of_a_tile(codestream, tile).ok_or("the JPEG 2000 header is damaged")?;
+    let precincts = precincts.saturating_mul(tiles);
+    if precincts > MAX_PRECINCTS || precincts * layers > MAX_PACKETS {
+        return Err(format!("{precincts} JPEG 2000 precincts in {layers} layers are too many; the file is damaged"));
+    }
     Ok(Shape {
         rows: usize::try_from(y - y_offset).unwrap_or(usize::MAX),
         columns: usize::try_from(x - x_offset).unwrap_or(usize::MAX),
@@ -118,6 +133,57 @@ fn jpeg_2000_codestream(bytes: &[u8]) -> Option<&[u8]> {
         rest = rest.get(length..).filter(|_| length >= header)?;
     }
     Some(rest)
+}
+
+/// How finely a codestream divides its tiles.
+#[derive(Debug, PartialEq, Eq)]
+struct Packets {
+    precincts: u64,
+    layers: u64,
+}
+
+/// The most that any coding style (A.6.1, A.6.2) in the main header or a tile's makes of a tile of this size; `None` if
+/// a header is damaged.
+fn packets_of_a_tile(codestream: &[u8], tile: [u64; 2]) -> Option<Packets> {
+    let mut most = Packets { precincts: 1, layers: 1 };
+    let mut segments_left = codestream.len() / 4;
+    // Nothing but a tile-part begins so: packets hold no such bytes (B.10.1).
+    let tile_parts = codestream.windows(2).enumerate().filter(|(_, w)| *w == [0xFF, 0x90]).map(|(at, _)| at);
+    for start in std::iter::once(2).chain(tile_parts) {
+        let mut at = start;
+        while let Some(&[0xFF, marker, high, low]) = codestream.get(at..at + 4) {
+            let length = usize::from(u16::from_be_bytes([high, low]));
+            let segment = |from: usize| codestream.get(at + 4 + from..at + 2 + length);
+            // Headers that overlap would be walked through again and again.
+            segments_left = segments_left.checked_sub(1)?;
+            match marker {
+                0x93 => break,
+                0x90 if at > start => break,
+                0x52 => {
+                    most.layers = most.layers.max(u64::from(u16::from_be_bytes(*segment(2)?.first_chunk()?)));
+                    most.precincts = most.precincts.max(precincts(segment(0)?.first()?, segment(5)?, tile)?);
+                }
+                0x53 => most.precincts = most.precincts.max(precincts(segment(1)?.first()?, segment(2)?, tile)?),
+                // Others that decoders step over by their length; what they do with the rest is their own.
+                0x50 | 0x51 | 0x55 | 0x57..=0x59 | 0x5C..=0x61 | 0x63 | 0x64 | 0x74 | 0x75 | 0x77 | 0x78 | 0x90 => {}
+                _ => return None,
+            }
+            at += 2 + length;
+        }
+    }
+    Some(most)
+}
+
+/// The precincts of all resolutions of a tile: `parameters` begin with the number of levels, `style` says if sizes follow.
+fn precincts(style: &u8, parameters: &[u8], tile: [u64; 2]) -> Option<u64> {
+    let levels = *parameters.first().filter(|levels| **levels <= MAX_LEVELS)?;
+    let mut all = 0u64;
+    for resolution in 0..=levels {
+        let size = if style & 1 == 0 { 0xFF } else { *parameters.get(5 + usize::from(resolution))? };
+        let along = |length: u64, exponent: u8| length.div_ceil(1 << (levels - resolution)).div_ceil(1 << exponent);
+        all = all.saturating_add(along(tile[0], size & 15).saturating_mul(along(tile[1], size >> 4)));
+    }
+    Some(all)
 }
 
 #[cfg(test)]
@@ -162,6 +228,33 @@ mod tests {
         segments.iter().for_each(|segment| bytes.extend(*segment));
         bytes.extend([0xFF, 0x93, 0, 0]);
         bytes
+    }
+
+    /// A coding style with this many layers and four levels; a resolution's precincts have `2^exponent` pixels a side.
+    fn coding_style(layers: u16, exponent: u8) -> Vec<u8> {
+        let [high, low] = layers.to_be_bytes();
+        let mut segment = vec![0xFF, 0x52, 0, 17, 1, 0, high, low, 0, 4, 4, 4, 0, 1];
+        segment.extend([exponent << 4 | exponent; 5]);
+        segment
+    }
+
+    #[test]
+    fn precincts_and_packets_without_number_are_refused() {
+        let tile_part = [0xFF, 0x90, 0, 10, 0, 0, 0, 0, 0, 0, 0, 1];
+        let of_component = [0xFF, 0x53, 0, 14, 0, 1, 4, 4, 4, 0, 1, 0x11, 0x11, 0x11, 0x11, 0x11];
+        let (usual, small) = (coding_style(20, 6), coding_style(1, 1));
+        assert!(jpeg_2000_shape(&codestream(&[&usual, &tile_part])).is_ok());
+        let most = Packets { precincts: 256 + 64 + 16 + 4 + 1, layers: 20 };
+        assert_eq!(packets_of_a_tile(&codestream(&[&usual]), [1024; 2]), Some(most));
+        for segments in [
+            &[&small[..], &tile_part][..],
+            &[&usual, &of_component, &tile_part],
+            &[&usual, &tile_part, &small],
+            &[&usual, &[0xFF, 0x6F, 0xFF, 0x30], &tile_part],
+            &[&coding_style(65535, 6), &tile_part],
+        ] {
+            assert!(jpeg_2000_shape(&codestream(segments)).is_err(), "{segments:?}");
+        }
     }
 
     #[test]
