@@ -38,6 +38,9 @@ const SAME_VOXEL: f64 = 0.05;
 /// Empty slices that an own grid may have between slices with voxels.
 const MAX_EMPTY_SLICES: usize = 4096;
 
+/// And the voxels in them: those of a scan from head to foot.
+const MAX_EMPTY_VOXELS: usize = 512 * 512 * 2048;
+
 impl Target {
     /// The grid of the frames themselves, from the first to the last.
     pub(super) fn own(source: &SourceGrid, frames: &[PlacedFrame]) -> Result<Self, String> {
@@ -51,12 +54,13 @@ impl Target {
         let extent = along.last().copied().unwrap_or(0.0);
         let spacing = slice_spacing(source, &along);
         let count = 1 + (extent / spacing).round().max(0.0) as usize;
-        if count > frames.len() + MAX_EMPTY_SLICES {
+        let Frame { row, column, columns, rows, pixel_spacing } = source.frame;
+        let empty = count.saturating_sub(frames.len());
+        if empty > MAX_EMPTY_SLICES || empty * columns * rows > MAX_EMPTY_VOXELS {
             return Err(format!(
                 "frames lie over {extent:.0} mm at {spacing:.3} mm: too many slices; give the scan's grid"
             ));
         }
-        let Frame { row, column, columns, rows, pixel_spacing } = source.frame;
         let grid = ImageGeometry::new(
             [columns, rows, count],
             [pixel_spacing.x, pixel_spacing.y, spacing],
@@ -154,4 +158,25 @@ pub(super) fn place(
         None => voxels,
     };
     Ok(LabelMap { voxels, segments })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own_grid_of_two_frames(size: usize, distance_mm: f64) -> Result<Target, String> {
+        let frame = Frame::new([DVec3::X, DVec3::Y], [1.0; 2], [size; 2]);
+        let source = SourceGrid { frame, between_mm: Some(1.0), thickness_mm: None };
+        let frames = [0.0, distance_mm].map(|z| PlacedFrame { segment: 1, position: DVec3::new(0.0, 0.0, z) });
+        Target::own(&source, &frames)
+    }
+
+    #[test]
+    fn empty_slices_between_frames_are_limited() {
+        assert_eq!(own_grid_of_two_frames(512, 1999.0).unwrap().grid.size(), [512, 512, 2000]);
+        assert!(own_grid_of_two_frames(16, 4000.0).is_ok());
+        for (size, distance_mm) in [(16, 5000.0), (512, 4000.0), (4096, 1000.0), (65535, 100.0)] {
+            assert!(own_grid_of_two_frames(size, distance_mm).is_err(), "{size}² over {distance_mm} mm");
+        }
+    }
 }
