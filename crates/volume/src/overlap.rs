@@ -8,11 +8,14 @@ use crate::geometry::ImageGeometry;
 use crate::grid::{Volume, VolumeError};
 use crate::label_map::{BACKGROUND, Label, LabelMap, Segment};
 
+/// Segments that may meet in one voxel. Anatomy and dose levels nest by dozens; the work grows with the square.
+pub const MAX_MEETING: usize = 128;
+
 /// Lays several label maps over one grid; where segments overlap, unions ([`Segment::parts`]) restore each.
 ///
 /// No label may stand for two segments, in whichever layers. Voxels of a segment that lies wholly inside others get its
 /// own label, which becomes a part of those others; any other overlap gets a label of its own without a segment, part of
-/// all that meet there. `None` if labels run out.
+/// all that meet there. `None` if labels run out, or more than [`MAX_MEETING`] segments meet in a voxel.
 ///
 /// # Errors
 /// [`VolumeError`] if a layer does not fit the grid.
@@ -29,14 +32,15 @@ pub fn from_layers(
         Volume::new(geometry, layer.clone()).map(drop)?;
     }
     let combinations = combinations(layers);
+    if combinations.iter().any(|combination| combination.len() > MAX_MEETING) {
+        return Ok(None);
+    }
+    let companions = companions(&combinations);
     let mut next = layers.iter().flatten().copied().chain(segments.keys().copied()).max().unwrap_or(BACKGROUND);
     let mut merged = BTreeMap::new();
     for combination in combinations.iter().filter(|c| c.len() > 1) {
         // A segment that always comes with all of these lies wholly inside the others.
-        let always_here = |label: &&Label| {
-            let with_label = || combinations.iter().filter(|c| c.contains(label));
-            with_label().all(|c| combination.iter().all(|l| c.contains(l)))
-        };
+        let always_here = |label: &&Label| companions.get(*label) == Some(combination);
         let inside = combination.iter().rev().find(always_here);
         let label = match inside {
             Some(&label) => label,
@@ -80,6 +84,20 @@ fn combinations(layers: &[Vec<Label>]) -> BTreeSet<Vec<Label>> {
     let mut sets: BTreeSet<_> = changes.map(|at| combination(layers, at)).collect();
     sets.remove(&Vec::new());
     sets
+}
+
+/// For each label, those that are wherever it is, itself among them.
+fn companions(combinations: &BTreeSet<Vec<Label>>) -> BTreeMap<Label, Vec<Label>> {
+    let mut companions: BTreeMap<Label, Vec<Label>> = BTreeMap::new();
+    for combination in combinations {
+        for &label in combination {
+            companions
+                .entry(label)
+                .and_modify(|all| all.retain(|other| combination.binary_search(other).is_ok()))
+                .or_insert_with(|| combination.clone());
+        }
+    }
+    companions
 }
 
 #[cfg(test)]
@@ -133,5 +151,22 @@ mod tests {
         check_unions_restore(&[&[1, 1, 1, 1, 5], &[2, 2, 2, 0, 5], &[3, 0, 3, 3, 3]]);
         check_unions_restore(&[&[1, 1, 0], &[2, 2, 0]]);
         check_unions_restore(&[&[1, 2, 3]]);
+    }
+
+    #[test]
+    fn every_pair_of_many_segments_is_told_apart() {
+        let pairs = || (1..=250).flat_map(|a| (251..=500).map(move |b| (a, b)));
+        let (first, second): (Vec<Label>, Vec<Label>) = pairs().unzip();
+        let map = map(&[&first, &second]);
+        assert_eq!(map.segments[&1].parts.len(), 250);
+        assert_eq!(map.voxels.data().iter().collect::<BTreeSet<_>>().len(), 250 * 250);
+    }
+
+    #[test]
+    fn too_many_segments_in_one_voxel_are_refused() {
+        let geometry = ImageGeometry::new([1, 1, 1], [1.0; 3], Point::ZERO, DMat3::IDENTITY).unwrap();
+        let meeting = |count: usize| (1..=count as Label).map(|label| vec![label]).collect::<Vec<_>>();
+        assert!(from_layers(geometry, &meeting(MAX_MEETING), BTreeMap::new()).unwrap().is_some());
+        assert!(from_layers(geometry, &meeting(MAX_MEETING + 1), BTreeMap::new()).unwrap().is_none());
     }
 }
