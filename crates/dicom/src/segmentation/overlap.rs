@@ -8,8 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use volume::Label;
+use volume::overlap::MAX_MEETING;
 
-/// More distinct overlaps than a label can number.
+/// More distinct overlaps than a label can number, or more segments in one voxel than [`MAX_MEETING`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TooManyOverlaps;
 
@@ -49,6 +50,9 @@ impl Overlaps {
         grown.insert(segment);
         if let Some(number) = self.numbers.get(&grown) {
             return Ok(*number);
+        }
+        if grown.len() > MAX_MEETING {
+            return Err(TooManyOverlaps);
         }
         let Ok(number) = u16::try_from(self.sets.len()) else { return Err(TooManyOverlaps) };
         self.numbers.insert(grown.clone(), number);
@@ -134,6 +138,14 @@ mod tests {
         let (labels, disjoint) = disjoint(&[&[1, 2], &[1, 2]]);
         assert_eq!(labels, [1, 1]);
         assert_eq!(disjoint.parts, BTreeMap::from([(2, vec![1])]));
+    }
+
+    #[test]
+    fn too_many_segments_in_one_voxel_are_refused() {
+        let mut overlaps = Overlaps::new();
+        let all = (1..=MAX_MEETING as Label).try_fold(0, |set, segment| overlaps.with(set, segment)).unwrap();
+        assert_eq!(overlaps.with(all, 1), Ok(all));
+        assert_eq!(overlaps.with(all, MAX_MEETING as Label + 1), Err(TooManyOverlaps));
     }
 
     proptest! {
