@@ -23,6 +23,9 @@ use crate::label_map::{BACKGROUND, Label, LabelMap, Segment};
 use crate::overlap;
 use crate::raw::{Element, LabelValueError, Samples, little_endian};
 
+/// Each layer takes memory and time of its own, even where the file has but a voxel for it.
+const MAX_LAYERS: usize = 4096;
+
 /// A NRRD file that cannot be read or written.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -78,6 +81,12 @@ pub enum NrrdError {
     /// A scan with several values a voxel.
     #[error("expected one value a voxel, found {layers}; split the file and choose one")]
     ManyLayers {
+        /// Values a voxel.
+        layers: usize,
+    },
+    /// More layers of segments than any program writes.
+    #[error("found {layers} layers of segments, at most {MAX_LAYERS} are read; put segments that do not meet into one")]
+    TooManyLayers {
         /// Values a voxel.
         layers: usize,
     },
@@ -240,10 +249,13 @@ fn decode_scan(bytes: &[u8], folder: Option<&Path>) -> Result<ScanVolume, NrrdEr
 
 fn decode_labels(bytes: &[u8], folder: Option<&Path>) -> Result<LabelMap, NrrdError> {
     let (header, skip) = Header::parse(bytes)?;
+    let count = header.layers.count;
+    if count > MAX_LAYERS {
+        return Err(NrrdError::TooManyLayers { layers: count });
+    }
     let voxels = voxels(&header, &bytes[skip..], folder)?;
     let all = samples(&header, &voxels).to_labels()?;
     drop(voxels);
-    let count = header.layers.count;
     let mut entries = segments::parse(&header.pairs);
     entries.retain(|e| e.layer < count && e.value != BACKGROUND);
     if count == 1 {

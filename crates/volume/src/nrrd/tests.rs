@@ -127,6 +127,15 @@ fn layers_on_either_end_are_understood() {
 }
 
 #[test]
+fn a_layer_for_each_byte_is_refused() {
+    let head = "NRRD0004\ntype: uchar\ndimension: 4\nspace: LPS\nsizes: 1 1 1 1000000\n\
+                space directions: (1,0,0) (0,1,0) (0,0,1) none\nencoding: gzip\n\n";
+    let mut file = head.as_bytes().to_vec();
+    gzip::write(&mut file, &[&vec![0; 1_000_000]]).unwrap();
+    assert!(matches!(labels_from_bytes(&file), Err(NrrdError::TooManyLayers { layers: 1_000_000 })));
+}
+
+#[test]
 fn raw_skips_and_byte_order() {
     let head = "NRRD0001\ntype: unsigned short\ndimension: 2\nsizes: 2 1\nspace dimension: 3\nspace: LPS\n\
                 space directions: (0,0,-2) (0,1,0)\nendian: big\nencoding: raw\n";
