@@ -181,16 +181,7 @@ pub(crate) fn surface_to_boundary(
     let positions = places.positions;
     let mut tally = Tally::new(gauge);
     let mut faults = Vec::new();
-    let stride = stride(tile.triangles.len());
-    for t in tile.triangles.iter().step_by(stride) {
-        let corners = each(*t, |v| positions[v as usize]);
-        let area = stride as f32 * area_mm2(corners, faces.spacing);
-        pieces(corners, gauge.density, |p, share| {
-            if tally.weigh(area * share, |enough| faces.nearest(p, sides, enough)) {
-                faults.push(p);
-            }
-        });
-    }
+    let stride = weigh_triangles(&mut tally, &mut faults, faces, places, tile, sides, gauge);
     for (_, t) in tile.triangles.iter().enumerate().filter(|(n, _)| !n.is_multiple_of(stride)) {
         let known = places.middle_off(*t);
         pieces(each(*t, |v| positions[v as usize]), gauge.density, |p, share| {
@@ -200,13 +191,47 @@ pub(crate) fn surface_to_boundary(
             }
         });
     }
-    for v in to_local(&tile.triangles).1 {
-        let p = positions[v as usize];
+    look_at_vertices(&mut tally, &mut faults, faces, places, &to_local(&tile.triangles).1, sides);
+    (tally.spread, faults)
+}
+
+/// Measures those triangles exactly that go into the bins; each stands for as many as returned.
+fn weigh_triangles(
+    tally: &mut Tally,
+    faults: &mut Vec<[f32; 3]>,
+    faces: &Faces,
+    places: Places,
+    tile: &Tile,
+    sides: [u16; 2],
+    gauge: Gauge,
+) -> usize {
+    let stride = stride(tile.triangles.len());
+    for t in tile.triangles.iter().step_by(stride) {
+        let corners = each(*t, |v| places.positions[v as usize]);
+        let area = stride as f32 * area_mm2(corners, faces.spacing);
+        pieces(corners, gauge.density, |p, share| {
+            if tally.weigh(area * share, |enough| faces.nearest(p, sides, enough)) {
+                faults.push(p);
+            }
+        });
+    }
+    stride
+}
+
+fn look_at_vertices(
+    tally: &mut Tally,
+    faults: &mut Vec<[f32; 3]>,
+    faces: &Faces,
+    places: Places,
+    vertices: &[u32],
+    sides: [u16; 2],
+) {
+    for &v in vertices {
+        let p = places.positions[v as usize];
         if tally.look(places.squared(places.off(v)), |enough| faces.nearest(p, sides, enough)) {
             faults.push(p);
         }
     }
-    (tally.spread, faults)
 }
 
 fn area_mm2([a, b, c]: [[f32; 3]; 3], spacing: [f32; 3]) -> f32 {
@@ -262,6 +287,24 @@ impl Reference {
         let (_, corners) = to_local(&tile.triangles);
         let bounds = Bounds::of(corners.iter().map(|&v| net.corner(v)));
         Self { patch: tile.patch, block: tile.block, corners, bounds }
+    }
+
+    /// Distances from the undecimated tile that the corners come from to the boundary.
+    ///
+    /// Its vertices are as close as the voxels, so of the triangles only those are measured that go into the bins.
+    pub(crate) fn own_to_boundary(
+        &self,
+        faces: &Faces,
+        places: Places,
+        tile: &Tile,
+        sides: [u16; 2],
+        gauge: Gauge,
+    ) -> Spread {
+        let mut tally = Tally::new(gauge);
+        let mut faults = Vec::new();
+        weigh_triangles(&mut tally, &mut faults, faces, places, tile, sides, gauge);
+        look_at_vertices(&mut tally, &mut faults, faces, places, &self.corners, sides);
+        tally.spread
     }
 
     /// Distances from the corners to the undecimated tile they come from.

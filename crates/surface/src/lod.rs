@@ -129,13 +129,14 @@ impl Scene<'_> {
 /// Reduces all tiles as far as the options allow, and measures them.
 ///
 /// A tile that lies off too far is repaired by [`REPAIRS`] in turn.
-pub(crate) fn reduce(scene: &Scene, input: &[Tile], options: LevelOptions) -> Level {
+pub(crate) fn reduce(scene: &Scene, tiles: Vec<Tile>, options: LevelOptions) -> Level {
     let gauge = scene.gauge(options);
+    let Some(target) = options.target else {
+        return Level::undecimated(scene, tiles, gauge);
+    };
+    let input = &tiles[..];
     let ranges = by_patch(input, scene.patches.len());
     let tiles_of = |r: &Reference| ranges[r.patch as usize].clone();
-    let Some(target) = options.target else {
-        return Level::undecimated(scene, input, gauge);
-    };
     let decimator = Decimator::new(scene, input, options.strain, target);
     let mut attempts = decimator.first();
     let mut work: Vec<Work> =
@@ -184,19 +185,19 @@ pub(crate) fn reduce(scene: &Scene, input: &[Tile], options: LevelOptions) -> Le
 
 impl Level {
     /// All tiles as they are, which is how the references were made; no bound is broken, since vertices stay within it.
-    fn undecimated(scene: &Scene, input: &[Tile], gauge: Gauge) -> Self {
+    fn undecimated(scene: &Scene, tiles: Vec<Tile>, gauge: Gauge) -> Self {
         let measure = |(tile, reference): (&Tile, &Reference)| {
             let sides = scene.patches[tile.patch as usize];
-            let (outward, _) = surface_to_boundary(&scene.faces, scene.places(), tile, sides, gauge);
+            let outward = reference.own_to_boundary(&scene.faces, scene.places(), tile, sides, gauge);
             (tile.patch as usize, outward, reference.to_own(scene.places(), tile, gauge))
         };
-        let spreads: Vec<(usize, Spread, Spread)> = input.par_iter().zip(scene.references).map(measure).collect();
+        let spreads: Vec<(usize, Spread, Spread)> = tiles.par_iter().zip(scene.references).map(measure).collect();
         let mut level = Self::empty(scene, gauge);
         for (patch, outward, inward) in &spreads {
             level.outward[*patch].merge(outward);
             level.inward[*patch].merge(inward);
         }
-        level.tiles = input.to_vec();
+        level.tiles = tiles;
         level
     }
 

@@ -137,7 +137,7 @@ pub fn surfaces_of_labels(
             density: DENSITIES[level],
             strain: (bound * STRAIN) as f32,
         };
-        let reduced = reduce(&scene, &tiles, level_options);
+        let reduced = reduce(&scene, std::mem::take(&mut tiles), level_options);
         let lods: Vec<(SurfaceLod, bool)> = facings
             .par_iter()
             .zip(&surfaces)
