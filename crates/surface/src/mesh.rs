@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
+
 use crate::axes::{each, per_axis};
 
 /// A triangle mesh in LPS millimetres; seen from outside, triangles run counterclockwise.
@@ -47,14 +49,13 @@ pub(crate) fn signed_volume(positions: &[[f32; 3]], triangles: &[[u32; 3]]) -> f
         let p = positions[v as usize];
         per_axis(|a| f64::from(p[a]) - origin[a])
     };
-    triangles
-        .iter()
-        .map(|t| {
-            let [a, b, c] = each(*t, at);
-            a[0] * (b[1] * c[2] - b[2] * c[1]) + a[1] * (b[2] * c[0] - b[0] * c[2]) + a[2] * (b[0] * c[1] - b[1] * c[0])
-        })
-        .sum::<f64>()
-        / 6.0
+    let sixfold = |t: &[u32; 3]| {
+        let [a, b, c] = each(*t, at);
+        a[0] * (b[1] * c[2] - b[2] * c[1]) + a[1] * (b[2] * c[0] - b[0] * c[2]) + a[2] * (b[0] * c[1] - b[1] * c[0])
+    };
+    // Sums of fixed chunks, so that threads do not change the rounding.
+    let sums: Vec<f64> = triangles.par_chunks(1 << 15).map(|chunk| chunk.iter().map(sixfold).sum()).collect();
+    sums.into_iter().sum::<f64>() / 6.0
 }
 
 pub(crate) fn topology(triangles: &[[u32; 3]]) -> Topology {

@@ -185,9 +185,7 @@ fn is_closed(triangles: &[[u32; 3]]) -> bool {
         x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         x ^ x >> 31
     };
-    triangles
-        .iter()
-        .flat_map(|&[a, b, c]| [(a, b), (b, c), (c, a)])
-        .fold(0u64, |sum, (a, b)| sum.wrapping_add(hash(a, b)).wrapping_sub(hash(b, a)))
-        == 0
+    let turn = |sum: u64, a, b| sum.wrapping_add(hash(a, b)).wrapping_sub(hash(b, a));
+    let of = |sum, &[a, b, c]: &[u32; 3]| turn(turn(turn(sum, a, b), b, c), c, a);
+    triangles.par_chunks(1 << 15).map(|chunk| chunk.iter().fold(0u64, of)).reduce(|| 0, u64::wrapping_add) == 0
 }
