@@ -1,6 +1,6 @@
 //! Distances between surfaces and the voxel faces they stand for, in voxels and in mm at once.
 
-use crate::axes::{each, per_axis};
+use crate::axes::{dot, each, minus, per_axis};
 
 /// A distance, squared, in both units.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -405,12 +405,12 @@ pub(crate) fn to_triangle_in_both(p: [f32; 3], triangle: &[[f32; 3]; 3], spacing
 
 /// Squared distance from a point to a triangle: by the region of the plane its foot falls in (Ericson 2005, 5.1.5).
 pub(crate) fn to_triangle(p: [f32; 3], [a, b, c]: &[[f32; 3]; 3]) -> f32 {
-    let (ab, ac, ap) = (sub(*b, *a), sub(*c, *a), sub(p, *a));
+    let (ab, ac, ap) = (minus(*b, *a), minus(*c, *a), minus(p, *a));
     let (d1, d2) = (dot(ab, ap), dot(ac, ap));
     if d1 <= 0.0 && d2 <= 0.0 {
         return dot(ap, ap);
     }
-    let bp = sub(p, *b);
+    let bp = minus(p, *b);
     let (d3, d4) = (dot(ab, bp), dot(ac, bp));
     if d3 >= 0.0 && d4 <= d3 {
         return dot(bp, bp);
@@ -423,7 +423,7 @@ pub(crate) fn to_triangle(p: [f32; 3], [a, b, c]: &[[f32; 3]; 3]) -> f32 {
     if vc <= 0.0 && d1 >= 0.0 && d3 <= 0.0 {
         return if d1 > d3 { square(ap, ab, d1 / (d1 - d3)) } else { dot(ap, ap) };
     }
-    let cp = sub(p, *c);
+    let cp = minus(p, *c);
     let (d5, d6) = (dot(ab, cp), dot(ac, cp));
     if d6 >= 0.0 && d5 <= d6 {
         return dot(cp, cp);
@@ -435,7 +435,7 @@ pub(crate) fn to_triangle(p: [f32; 3], [a, b, c]: &[[f32; 3]; 3]) -> f32 {
     let va = d3 * d6 - d5 * d4;
     if va <= 0.0 && d4 >= d3 && d5 >= d6 {
         let sum = (d4 - d3) + (d5 - d6);
-        return if sum > 0.0 { square(bp, sub(*c, *b), (d4 - d3) / sum) } else { dot(bp, bp) };
+        return if sum > 0.0 { square(bp, minus(*c, *b), (d4 - d3) / sum) } else { dot(bp, bp) };
     }
     let scale = 1.0 / (va + vb + vc);
     let (v, w) = (vb * scale, vc * scale);
@@ -447,16 +447,6 @@ pub(crate) fn to_triangle(p: [f32; 3], [a, b, c]: &[[f32; 3]; 3]) -> f32 {
 fn floor(x: f32) -> i32 {
     const ABOVE: i32 = 1 << 12;
     (x + ABOVE as f32) as i32 - ABOVE
-}
-
-#[inline]
-fn sub(a: [f32; 3], b: [f32; 3]) -> [f32; 3] {
-    [a[0] - b[0], a[1] - b[1], a[2] - b[2]]
-}
-
-#[inline]
-fn dot(a: [f32; 3], b: [f32; 3]) -> f32 {
-    a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 }
 
 #[cfg(test)]
@@ -477,7 +467,7 @@ mod tests {
                 for j in 0..=60 - i {
                     let (u, v) = (i as f32 / 60.0, j as f32 / 60.0);
                     let q = [0, 1, 2].map(|x| a[x] + u * (b[x] - a[x]) + v * (c[x] - a[x]));
-                    least = least.min(dot(sub(p, q), sub(p, q)));
+                    least = least.min(dot(minus(p, q), minus(p, q)));
                 }
             }
             let d = to_triangle(p, &[a, b, c]).sqrt();

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use crate::axes::{each, per_axis};
+use crate::axes::{dot, each, minus, per_axis};
 use crate::decimate::to_local;
 use crate::distance::{Enough, Faces, Squared, TriangleGrid, to_triangle_in_both};
 use crate::nets::Net;
@@ -456,12 +456,4 @@ impl Bounds {
     pub(crate) fn off(&self, p: [f32; 3]) -> f32 {
         (0..3).map(|a| (self.low[a] - p[a]).max(p[a] - self.high[a]).max(0.0).powi(2)).sum()
     }
-}
-
-fn minus(a: [f32; 3], b: [f32; 3]) -> [f32; 3] {
-    [a[0] - b[0], a[1] - b[1], a[2] - b[2]]
-}
-
-fn dot(a: [f32; 3], b: [f32; 3]) -> f32 {
-    a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::axes::{each, per_axis};
+use crate::axes::{dot, each, minus, per_axis};
 use crate::decimate::to_local;
 use crate::distance::to_triangle;
 
@@ -204,14 +204,6 @@ fn beside(p: [f32; 3], [a, b, c]: [[f32; 3]; 3]) -> Option<usize> {
 fn area_vector([a, b, c]: [[f32; 3]; 3]) -> [f32; 3] {
     let (u, v) = (minus(b, a), minus(c, a));
     [u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]]
-}
-
-fn minus(p: [f32; 3], q: [f32; 3]) -> [f32; 3] {
-    per_axis(|x| p[x] - q[x])
-}
-
-fn dot(u: [f32; 3], v: [f32; 3]) -> f32 {
-    u[0] * v[0] + u[1] * v[1] + u[2] * v[2]
 }
 
 #[cfg(test)]
