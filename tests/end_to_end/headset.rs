@@ -23,15 +23,16 @@ fn stand(remote: &mut Remote, degrees: f32, left: Buttons, right: Buttons) {
     remote.send(at(1.3, 0.0, 1.6, 0.0), (at(0.9, -0.15, 1.2, -9.5), left), (at(0.9, 0.15, 1.2, 9.5), right));
 }
 
-/// What the hands do, by how many pictures of the walk there are, and for how many seconds.
-fn buttons(taken: usize, seconds: f32) -> (Buttons, Buttons) {
+/// What the hands do, by how many pictures of the walk there are, for how many seconds, and how many it took to the one before.
+fn buttons(taken: usize, seconds: f32, before: f32) -> (Buttons, Buttons) {
     let rest = |right: Buttons| (REST, right);
     match taken {
         // Choose what the right hand points at.
         0 => rest(Buttons { trigger: if seconds % 2.0 < 1.0 { 1.0 } else { 0.0 }, ..REST }),
-        // The panel opens before the second picture, and closes before the third.
+        // The panel opens before the second picture, and closes before the third. A button must be let go for some frames, which
+        // take longer on slow machines.
         1 => (Buttons { b: true, ..REST }, REST),
-        2 => (Buttons { b: seconds > 1.2, ..REST }, REST),
+        2 => (Buttons { b: seconds > before / 4.0, ..REST }, REST),
         // Teleports and snap turns; each longer than the one before, so that slow machines see one too.
         _ => {
             let step = (seconds * 4.0 + 1.0).log2() * 2.0;
@@ -51,7 +52,7 @@ fn a_head_walks_round_the_patient() {
     stand(&mut remote, 0.0, REST, REST);
     let mut walk = Walk::start(&mut monado.vestibule(), &["--json", "--display", "headset", "--frames", "300"]);
     let start = Instant::now();
-    let (mut stage, mut degrees) = ((0, Instant::now()), 0.0);
+    let (mut stage, mut before, mut degrees) = ((0, Instant::now()), 0.0, 0.0);
     while walk.program.try_wait().unwrap().is_none() {
         if start.elapsed() > Duration::from_secs(900) {
             walk.program.kill().unwrap();
@@ -59,9 +60,10 @@ fn a_head_walks_round_the_patient() {
         }
         let taken = pictures(&walk.shots).len();
         if taken != stage.0 {
+            before = stage.1.elapsed().as_secs_f32();
             stage = (taken, Instant::now());
         }
-        let (left, right) = buttons(taken, stage.1.elapsed().as_secs_f32());
+        let (left, right) = buttons(taken, stage.1.elapsed().as_secs_f32(), before);
         // A panel stays where it was opened: who wants to see it stands still.
         if taken == 0 || taken > 2 {
             degrees += 0.06;
