@@ -51,7 +51,8 @@ pub(crate) fn decimate_tile(
     let mut locks: Vec<bool> = kinds.iter().map(|k| *k != Locks::Free).collect();
     lock_extremes(&local, &positions, &mut locks);
     let shared: Vec<bool> = kinds.iter().map(|k| *k == Locks::Shared).collect();
-    let mut reduced = simplify(&local, &positions, &locks, max_error);
+    let least = (local.len() as f32 * LEAST_SHARE) as usize;
+    let mut reduced = simplify(&local, &positions, &locks, least, max_error);
     remove_fins(&mut reduced);
     let crowded = crowded_edges(&reduced);
     if crowded.is_empty() {
@@ -103,11 +104,12 @@ impl Decimated {
     }
 }
 
-/// One call of meshopt; the error is in the unit of the positions.
+/// One call of meshopt, down to `least` triangles; the error is in the unit of the positions.
 pub(crate) fn simplify(
     triangles: &[[u32; 3]],
     positions: &[[f32; 3]],
     locks: &[bool],
+    least: usize,
     max_error: f32,
 ) -> Vec<[u32; 3]> {
     let Ok(vertices) = VertexDataAdapter::new(bytemuck::cast_slice(positions), 12, 0) else {
@@ -115,8 +117,7 @@ pub(crate) fn simplify(
     };
     let options = SimplifyOptions::ErrorAbsolute;
     let indices = bytemuck::cast_slice(triangles);
-    let target = (indices.len() as f32 * LEAST_SHARE) as usize;
-    let reduced = meshopt::simplify_with_locks(indices, &vertices, locks, target, max_error, options, None);
+    let reduced = meshopt::simplify_with_locks(indices, &vertices, locks, 3 * least, max_error, options, None);
     reduced.as_chunks::<3>().0.to_vec()
 }
 

@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use glam::Vec3;
-use meshopt::{SimplifyOptions, VertexDataAdapter};
 use rayon::prelude::*;
 
-use crate::decimate::{lock_extremes, remove_fins, to_local};
+use crate::decimate::{lock_extremes, remove_fins, simplify, to_local};
 use crate::error::SurfaceError;
 use crate::gauge::{Tree, along_curve, check};
 use crate::mesh::Mesh;
@@ -173,13 +172,8 @@ fn simplify_part(
     let positions: Vec<[f32; 3]> = vertices.iter().map(|v| mesh.positions[*v as usize]).collect();
     let mut locks: Vec<bool> = vertices.iter().map(|v| is_held.get(*v as usize) == Some(&true)).collect();
     lock_extremes(&local, &positions, &mut locks);
-    let Ok(adapter) = VertexDataAdapter::new(bytemuck::cast_slice(&positions), 12, 0) else {
-        return triangles.to_vec();
-    };
-    let indices = bytemuck::cast_slice(&local);
-    let options = SimplifyOptions::ErrorAbsolute;
-    let reduced = meshopt::simplify_with_locks(indices, &adapter, &locks, 3 * target, max_error, options, None);
-    reduced.as_chunks::<3>().0.iter().map(|t| t.map(|v| vertices[v as usize])).collect()
+    let reduced = simplify(&local, &positions, &locks, target, max_error);
+    reduced.into_iter().map(|t| t.map(|v| vertices[v as usize])).collect()
 }
 
 /// Triangles of which only neighbours share vertices.

@@ -1,5 +1,6 @@
 //! Second sweep: vertices, their links, and quads, slab by slab.
 
+use bytemuck::Zeroable;
 use glam::Vec3A;
 use rayon::prelude::*;
 
@@ -58,9 +59,9 @@ struct Slab<'a> {
     sides: &'a mut [[u16; 2]],
 }
 
-/// So many of a value, and room for the vertices that knots add.
-fn roomy<T: Clone>(count: usize, value: T) -> Vec<T> {
-    let mut made = vec![value; count + count / 8 + 64];
+/// So many zeros that no one has to write, and room for the vertices that knots add.
+fn roomy<T: Zeroable>(count: usize) -> Vec<T> {
+    let mut made = bytemuck::zeroed_vec(count + count / 8 + 64);
     made.truncate(count);
     made
 }
@@ -75,10 +76,10 @@ pub(super) fn sweep<T: LabelVoxel>(data: &[T], masks: &Masks, smooth: bool) -> R
     }
     let linked = if smooth { nv } else { 0 };
     let mut out = Sweep {
-        places: roomy(linked, Vec3A::ZERO),
-        cells: roomy(nv, [0; 3]),
-        links: roomy(linked, [0; 6]),
-        kinds: roomy(linked, 0),
+        places: roomy(linked),
+        cells: roomy(nv),
+        links: roomy(linked),
+        kinds: roomy(linked),
         quads: vec![[0; 4]; nq],
         sides: vec![[0; 2]; nq],
         knotted: Vec::new(),
