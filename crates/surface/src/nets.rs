@@ -12,6 +12,7 @@
 mod cell;
 mod fit;
 mod knots;
+mod layers;
 mod masks;
 mod smooth;
 mod sweep;
@@ -24,6 +25,7 @@ use crate::axes::{each, per_axis};
 use crate::error::SurfaceError;
 pub(crate) use fit::Bound;
 use knots::{Between, Knots};
+use layers::Layers;
 use masks::Masks;
 
 /// A whole number a label map may be made of.
@@ -121,11 +123,13 @@ impl Net {
         let inserts = knots.apply(&masks, &mut sweep, smooth)?;
         let (mut moves, mut normals) = (Vec::new(), Vec::new());
         if smooth {
-            moves = smooth::smooth(&sweep.places, &sweep.links, &sweep.kinds, smoothing.passes);
+            let places = std::mem::take(&mut sweep.places);
+            let layers = Layers::of(&masks, &sweep);
+            let graph = smooth::Graph::of(&sweep, &layers);
+            moves = smooth::smooth(&places, &graph, smoothing.passes);
             moves.par_iter_mut().zip(&sweep.cells).with_min_len(8192).for_each(|(m, c)| *m -= masks.middle(*c));
-            let room = std::mem::take(&mut sweep.places);
-            normals = fit::area_vectors(&masks, &sweep, &moves, room);
-            smooth::restore(&mut moves, &normals, &sweep.links, &sweep.kinds, smoothing.passes);
+            normals = fit::area_vectors(&masks, &sweep, &moves, places);
+            smooth::restore(&mut moves, &normals, &graph, smoothing.passes);
         }
         let sweep::Sweep { cells, quads, sides, between, .. } = sweep;
         let mut has_inserts = vec![0u64; if inserts.is_empty() { 0 } else { quads.len().div_ceil(64) }];

@@ -5,6 +5,7 @@
 
 use std::sync::LazyLock;
 
+use super::sweep::SEAM;
 use crate::axes::per_axis;
 
 /// The four edges of each face, opposite ones next to each other.
@@ -28,10 +29,9 @@ pub(super) const fn edge_corners(edge: usize) -> [usize; 2] {
 /// What the twelve edges of a cell tell without its labels.
 #[derive(Clone, Copy, Default)]
 pub(super) struct CellCase {
-    /// Faces that the boundary passes: one bit each.
-    pub(super) faces: u8,
-    /// Faces where three labels meet: one bit each.
-    pub(super) seams: u8,
+    /// Faces to link across, one bit each: where three labels meet if there are any such, then with [`SEAM`]; else all that the
+    /// boundary passes.
+    pub(super) links: u8,
     /// One sheet, or one junction, and no face with four crossing edges.
     pub(super) plain: bool,
     /// Where the boundary lies on average: of crossing edges, or of seam faces if there are any; from the cell's middle.
@@ -45,11 +45,11 @@ fn case(edges: u16) -> CellCase {
     let crosses = |e: usize| edges >> e & 1 == 1;
     let mut case = CellCase::default();
     let mut set = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
-    let mut four = false;
+    let (mut faces, mut seams, mut four) = (0, 0, false);
     for (f, face) in FACE_EDGES.iter().enumerate() {
         let crossing: Vec<usize> = face.iter().copied().filter(|&e| crosses(e)).collect();
-        case.faces |= u8::from(!crossing.is_empty()) << f;
-        case.seams |= u8::from(crossing.len() == 3) << f;
+        faces |= u8::from(!crossing.is_empty()) << f;
+        seams |= u8::from(crossing.len() == 3) << f;
         four |= crossing.len() == 4;
         for pair in crossing.windows(2) {
             unite(&mut set, pair[0], pair[1]);
@@ -57,10 +57,11 @@ fn case(edges: u16) -> CellCase {
     }
     let sheets = (0..12).filter(|&e| crosses(e) && set[e] == e).count();
     case.plain = sheets == 1 && !four;
-    case.middle = if case.seams == 0 {
+    case.links = if seams == 0 { faces } else { seams | SEAM };
+    case.middle = if seams == 0 {
         mean((0..12).filter(|&e| crosses(e)).map(edge_middle))
     } else {
-        mean((0..6).filter(|f| case.seams >> f & 1 == 1).map(face_middle))
+        mean((0..6).filter(|f| seams >> f & 1 == 1).map(face_middle))
     };
     case
 }

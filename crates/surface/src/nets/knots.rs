@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use super::cell::{FACE_EDGES, FACE_NORMALS, edge_corners, edge_middle, face_middle, mean, unite};
 use super::masks::Masks;
-use super::sweep::{SEAM, Sweep};
+use super::sweep::{ADDED, SEAM, Sweep};
 use super::{Insert, LabelVoxel};
 use crate::axes::per_axis;
 use crate::error::SurfaceError;
@@ -141,14 +141,15 @@ impl Knots {
             .collect();
         for (sheets, followers) in sheets {
             for Follower { vertex, face, from, to } in followers {
-                let link = &mut sweep.links[vertex as usize][face];
-                if *link == from {
-                    *link = to;
+                let mut links = sweep.links_of(vertex);
+                if links[face] == from {
+                    links[face] = to;
+                    sweep.link(vertex, links, sweep.kinds[vertex as usize] | ADDED);
                 }
             }
             for Sheet { vertex, links, kind, place } in sheets {
-                let v = vertex as usize;
-                (sweep.links[v], sweep.kinds[v], sweep.places[v]) = (links, kind, place);
+                sweep.link(vertex, links, kind);
+                sweep.places[vertex as usize] = place;
             }
         }
     }
@@ -175,6 +176,9 @@ impl Knots {
             let across = other.zip(edge).map(|(o, e)| o.vertex_of(o.sheet[mirrored(face, e)]));
             links[face] = across.unwrap_or(primary);
             kind |= 1 << face;
+        }
+        if links.iter().any(|&link| link as usize >= masks.vertex_count()) {
+            kind |= ADDED;
         }
         let place = masks.middle(knot.cell.map(|c| c as u16)) + Vec3A::from_array(knot.middle(sheet));
         Sheet { vertex, links, kind, place }

@@ -5,12 +5,14 @@
 //! f = Σ cₙ Tₙ(W) in the operator W that takes each vertex to the mean of its neighbours, by Tₙ₊₁ = 2 W Tₙ − Tₙ₋₁. Two such filters
 //! are mixed so that f is flat to third order at zero frequency: spheres keep their radius.
 
-use std::ops::{Add, Mul, Sub};
+use std::ops::{Add, Mul, Range, Sub};
 
+use bytemuck::Zeroable;
 use glam::Vec3A;
 use rayon::prelude::*;
 
-use super::sweep::SEAM;
+use super::layers::{Layers, Part};
+use super::sweep::{ADDED, FACES, Sweep};
 
 /// Ends of the pass bands of the two filters as angles: λ = 1 − cos θ, λ the eigenvalue of 1 − W.
 ///
@@ -20,40 +22,203 @@ const CUTOFFS: [f64; 2] = [0.15, 0.02];
 /// Vertices that one task handles; results do not depend on it.
 const CHUNK: usize = 8192;
 
+/// Bytes that the layers between the first and the last of some passes under way may take: they are to stay in a core's cache.
+const CACHE: usize = 8 << 20;
+
 /// What a filter runs over.
-trait Value: Copy + Send + Sync + Add<Output = Self> + Sub<Output = Self> + Mul<f32, Output = Self> {}
+trait Value: Copy + Send + Sync + Zeroable + Add<Output = Self> + Sub<Output = Self> + Mul<f32, Output = Self> {}
 impl Value for f32 {}
 impl Value for Vec3A {}
 
-/// A filter Σ cₙ Tₙ(W) of values at the vertices, summed from the highest degree down after Clenshaw (1955), "A note on the summation
-/// of Chebyshev series".
-fn filter<V: Value>(values: &[V], links: &[[u32; 6]], kinds: &[u8], coefficients: &[f32]) -> Vec<V> {
-    let shares: [f32; 128] = std::array::from_fn(|kind| share(kind as u8));
-    let (&highest, lower) = coefficients.split_last().unwrap_or((&1.0, &[]));
-    let times = |factor: f32| values.par_iter().with_min_len(CHUNK).map(move |v| *v * factor).collect::<Vec<V>>();
-    let (mut last, mut now) = (times(0.0), times(highest));
-    for (degree, &c) in lower.iter().enumerate().rev() {
-        let weight = if degree == 0 { 1.0 } else { 2.0 };
-        last.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, last)| {
-            // Slices of this function, which stay in registers.
-            let (now, values) = (&now[..], &values[chunk * CHUNK..]);
-            let (links, kinds) = (&links[chunk * CHUNK..], &kinds[chunk * CHUNK..]);
-            let rows = last.iter_mut().zip(&now[chunk * CHUNK..]).zip(values).zip(links.iter().zip(kinds));
-            for (((last, own), value), ([a, b, c0, d, e, f], kind)) in rows {
-                let at = |v: &u32| now[*v as usize];
-                let share = weight * shares[usize::from(*kind & 127)];
-                let sum = ((at(a) + at(b)) + (at(c0) + at(d))) + (at(e) + at(f));
-                *last = (*value * c + (sum * share + *own * (weight - 6.0 * share))) - *last;
-            }
-        });
-        std::mem::swap(&mut last, &mut now);
-    }
-    now
+/// The vertices as a filter sees them.
+pub(super) struct Graph<'a> {
+    /// Neighbours as in [`super::sweep::Sweep::links`].
+    links: &'a [[u32; 4]],
+    far_links: &'a [[u32; 6]],
+    kinds: &'a [u8],
+    layers: &'a Layers,
 }
 
+impl<'a> Graph<'a> {
+    pub(super) fn of(sweep: &'a Sweep, layers: &'a Layers) -> Self {
+        Self { links: &sweep.links, far_links: &sweep.far_links, kinds: &sweep.kinds, layers }
+    }
+}
+
+/// A filter Σ cₙ Tₙ(W) of values at the vertices, summed from the highest degree down after Clenshaw (1955), "A note on the summation
+/// of Chebyshev series".
+///
+/// A pass over one layer needs the pass before to have done the next layer, no more. So passes follow each other in a wave, while the
+/// values are in the cache: first within blocks of layers, each pass a layer less at the ends, then across the cuts between blocks,
+/// each pass a layer more (time skewing after Wonnacott, 2002, "Achieving scalable locality with time skewing"). Neither the number of
+/// blocks nor of passes in a wave changes a result.
+fn filter<V: Value>(values: &[V], graph: &Graph, coefficients: &[f32]) -> Vec<V> {
+    let (&highest, lower) = coefficients.split_last().unwrap_or((&1.0, &[]));
+    if lower.is_empty() {
+        return values.par_iter().with_min_len(CHUNK).map(|v| *v * highest).collect();
+    }
+    let layers = graph.layers.len();
+    let bytes = (17 + 3 * size_of::<V>()) * values.len() / layers.max(1);
+    let threads = rayon::current_num_threads();
+    let depth = (CACHE / bytes.max(1)).min(layers / (4 * threads)).saturating_sub(2).clamp(1, lower.len());
+    let blocks = (layers / (2 * depth + 2)).clamp(1, 4 * threads);
+    let cuts: Vec<usize> = (0..=blocks).map(|n| n * layers / blocks).collect();
+    let within: Vec<Range<usize>> = cuts.windows(2).map(|w| w[0]..w[1]).collect();
+    let across: Vec<Range<usize>> = cuts[1..blocks].iter().map(|cut| cut - depth - 1..cut + depth + 1).collect();
+    let less = |end: usize, n: usize| if end == 0 || end == layers { 0 } else { n + 1 };
+
+    let mut sums: [Vec<V>; 2] = [(); 2].map(|()| bytemuck::zeroed_vec(values.len()));
+    let passes: Vec<Pass> = (lower.iter().enumerate().rev().enumerate())
+        .map(|(number, (degree, &factor))| Pass {
+            number,
+            factor,
+            weight: if degree == 0 { 1.0 } else { 2.0 },
+            highest,
+        })
+        .collect();
+    for passes in passes.chunks(depth) {
+        wave(values, graph, passes, &mut sums, &within, |block, n| {
+            block.start + less(block.start, n)..block.end - less(block.end, n)
+        });
+        wave(values, graph, passes, &mut sums, &across, |block, n| block.start + depth - n..block.end - depth + n);
+    }
+    let [even, odd] = sums;
+    if passes.len() % 2 == 1 { even } else { odd }
+}
+
+/// What a pass does to each vertex: factor · value + weight · (mean of the neighbours) − last but one.
+#[derive(Clone, Copy)]
+struct Pass {
+    number: usize,
+    factor: f32,
+    weight: f32,
+    /// The coefficient of the highest degree. Before the first pass the sum is the values times this; before that it is zero.
+    highest: f32,
+}
+
+/// Some passes over blocks of layers; `reach` says which layers of a block the n-th takes.
+fn wave<V: Value>(
+    values: &[V],
+    graph: &Graph,
+    passes: &[Pass],
+    [even, odd]: &mut [Vec<V>; 2],
+    blocks: &[Range<usize>],
+    reach: impl Fn(&Range<usize>, usize) -> Range<usize> + Sync,
+) {
+    let (even, odd) = (graph.layers.split(even, blocks), graph.layers.split(odd, blocks));
+    let blocks: Vec<_> = blocks.iter().zip(even).zip(odd).collect();
+    blocks.into_par_iter().with_max_len(1).for_each(|((block, mut even), mut odd)| {
+        for front in block.start..block.end + passes.len() {
+            for (n, pass) in passes.iter().enumerate() {
+                if let Some(layer) = front.checked_sub(n).filter(|layer| reach(block, n).contains(layer)) {
+                    let (last, now) = if pass.number % 2 == 0 { (&mut even, &odd) } else { (&mut odd, &even) };
+                    pass.run(values, graph, layer, last, now);
+                }
+            }
+        }
+    });
+}
+
+impl Pass {
+    /// Over one layer; the new sum takes the place of the last but one.
+    fn run<'a, V: Value>(self, values: &'a [V], graph: &Graph, layer: usize, last: &mut Part<V>, now: &'a Part<V>) {
+        let Self { factor, weight, highest, .. } = self;
+        let Part { first_cell, first_added, .. } = *now;
+        let (cells, added) = (&*now.cells, &*now.added);
+        let near = move |vertex: u32| cells[(vertex as usize).wrapping_sub(first_cell)];
+        let far = move |vertex: u32| match added.get((vertex as usize).wrapping_sub(first_added)) {
+            Some(value) => *value,
+            None => near(vertex),
+        };
+        let Range { start, end } = graph.layers.cells(layer);
+        let around = |all: &'a [V], first: usize| &all[start - first..(end - first + 1).min(all.len())];
+        let layer = Layer { values, graph, layer };
+        match self.number {
+            0 => {
+                let at = |vertex: u32| values[vertex as usize];
+                layer.pass(last, around(values, 0), [factor, weight * highest], at, at, |_, _| V::zeroed());
+            }
+            1 => layer.pass(last, around(cells, first_cell), [factor, weight], near, far, |value, _| value * highest),
+            _ => layer.pass(last, around(cells, first_cell), [factor, weight], near, far, |_, last| last),
+        }
+    }
+}
+
+struct Layer<'a, V> {
+    values: &'a [V],
+    graph: &'a Graph<'a>,
+    layer: usize,
+}
+
+impl<V: Value> Layer<'_, V> {
+    /// Writes the new sums to `out`. `around` are the sums so far of the layer's cells and of the vertex after them, if there is one;
+    /// `near` and `far` give that of a neighbour, of one that is a cell's and of any; `last` makes the last but one of value and `out`.
+    #[inline(always)]
+    fn pass(
+        &self,
+        out: &mut Part<V>,
+        around: &[V],
+        factors: [f32; 2],
+        near: impl Fn(u32) -> V,
+        far: impl Fn(u32) -> V,
+        last: impl Fn(V, V) -> V,
+    ) {
+        let Self { values, graph, layer } = *self;
+        let sum_near = |&[a, b, c, d]: &[u32; 4]| (near(a) + near(b)) + (near(c) + near(d));
+        let sums_far = |links: &[u32; 4]| {
+            let [a, b, c, d, e, f] = graph.far_links[links[0] as usize];
+            ((far(c) + far(d)) + (far(e) + far(f)), [far(a), far(b)])
+        };
+        let cells = graph.layers.cells(layer);
+        let out_cells = &mut out.cells[cells.start - out.first_cell..cells.end - out.first_cell];
+        let rows = graph.links[cells.clone()].iter().zip(&graph.kinds[cells.clone()]).zip(&values[cells.clone()]);
+        let mut before = V::zeroed();
+        for ((pair, out), ((links, kind), value)) in around.windows(2).zip(&mut *out_cells).zip(rows) {
+            let [own, after] = [pair[0], pair[1]];
+            let (across, along) = if kind & ADDED == 0 { (sum_near(links), [before, after]) } else { sums_far(links) };
+            *out = mean(across, own, along, *kind) * factors[1] + *value * factors[0] - last(*value, *out);
+            before = own;
+        }
+        if let (true, Some(out), Some(own)) = (around.len() == out_cells.len(), out_cells.last_mut(), around.last()) {
+            // No vertex after it, and none is on its row.
+            let (links, kind, value) = (&graph.links[cells.end - 1], graph.kinds[cells.end - 1], values[cells.end - 1]);
+            let (across, along) = if kind & ADDED == 0 { (sum_near(links), [before, *own]) } else { sums_far(links) };
+            *out = mean(across, *own, along, kind) * factors[1] + value * factors[0] - last(value, *out);
+        }
+        for vertex in graph.layers.added(layer) {
+            let (across, along) = sums_far(&graph.links[vertex]);
+            let mean = mean(across, far(vertex as u32), along, graph.kinds[vertex]);
+            let (value, out) = (values[vertex], &mut out.added[vertex - out.first_added]);
+            *out = mean * factors[1] + value * factors[0] - last(value, *out);
+        }
+    }
+}
+
+/// The mean of the neighbours: `across` is the sum of the four across the row, among which the vertex itself counts as none.
+#[inline(always)]
+fn mean<V: Value>(across: V, own: V, [before, after]: [V; 2], kind: u8) -> V {
+    let [share, itself, low, high] = SHARES[usize::from(kind & FACES)];
+    (across * share + own * itself) + (before * low + after * high)
+}
+
+/// By the faces that have a neighbour, of which there are n: 1 / n for the four links across the row; what the vertex itself counts,
+/// as those of them that lead nowhere lead to itself; what the vertices before and after on the row count.
+const SHARES: [[f32; 4]; 64] = {
+    let mut shares = [[0.0, 1.0, 0.0, 0.0]; 64];
+    let mut faces = 1;
+    while faces < 64 {
+        let share = 1.0 / (faces as u32).count_ones() as f32;
+        let nowhere = 4 - (faces as u32 >> 2).count_ones();
+        let (low, high) = ((faces & 1) as f32 * share, (faces >> 1 & 1) as f32 * share);
+        shares[faces] = [share, -(nowhere as f32) * share, low, high];
+        faces += 1;
+    }
+    shares
+};
+
 /// The filtered places of the vertices. Junctions have only their neighbours along the junction as links.
-pub(super) fn smooth(places: &[Vec3A], links: &[[u32; 6]], kinds: &[u8], passes: usize) -> Vec<Vec3A> {
-    filter(places, links, kinds, &coefficients(passes))
+pub(super) fn smooth(places: &[Vec3A], graph: &Graph, passes: usize) -> Vec<Vec3A> {
+    filter(places, graph, &coefficients(passes))
 }
 
 /// Degree of the mean that [`restore`] takes, as a part of the filter's. A wider one levels more of the widest terraces, but leaves more of
@@ -64,12 +229,12 @@ const RESTORE_SHARE: f64 = 0.625;
 ///
 /// After Vollmer, Mencl & Müller (1999), "Improved Laplacian smoothing of noisy surface meshes", with the lower of the two filters
 /// for a mean.
-pub(super) fn restore(moves: &mut [Vec3A], normals: &[Vec3A], links: &[[u32; 6]], kinds: &[u8], passes: usize) {
+pub(super) fn restore(moves: &mut [Vec3A], normals: &[Vec3A], graph: &Graph, passes: usize) {
     let degree = (passes as f64 * RESTORE_SHARE).round() as usize;
     let coefficients: Vec<f32> = windowed_sinc(degree.max(1), CUTOFFS[1]).into_iter().map(|c| c as f32).collect();
     let rows = moves.par_iter().zip(normals).with_min_len(CHUNK);
     let moved: Vec<f32> = rows.map(|(m, n)| m.dot(n.normalize_or_zero())).collect();
-    let back = filter(&moved, links, kinds, &coefficients);
+    let back = filter(&moved, graph, &coefficients);
     moves.par_iter_mut().zip(normals).zip(&back).with_min_len(CHUNK).for_each(|((m, n), back)| {
         *m -= n.normalize_or_zero() * *back;
     });
@@ -97,11 +262,6 @@ fn windowed_sinc(degree: usize, cutoff: f64) -> Vec<f64> {
         .collect();
     let sum: f64 = raw.iter().sum();
     raw.into_iter().map(|c| c / sum).collect()
-}
-
-/// One over the number of neighbours.
-fn share(kind: u8) -> f32 {
-    1.0 / (kind & !SEAM).count_ones().max(1) as f32
 }
 
 #[cfg(test)]

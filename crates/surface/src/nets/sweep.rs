@@ -16,9 +16,12 @@ pub(super) struct Sweep {
     /// Where the boundary lies on average in each vertex' cell, from the middle of the grid; empty if nothing is to be smoothed.
     pub(super) places: Vec<Vec3A>,
     pub(super) cells: Vec<[u16; 3]>,
-    /// The neighbour across each face, or the vertex itself where there is none to follow.
-    pub(super) links: Vec<[u32; 6]>,
-    /// Faces with a neighbour, one bit each; and [`SEAM`].
+    /// The neighbours across −y, +y, −z and +z, or the vertex itself where there is none to follow; those along x are the vertices
+    /// before and after. Of an [`ADDED`] vertex the first number says where in `far_links` all its neighbours stand.
+    pub(super) links: Vec<[u32; 4]>,
+    /// The neighbour across each face, or the vertex itself.
+    pub(super) far_links: Vec<[u32; 6]>,
+    /// Faces with a neighbour, one bit each; [`SEAM`]; [`ADDED`].
     pub(super) kinds: Vec<u8>,
     pub(super) quads: Vec<[u32; 4]>,
     pub(super) sides: Vec<[u16; 2]>,
@@ -35,14 +38,46 @@ impl Sweep {
         self.cells.push(cell);
         if smooth {
             self.places.push(masks.middle(cell));
-            self.links.push([vertex; 6]);
+            self.links.push([vertex; 4]);
             self.kinds.push(0);
+            self.link(vertex, [vertex; 6], ADDED);
         }
+    }
+
+    /// The neighbour of a vertex across each face, or the vertex itself.
+    pub(super) fn links_of(&self, vertex: u32) -> [u32; 6] {
+        let (links, kind) = (self.links[vertex as usize], self.kinds[vertex as usize]);
+        if kind & ADDED != 0 {
+            return self.far_links[links[0] as usize];
+        }
+        let [low, high] = [kind & 1, kind >> 1 & 1].map(u32::from);
+        [vertex - low, vertex + high, links[0], links[1], links[2], links[3]]
+    }
+
+    /// Gives a vertex its neighbours.
+    pub(super) fn link(&mut self, vertex: u32, links: [u32; 6], kind: u8) {
+        let v = vertex as usize;
+        let [_, _, across @ ..] = links;
+        match (self.kinds[v] & ADDED != 0, kind & ADDED != 0) {
+            (true, _) => self.far_links[self.links[v][0] as usize] = links,
+            (false, false) => self.links[v] = across,
+            (false, true) => {
+                self.links[v][0] = self.far_links.len() as u32;
+                self.far_links.push(links);
+            }
+        }
+        self.kinds[v] = self.kinds[v] & ADDED | kind;
     }
 }
 
+/// The bits of a kind that tell faces with a neighbour.
+pub(super) const FACES: u8 = 0b11_1111;
+
 /// Marks a vertex where three or more labels meet; its links follow the junction.
 pub(super) const SEAM: u8 = 1 << 6;
+
+/// Marks a vertex that knots added, or a neighbour of one, whose links are kept apart.
+pub(super) const ADDED: u8 = 1 << 7;
 
 /// Layers of cells that one task handles; results do not depend on it.
 pub(super) const SLAB: usize = 12;
@@ -53,7 +88,7 @@ struct Slab<'a> {
     first_quad: usize,
     places: &'a mut [Vec3A],
     cells: &'a mut [[u16; 3]],
-    links: &'a mut [[u32; 6]],
+    links: &'a mut [[u32; 4]],
     kinds: &'a mut [u8],
     quads: &'a mut [[u32; 4]],
     sides: &'a mut [[u16; 2]],
@@ -79,6 +114,7 @@ pub(super) fn sweep<T: LabelVoxel>(data: &[T], masks: &Masks, smooth: bool) -> R
         places: roomy(linked),
         cells: roomy(nv),
         links: roomy(linked),
+        far_links: Vec::new(),
         kinds: roomy(linked),
         quads: vec![[0; 4]; nq],
         sides: vec![[0; 2]; nq],
@@ -113,15 +149,25 @@ pub(super) fn sweep<T: LabelVoxel>(data: &[T], masks: &Masks, smooth: bool) -> R
     Ok(out)
 }
 
+/// Vertex numbers of one layer of cells, with a row more on either side, so that each cell has neighbours; of any value where there is
+/// no vertex.
+type Numbers = Vec<u32>;
+
+/// The numbers of a row of cells; row 0 stands before the first.
+fn row(numbers: &Numbers, width: usize, row: usize) -> &[u32] {
+    &numbers[row * width..][..width]
+}
+
 fn sweep_slab<T: LabelVoxel>(data: &[T], masks: &Masks, smooth: bool, mut slab: Slab) -> Vec<u32> {
     let [ni, nj, nk] = masks.size;
-    let area = (ni + 1) * (nj + 1);
-    // Vertex numbers of the layers before, at and after the current one.
-    let mut numbers = [vec![0u32; area], vec![0u32; area], vec![0u32; area]];
-    let fill = |numbers: &mut Vec<u32>, layer: usize| {
+    let width = ni + 1;
+    // Of the layers before, at and after the current one.
+    let mut numbers: [Numbers; 3] = [const { Vec::new() }; 3];
+    numbers.fill(vec![0; width * (nj + 3)]);
+    let fill = |numbers: &mut Numbers, layer: usize| {
         for cy in 0..=nj {
             let mut number = masks.first_vertex[cy + (nj + 1) * layer] as u32;
-            let row = &mut numbers[cy * (ni + 1)..][..ni + 1];
+            let row = &mut numbers[(cy + 1) * width..][..width];
             for_each_bit(masks.cells(cy, layer), |cx| {
                 row[cx] = number;
                 number += 1;
@@ -133,6 +179,7 @@ fn sweep_slab<T: LabelVoxel>(data: &[T], masks: &Masks, smooth: bool, mut slab: 
     }
     fill(&mut numbers[1], slab.layers.start);
     let base = masks.first_vertex[slab.layers.start * (nj + 1)];
+    let outside = vec![T::default(); ni];
     let mut knotted = Vec::new();
     for cz in slab.layers.clone() {
         if cz < nk {
@@ -140,103 +187,114 @@ fn sweep_slab<T: LabelVoxel>(data: &[T], masks: &Masks, smooth: bool, mut slab: 
         }
         for cy in 0..=nj {
             vertices_of_row(masks, smooth, &mut slab, base, &numbers, [cy, cz], &mut knotted);
-            quads_of_row(data, masks, &mut slab, &numbers, [cy, cz]);
+            quads_of_row(data, &outside, masks, &mut slab, &numbers, [cy, cz]);
         }
         numbers.rotate_left(1);
     }
     knotted
 }
 
+/// All bits or none for each of the faces −y, +y, −z and +z, by their bits.
+const LINKED: [[u32; 4]; 16] = {
+    let mut masks = [[0; 4]; 16];
+    let mut n = 0;
+    while n < 64 {
+        masks[n / 4][n % 4] = if n / 4 >> (n % 4) & 1 == 1 { u32::MAX } else { 0 };
+        n += 1;
+    }
+    masks
+};
+
 fn vertices_of_row(
     masks: &Masks,
     smooth: bool,
     slab: &mut Slab,
     base: usize,
-    numbers: &[Vec<u32>; 3],
+    [below, here, above]: &[Numbers; 3],
     [cy, cz]: [usize; 2],
     knotted: &mut Vec<u32>,
 ) {
     let width = masks.size[0] + 1;
-    let mut vertex = masks.first_vertex[cy + (masks.size[1] + 1) * cz];
+    let vertices =
+        masks.first_vertex[cy + (masks.size[1] + 1) * cz]..masks.first_vertex[cy + (masks.size[1] + 1) * cz + 1];
+    let (mut number, own) = (vertices.start as u32, vertices.start - base..vertices.end - base);
+    let linked = if smooth { own.clone() } else { 0..0 };
+    let mut cells = slab.cells[own].iter_mut();
+    let mut links = slab.links[linked.clone()].iter_mut();
+    let mut rest = slab.kinds[linked.clone()].iter_mut().zip(&mut slab.places[linked]);
+    let (before, after) = (row(here, width, cy), row(here, width, cy + 2));
+    let (below, above) = (row(below, width, cy + 1), row(above, width, cy + 1));
     let cases = &CASES[..];
-    for (w, &cells) in masks.cells(cy, cz).iter().enumerate() {
-        if cells == 0 {
+    let start = masks.middle([0, cy as u16, cz as u16]);
+    for (w, &word) in masks.cells(cy, cz).iter().enumerate() {
+        if word == 0 {
             continue;
         }
         let words = masks.edges(cy, cz, w);
-        let mut rest = cells;
-        while rest != 0 {
-            let bit = rest.trailing_zeros();
-            rest &= rest - 1;
+        let mut bits = word;
+        while bits != 0 {
+            let bit = bits.trailing_zeros();
+            bits &= bits - 1;
             let mut edges = 0;
             for (e, word) in words.iter().enumerate() {
                 edges |= (word >> bit & 1) << e;
             }
-            let case = &cases[edges as usize];
-            let (n, number) = (vertex - base, vertex as u32);
+            let case = &cases[edges as usize & 4095];
             let cx = w * 64 + bit as usize;
-            slab.cells[n] = [cx as u16, cy as u16, cz as u16];
-            if smooth {
-                let faces = if case.seams == 0 { case.faces } else { case.seams };
-                let at = cy * width + cx;
-                let mut links = [number; 6];
-                for (face, link) in links.iter_mut().enumerate() {
-                    if faces >> face & 1 == 1 {
-                        *link = match face {
-                            0 => number - 1,
-                            1 => number + 1,
-                            2 => numbers[1][at - width],
-                            3 => numbers[1][at + width],
-                            4 => numbers[0][at],
-                            _ => numbers[2][at],
-                        };
-                    }
-                }
-                slab.links[n] = links;
-                slab.kinds[n] = faces | if case.seams == 0 { 0 } else { SEAM };
-                slab.places[n] = masks.middle(slab.cells[n]) + Vec3A::from_array(case.middle);
+            if let Some(cell) = cells.next() {
+                *cell = [cx as u16, cy as u16, cz as u16];
+            }
+            if let (Some(link), Some((kind, place))) = (links.next(), rest.next()) {
+                let around = [before[cx], after[cx], below[cx], above[cx]];
+                let mask = &LINKED[usize::from(case.links >> 2 & 15)];
+                *link = [0, 1, 2, 3].map(|n| number ^ ((around[n] ^ number) & mask[n]));
+                *kind = case.links;
+                *place = start + Vec3A::new(cx as f32, 0.0, 0.0) + Vec3A::from_array(case.middle);
             }
             if !case.plain {
                 knotted.push(number);
             }
-            vertex += 1;
+            number += 1;
         }
     }
 }
 
 fn quads_of_row<T: LabelVoxel>(
     data: &[T],
+    outside: &[T],
     masks: &Masks,
     slab: &mut Slab,
-    numbers: &[Vec<u32>; 3],
+    [_, here, above]: &[Numbers; 3],
     [j, k]: [usize; 2],
 ) {
     let [ni, nj, nk] = masks.size;
     let width = ni + 1;
-    let label = |i: usize, j: usize, k: usize| {
-        if i < ni && j < nj && k < nk { data[i + ni * (j + nj * k)].into() } else { 0 }
-    };
-    let mut q = masks.first_quad[j + (nj + 1) * k] - slab.first_quad;
-    let mut lay = |low: u16, high: u16, corners: [u32; 4]| {
-        let [a, b, c, d] = corners;
+    // Index −1 wraps to a row outside the grid.
+    let labels = |j: usize, k: usize| if j < nj && k < nk { &data[ni * (j + nj * k)..][..ni] } else { outside };
+    let quads =
+        masks.first_quad[j + (nj + 1) * k] - slab.first_quad..masks.first_quad[j + (nj + 1) * k + 1] - slab.first_quad;
+    let mut out = slab.quads[quads.clone()].iter_mut().zip(&mut slab.sides[quads]);
+    let mut lay = |low: T, high: T, [a, b, c, d]: [u32; 4]| {
+        let Some((quad, sides)) = out.next() else { return };
         // Corners run counterclockwise seen from the higher voxel; the lower label must see them so.
-        (slab.quads[q], slab.sides[q]) =
-            if high < low { ([a, b, c, d], [high, low]) } else { ([a, d, c, b], [low, high]) };
-        q += 1;
+        let turn = if high < low { 0 } else { b ^ d };
+        *quad = [a, b ^ turn, c, d ^ turn];
+        *sides = [low.min(high).into(), low.max(high).into()];
     };
-    let (here, above) = (&numbers[1], &numbers[2]);
+    let own = labels(j, k);
+    let (here, here_next) = (row(here, width, j + 1), row(here, width, j + 2));
+    let (above, above_next) = (row(above, width, j + 1), row(above, width, j + 2));
     for_each_bit(masks.x(j, k), |c| {
-        let at = j * width + c;
-        lay(label(c.wrapping_sub(1), j, k), label(c, j, k), [here[at], here[at + width], above[at + width], above[at]]);
+        let label = |i: usize| own.get(i).copied().unwrap_or_default();
+        lay(label(c.wrapping_sub(1)), label(c), [here[c], here_next[c], above_next[c], above[c]]);
     });
+    let before = labels(j.wrapping_sub(1), k);
     for_each_bit(masks.y(j, k), |i| {
-        let at = j * width + i;
-        lay(label(i, j.wrapping_sub(1), k), label(i, j, k), [here[at], above[at], above[at + 1], here[at + 1]]);
+        lay(before[i], own[i], [here[i], above[i], above[i + 1], here[i + 1]]);
     });
+    let below = labels(j, k.wrapping_sub(1));
     for_each_bit(masks.z(j, k), |i| {
-        let at = j * width + i;
-        let corners = [here[at], here[at + 1], here[at + width + 1], here[at + width]];
-        lay(label(i, j, k.wrapping_sub(1)), label(i, j, k), corners);
+        lay(below[i], own[i], [here[i], here[i + 1], here_next[i + 1], here_next[i]]);
     });
 }
 
