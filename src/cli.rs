@@ -133,12 +133,51 @@ pub(crate) struct Phantom {
     /// Which body of the family
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
+    /// Draw sex, age, height, weight and organs from a population, by the seed; what is given besides holds
+    #[arg(long)]
+    pub(crate) drawn: bool,
+    /// Female or male; without a size, the reference adult of that sex
+    #[arg(long, value_enum)]
+    pub(crate) sex: Option<Sex>,
+    /// Years
+    #[arg(long)]
+    pub(crate) age: Option<f32>,
+    /// Height in cm
+    #[arg(long, value_name = "CM")]
+    pub(crate) height: Option<f32>,
+    /// Weight in kg
+    #[arg(long, value_name = "KG")]
+    pub(crate) weight: Option<f32>,
+    /// Contrast: native, arterial, portal, late
+    #[arg(long, default_value = "portal", value_parser = phase)]
+    pub(crate) phase: phantom::Phase,
+    /// What the body suffers from, as NAME or NAME=SIZE; may be given more than once [default: liver-metastasis=25]
+    #[arg(long = "finding", value_name = "FINDING", value_parser = finding, conflicts_with = "healthy")]
+    pub(crate) findings: Vec<phantom::Finding>,
+    /// Nothing at all
+    #[arg(long)]
+    pub(crate) healthy: bool,
     /// Voxel size in the slice's plane and between slices, in mm
     #[arg(long, num_args = 2, value_names = ["PLANE", "SLICE"])]
     pub(crate) spacing: Option<Vec<f64>>,
     /// Print one JSON report on stdout
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// A sex, as it is written.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum Sex {
+    Female,
+    Male,
+}
+
+fn phase(text: &str) -> Result<phantom::Phase, String> {
+    text.parse()
+}
+
+fn finding(text: &str) -> Result<phantom::Finding, String> {
+    text.parse()
 }
 
 #[derive(Debug, Args)]

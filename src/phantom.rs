@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use anyhow::Result;
+use phantom::{PhantomOptions, Physique, Sex};
 
 use crate::progress::Progress;
 use crate::{cli, output};
 
 pub(crate) fn run(arguments: &cli::Phantom) -> Result<()> {
-    let mut options = phantom::PhantomOptions { seed: arguments.seed, ..Default::default() };
+    let mut options = options(arguments);
     if let Some([plane, slice]) = arguments.spacing.as_deref() {
         options.spacing_mm = [*plane, *plane, *slice];
     }
@@ -21,8 +22,39 @@ pub(crate) fn run(arguments: &cli::Phantom) -> Result<()> {
     }
 }
 
+fn options(arguments: &cli::Phantom) -> PhantomOptions {
+    let seed = arguments.seed;
+    let mut options =
+        if arguments.drawn { PhantomOptions::drawn(seed) } else { PhantomOptions { seed, ..Default::default() } };
+    if let Some(sex) = arguments.sex {
+        let sex = match sex {
+            cli::Sex::Female => Sex::Female,
+            cli::Sex::Male => Sex::Male,
+        };
+        if sex != options.physique.sex {
+            options.physique = Physique { age_years: options.physique.age_years, ..Physique::reference(sex) };
+        }
+    }
+    let Physique { age_years, height_cm, weight_kg, .. } = &mut options.physique;
+    for (own, given) in [(age_years, arguments.age), (height_cm, arguments.height), (weight_kg, arguments.weight)] {
+        *own = given.unwrap_or(*own);
+    }
+    // Somebody taller is not to be thinner for it.
+    if let (Some(height), None) = (arguments.height, arguments.weight) {
+        let reference = Physique::reference(options.physique.sex);
+        options.physique.weight_kg = (reference.weight_kg * (height / reference.height_cm).powi(2)).round();
+    }
+    options.phase = arguments.phase;
+    if arguments.healthy {
+        options.findings.clear();
+    } else if !arguments.findings.is_empty() {
+        options.findings.clone_from(&arguments.findings);
+    }
+    options
+}
+
 /// Writes series and truth into `dir`, with progress.
-pub(crate) fn write(dir: &Path, options: &phantom::PhantomOptions) -> Result<phantom::PhantomSummary> {
+pub(crate) fn write(dir: &Path, options: &PhantomOptions) -> Result<phantom::PhantomSummary> {
     let progress = Progress::new();
     let written = phantom::write_phantom(dir, options, &|fraction| progress.tell("making the patient", fraction));
     progress.finish();

@@ -5,6 +5,7 @@
 
 mod abdomen;
 mod bowel;
+mod findings;
 mod frame;
 mod heart;
 mod muscles;
@@ -22,7 +23,10 @@ use volume::{BACKGROUND, Label};
 
 pub use frame::{Side, Spine, SpineLevel};
 
+use crate::error::PhantomError;
+use crate::findings::Finding;
 use crate::options::Person;
+use crate::phase::Phase;
 use crate::sdf::{Form, Shape};
 use crate::tissue::Tissue;
 
@@ -33,6 +37,8 @@ pub struct Layer {
     pub label: Option<Label>,
     /// How it appears in CT.
     pub tissue: Tissue,
+    /// HU that contrast adds beyond the portal phase.
+    pub contrast_hu: f32,
     /// Where it is.
     pub form: Form,
 }
@@ -49,7 +55,14 @@ pub struct Structure {
 }
 
 /// Structures of several pieces.
-const MANY: [&str; 8] = [
+const MANY: [&str; 15] = [
+    "liver_lesion",
+    "liver_cyst",
+    "lung_lesion",
+    "gallstones",
+    "pleural_effusion",
+    "pneumothorax",
+    "thrombus",
     "torso_fat",
     "intervertebral_discs",
     "costal_cartilages",
@@ -68,12 +81,15 @@ pub struct Model {
 }
 
 impl Model {
-    /// The body of a person.
-    pub fn new(person: &Person) -> Self {
+    /// The body of a person with some findings.
+    ///
+    /// # Errors
+    /// [`PhantomError::Finding`] if there is no room for one.
+    pub fn new(person: &Person, findings: &[Finding]) -> Result<Self, PhantomError> {
         let mut model = Self::default();
         let spine = Spine::new();
         let cavities = thorax::Cavities::new(&spine);
-        wall::paint(&mut model);
+        wall::paint(&mut model, person);
         muscles::paint_trunk(&mut model, &spine);
         wall::paint_recesses(&mut model);
         thorax::paint(&mut model, &spine, &cavities);
@@ -81,6 +97,7 @@ impl Model {
         abdomen::paint(&mut model, person, &cavities);
         bowel::paint(&mut model, person, &cavities);
         abdomen::paint_retroperitoneal(&mut model, person, &cavities);
+        pelvis::paint_genital(&mut model, person);
         heart::paint(&mut model, person);
         vessels::paint(&mut model);
         thorax::paint_airways(&mut model, person, &cavities);
@@ -88,8 +105,9 @@ impl Model {
         ribs::paint(&mut model, &spine, &cavities.cage);
         shoulder::paint(&mut model);
         pelvis::paint(&mut model);
+        findings::paint(&mut model, person, &cavities, findings)?;
         model.gather();
-        model
+        Ok(model)
     }
 
     /// Outermost first.
@@ -126,17 +144,26 @@ impl Model {
     /// Covers what was there with a solid.
     fn paint(&mut self, name: &str, tissue: Tissue, form: Form) {
         let label = Some(self.name(name));
-        self.layers.push(Layer { label, tissue, form });
+        self.layers.push(Layer { label, tissue, contrast_hu: 0.0, form });
     }
 
     /// Shows in the scan without being a structure: fascia, fissures, twigs.
     fn shade(&mut self, tissue: Tissue, form: Form) {
-        self.layers.push(Layer { label: None, tissue, form });
+        self.layers.push(Layer { label: None, tissue, contrast_hu: 0.0, form });
     }
 
     /// As [`Self::paint`], moved and scaled by the person's deviation of that organ.
     fn paint_of(&mut self, person: &Person, name: &str, shift_mm: f32, tissue: Tissue, form: &Form) {
         self.paint(name, tissue, place(person, name, shift_mm, form));
+    }
+
+    /// Sets the phase of contrast.
+    pub(crate) fn enhance(&mut self, phase: Phase) {
+        let by_label: Vec<f32> =
+            std::iter::once(0.0).chain(self.structures.iter().map(|s| phase.beyond_portal(&s.name))).collect();
+        for layer in &mut self.layers {
+            layer.contrast_hu = layer.label.map_or(0.0, |label| by_label[usize::from(label)]);
+        }
     }
 
     fn name(&mut self, name: &str) -> Label {

@@ -18,6 +18,24 @@ pub enum PhantomError {
     /// Series or segmentation cannot be written.
     #[error(transparent)]
     Dicom(#[from] dicom::DicomError),
+    /// No body of ours can be like that.
+    #[error("{what} must be from {} to {} {unit}, not {found}", range[0], range[1])]
+    Person {
+        /// Age, height, …
+        what: &'static str,
+        /// The unit of `found`.
+        unit: &'static str,
+        /// What was asked for.
+        found: f32,
+        /// Least and greatest.
+        range: [f32; 2],
+    },
+    /// The body has no room for a finding.
+    #[error("no place for {finding} in this body; try a smaller one or another seed")]
+    Finding {
+        /// What was asked for.
+        finding: String,
+    },
     /// The folder already holds something else, which DICOM files would be mixed into.
     #[error("--out must be empty or absent, so that the series stays alone: {}", path.display())]
     NotEmpty {

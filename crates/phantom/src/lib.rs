@@ -15,8 +15,10 @@
 pub mod body;
 mod crumbs;
 mod error;
+pub mod findings;
 mod noise;
 pub mod options;
+mod phase;
 mod raster;
 mod scan;
 pub mod sdf;
@@ -25,7 +27,9 @@ mod tissue;
 mod write;
 
 pub use error::PhantomError;
-pub use options::PhantomOptions;
+pub use findings::{Finding, FindingKind};
+pub use options::{PhantomOptions, Physique, Sex, Variation};
+pub use phase::Phase;
 pub use scan::{Body, body};
 pub use tissue::Tissue;
 pub use write::{PhantomSummary, write_phantom};

@@ -162,7 +162,7 @@ impl Raster {
             if let (true, Some(own)) = (d < 0.0, l.layer.label) {
                 label = own;
             }
-            let inside = l.layer.tissue.hounsfield(p, -d);
+            let inside = l.layer.tissue.hounsfield(p, -d) + l.layer.contrast_hu;
             let cover = smooth_step(0.5 - d / (2.0 * self.blur));
             hu += (inside - hu) * cover;
         }
@@ -185,7 +185,8 @@ mod tests {
 
     #[test]
     fn blocks_change_nothing() {
-        let model = Model::new(&Person::new(PhantomOptions::REFERENCE_SEED));
+        let options = PhantomOptions { seed: PhantomOptions::REFERENCE_SEED, ..Default::default() };
+        let model = Model::new(&Person::new(&options), &options.findings).unwrap();
         let origin = space::Point::new(-230.0, -130.0, -200.0);
         let geometry = ImageGeometry::new([115, 65, 138], [4.0, 4.0, 5.0], origin, DMat3::IDENTITY).unwrap();
         let (labels, _) = paint(model.layers(), &geometry, Affine3A::IDENTITY, |_| AIR, &|_| ());

@@ -25,23 +25,28 @@ pub struct Body {
     pub hounsfield: Volume<i16>,
 }
 
-/// The part of the body's frame that is scanned, in mm: least and greatest x, y, z.
+/// The part of the reference adult's frame that is scanned, in mm: least and greatest x, y, z.
 const FIELD: [[f64; 2]; 3] = [[-246.0, 246.0], [-140.0, 152.0], [-206.0, 494.0]];
 
 /// Labels and Hounsfield units of the person that `options` describe.
 ///
 /// # Errors
-/// [`PhantomError::Grid`] for a spacing that is not positive and finite.
+/// [`PhantomError::Grid`] for a spacing that is not positive and finite, [`PhantomError::Person`] for an impossible physique,
+/// [`PhantomError::Finding`] for a finding that has no room.
 pub fn body(options: &PhantomOptions, progress: &(dyn Fn(f32) + Sync)) -> Result<Body, PhantomError> {
+    options.physique.check()?;
+    let person = Person::new(options);
+    let field = field(&person);
     let size = [0, 1, 2].map(|a| {
-        let [low, high] = FIELD[a];
+        let [low, high] = field[a];
         ((high - low) / options.spacing_mm[a]).round().max(1.0) as usize
     });
-    let origin = Point::new(FIELD[0][0], FIELD[1][0], FIELD[2][0]);
+    let origin = Point::new(field[0][0], field[1][0], field[2][0]);
     let geometry = ImageGeometry::new(size, options.spacing_mm, origin, DMat3::IDENTITY)?;
-    let person = Person::new(options.seed);
-    let model = Model::new(&person);
-    let couch = |p: Vec3| if options.couch { couch(p) } else { AIR };
+    let mut model = Model::new(&person, &options.findings)?;
+    model.enhance(options.phase);
+    let sinks = Vec3::Y * sinks(&person);
+    let couch = |p: Vec3| if options.couch { couch(p - sinks) } else { AIR };
     let (mut labels, mut hounsfield) =
         raster::paint(model.layers(), &geometry, person.lps_from_body(), couch, &|done| progress(done * 0.9));
     crumbs::sweep(&mut labels, size, |label| model.is_single(label));
@@ -74,6 +79,27 @@ fn segment(structure: &Structure) -> Segment {
     segment.parts.clone_from(&structure.parts);
     segment
 }
+
+/// [`FIELD`] for a person of another size.
+fn field(person: &Person) -> [[f64; 2]; 3] {
+    let (stature, fat) = (f64::from(person.stature()), f64::from(person.fat_mm()));
+    // Along z the field ends within the body.
+    [[fat, fat], [fat, fat], [0.0, 0.0]]
+        .iter()
+        .zip(FIELD)
+        .map(|([below, above], [low, high])| [(low - below) * stature, (high + above) * stature])
+        .collect::<Vec<_>>()
+        .try_into()
+        .unwrap_or(FIELD)
+}
+
+/// How far the couch lies below that of the reference adult, in mm.
+fn sinks(person: &Person) -> f32 {
+    (BACK_MM + person.fat_mm()) * person.stature() - BACK_MM
+}
+
+/// The reference adult's back.
+const BACK_MM: f32 = 127.0;
 
 /// A carbon shell with a foam core, hollowed for the back.
 fn couch(p: Vec3) -> f32 {

@@ -112,6 +112,12 @@ impl Tissue {
     pub const THYROID: Self = soft(175.0, 10.0);
     /// Prostate.
     pub const PROSTATE: Self = soft(55.0, 10.0);
+    /// Myometrium, enhancing.
+    pub const UTERUS: Self = soft(102.0, 9.0);
+    /// Clotted blood.
+    pub const THROMBUS: Self = soft(45.0, 8.0);
+    /// Fluid in the chest.
+    pub const EFFUSION: Self = soft(11.0, 3.0);
     /// Bile.
     pub const BILE: Self = Self::Hollow { wall_mm: 1.6, content: 8.0, gas_before: f32::NEG_INFINITY };
     /// Urine in a distended bladder.

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::error::PhantomError;
 use crate::options::PhantomOptions;
+use crate::phase::Phase;
 use crate::scan::body;
 
 /// What was written.
@@ -40,6 +41,9 @@ impl fmt::Display for PhantomSummary {
     }
 }
 
+/// The year of `dicom`'s invented examination, on 29 February.
+const SCAN_YEAR: i32 = 2020;
+
 /// File name of the truth, beside the slices.
 const SEGMENTATION: &str = "SEG0001.dcm";
 
@@ -48,7 +52,7 @@ const SEGMENTATION: &str = "SEG0001.dcm";
 /// The patient is called `Vestibule^Phantom` and has the ID `PHANTOM-<seed>`.
 ///
 /// # Errors
-/// [`PhantomError::Grid`] for an impossible spacing, [`PhantomError::NotEmpty`] for a folder in use,
+/// As [`body`]; [`PhantomError::NotEmpty`] for a folder in use,
 /// [`PhantomError::Dicom`] if a file cannot be written.
 pub fn write_phantom(
     dir: &Path,
@@ -62,17 +66,17 @@ pub fn write_phantom(
     let patient = InventedPatient {
         name: "Vestibule^Phantom".to_owned(),
         id: format!("PHANTOM-{}", options.seed),
-        birth_date: "19810401".to_owned(),
-        sex: "M".to_owned(),
+        birth_date: format!("{}0401", SCAN_YEAR - options.physique.age_years as i32 - 1),
+        sex: options.physique.sex.code().to_owned(),
         accession: format!("VP{:08}", options.seed % 100_000_000),
     };
     let ct = CtOptions {
         seed: options.seed,
         study: "Digital phantom".to_owned(),
-        series: "Torso, portal venous phase".to_owned(),
+        series: options.phase.series().to_owned(),
         // PS3.16 Annex L knows no torso; CHESTABDPELVIS is its term for all three.
         body_part: "CHESTABDPELVIS".to_owned(),
-        contrast_agent: Some("Simulated".to_owned()),
+        contrast_agent: (options.phase != Phase::Native).then(|| "Simulated".to_owned()),
         slice_thickness_mm: Some(options.spacing_mm[2]),
         ..Default::default()
     };

@@ -150,7 +150,8 @@ fn volumes_are_within_a_fifth_of_the_published() {
 #[test]
 fn what_nature_makes_one_is_one() {
     let labels = &REFERENCE.labels;
-    let model = Model::new(&Person::new(PhantomOptions::REFERENCE_SEED));
+    let options = PhantomOptions { seed: PhantomOptions::REFERENCE_SEED, ..Default::default() };
+    let model = Model::new(&Person::new(&options), &options.findings).unwrap();
     let [width, height, depth] = labels.geometry().size();
     let data = labels.voxels.data();
     let mut seen = vec![false; data.len()];

@@ -19,8 +19,8 @@ use crate::sdf::{
 use crate::spline::curve;
 use crate::tissue::Tissue;
 
-/// Middle of the lesion, in segment VI–VII of the right lobe; its diameter is 25 mm.
-const LESION: Vec3 = vec3(-92.0, 18.0, 212.0);
+/// Where there is room for a lesion of 25 mm between the vessels, in segment VI–VII of the right lobe.
+pub(super) const LESION: Vec3 = vec3(-92.0, 18.0, 212.0);
 const LESION_RADIUS_MM: f32 = 12.5;
 
 /// The liver as a dome under the diaphragm, cut by its sloping lower border and its visceral face.
@@ -56,14 +56,14 @@ pub(super) fn paint(model: &mut Model, person: &Person, cavities: &Cavities) {
         5.0,
     );
     let spleen = without(spleen, vec![ball(vec3(48.0, 8.0, 226.0), 40.0)], 8.0);
+    let spleen =
+        intersection(vec![place(person, "spleen", 0.6, &spleen), offset(&cavities.below_diaphragm, -1.2)], 0.0);
     model.paint("spleen", Tissue::Spleen, spleen);
     stomach(model, person, cavities);
     let liver = place(person, "liver", 0.6, &liver(cavities));
     let liver = intersection(vec![liver, offset(&cavities.below_diaphragm, -1.2)], 0.0);
     model.paint("liver", Tissue::LIVER, liver.clone());
     liver_vessels(model, person, &liver);
-    let lesion = ellipsoid(LESION, vec3(LESION_RADIUS_MM, LESION_RADIUS_MM * 0.96, LESION_RADIUS_MM * 1.03));
-    model.paint("liver_lesion", Tissue::Lesion { core: 48.0, rim: 84.0, rim_mm: 3.0 }, lesion);
     let bile = curve(
         &[
             (vec3(-33.0, -32.0, 200.0), 4.5),
@@ -186,7 +186,6 @@ pub(super) fn paint_retroperitoneal(model: &mut Model, person: &Person, cavities
         8.0,
     );
     model.paint_of(person, "urinary_bladder", 0.4, Tissue::BLADDER, &bladder);
-    model.paint("prostate", Tissue::PROSTATE, ellipsoid(vec3(0.0, -14.0, -127.0), vec3(21.5, 14.5, 13.5)));
 }
 
 /// Two thin limbs on a ridge, above and before the kidney's upper pole.

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use glam::{Vec3, vec3};
 
 use super::{Model, Side};
-use crate::sdf::{Form, Shape, Tube, ball, ellipsoid, plate, rod, union, without};
+use crate::options::{Person, Sex};
+use crate::sdf::{Form, Shape, Tube, axes_along, ball, ellipsoid, ellipsoid_along, plate, rod, union, without};
 use crate::spline::curve;
 use crate::tissue::Tissue;
 
@@ -95,6 +96,27 @@ fn femur(side: Side) -> Form {
         ],
         7.0,
     )
+}
+
+/// Prostate, or uterus with its cervix behind and over the bladder.
+///
+/// Volumes: prostate 17 g, uterus 80 g of the reference adults of ICRP Publication 89 (2002), table 2.8.
+pub(super) fn paint_genital(model: &mut Model, person: &Person) {
+    match person.physique().sex {
+        Sex::Male => {
+            model.paint("prostate", Tissue::PROSTATE, ellipsoid(vec3(0.0, -14.0, -127.0), vec3(21.5, 14.5, 13.5)));
+        }
+        Sex::Female => {
+            let (fundus, isthmus) = (vec3(0.0, 6.0, -50.0), vec3(0.0, 22.0, -88.0));
+            let body = ellipsoid_along(
+                fundus.lerp(isthmus, 0.4),
+                axes_along(fundus - isthmus, Vec3::Y),
+                vec3(24.0, 18.0, 30.0),
+            );
+            let cervix = rod(isthmus, 11.0, vec3(0.0, 20.0, -112.0), 12.5);
+            model.paint("uterus", Tissue::UTERUS, union(vec![body, cervix], 8.0));
+        }
+    }
 }
 
 pub(super) fn paint(model: &mut Model) {

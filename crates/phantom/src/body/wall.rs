@@ -2,13 +2,15 @@
 //!
 //! Breadths and depths follow the male medians of Pheasant and Haslegrave (Bodyspace, 3rd ed. 2006): shoulder breadth
 //! (bideltoid) 465–510 mm, chest depth 230–250 mm, hip breadth 350–360 mm, abdominal depth 220–270 mm. Skin is 2 mm thick.
+//! Other people's figures lie a layer of fat further out or in; a woman's has breasts and wider hips.
 
 use std::sync::Arc;
 
 use glam::vec3;
 
 use super::{Model, Side};
-use crate::sdf::{Form, Loft, Section, Shape, ellipsoid, half_space, intersection, rod, union, without};
+use crate::options::{Person, Sex};
+use crate::sdf::{Form, Loft, Section, Shape, ellipsoid, half_space, intersection, offset, plate, rod, union, without};
 use crate::tissue::Tissue;
 
 /// Thickness of the skin in mm.
@@ -75,10 +77,17 @@ fn figure(trunk: Form, inset: f32) -> Form {
     union(forms, 26.0)
 }
 
-/// The skin's outer surface.
-pub(super) fn skin() -> Form {
-    let navel = ellipsoid(vec3(0.0, -117.0, 52.0), vec3(5.5, 9.0, 7.0));
-    without(figure(trunk(|_| [0.0; 3]), 0.0), vec![navel], 6.0)
+/// The skin's outer surface, over `fat_mm` more fat than the reference adult's.
+fn skin(sex: Sex, fat_mm: f32) -> Form {
+    let navel = ellipsoid(vec3(0.0, -117.0 - fat_mm, 52.0), vec3(5.5, 9.0, 7.0));
+    let mut figure = figure(trunk(|_| [0.0; 3]), 0.0);
+    if sex == Sex::Female {
+        let breasts = Side::BOTH.map(|side| ellipsoid(side.at(76.0, -84.0, 338.0), vec3(58.0, 54.0, 56.0)));
+        let hips = Side::BOTH.map(|side| ellipsoid(side.at(104.0, 20.0, -112.0), vec3(80.0, 84.0, 110.0)));
+        figure = union([vec![figure], breasts.to_vec(), hips.to_vec()].concat(), 22.0);
+    }
+    let figure = if fat_mm == 0.0 { figure } else { offset(&figure, fat_mm) };
+    without(figure, vec![navel], 6.0)
 }
 
 /// What the deep fascia encloses.
@@ -101,13 +110,13 @@ pub(super) fn fascia() -> Form {
     union(forms, 14.0)
 }
 
-pub(super) fn paint(model: &mut Model) {
-    let skin = skin();
-    let below = crate::sdf::offset(&skin, -SKIN_MM);
+pub(super) fn paint(model: &mut Model, person: &Person) {
+    let skin = skin(person.physique().sex, person.fat_mm());
+    let below = offset(&skin, -SKIN_MM);
     model.paint("skin", Tissue::SKIN, skin);
     model.paint("subcutaneous_fat", Tissue::FAT, below.clone());
     // Never closer to the skin than a few millimetres of fat.
-    let muscle = intersection(vec![fascia(), crate::sdf::offset(&below, -3.5)], 3.0);
+    let muscle = intersection(vec![fascia(), offset(&below, -3.5)], 3.0);
     model.paint("skeletal_muscle", Tissue::Muscle, muscle);
     planes(model);
 }
@@ -115,9 +124,7 @@ pub(super) fn paint(model: &mut Model) {
 /// Thin sheets of fat between the layers of the wall, which show in the scan and belong to the muscles.
 fn planes(model: &mut Model) {
     let fascia = fascia();
-    let sheet = |depth: f32, thick: f32| {
-        without(crate::sdf::offset(&fascia, -depth), vec![crate::sdf::offset(&fascia, -depth - thick)], 0.0)
-    };
+    let sheet = |depth: f32, thick: f32| without(offset(&fascia, -depth), vec![offset(&fascia, -depth - thick)], 0.0);
     let between = |low: f32, high: f32| {
         [half_space(vec3(0.0, 0.0, low), vec3(0.0, 0.0, -1.0)), half_space(vec3(0.0, 0.0, high), vec3(0.0, 0.0, 1.0))]
     };
@@ -131,16 +138,13 @@ fn planes(model: &mut Model) {
             model.shade(Tissue::FAT, intersection(parts, 0.0));
         }
         let deltoid = ellipsoid(side.at(167.0, 36.0, 424.0), vec3(36.0, 36.0, 76.0));
-        let shell = without(deltoid.clone(), vec![crate::sdf::offset(&deltoid, -1.3)], 0.0);
+        let shell = without(deltoid.clone(), vec![offset(&deltoid, -1.3)], 0.0);
         model.shade(Tissue::FAT, intersection(vec![shell, fascia.clone()], 0.0));
         // Septa of the thigh, out from the femur.
         for (x, y) in [(48.0, -20.0), (120.0, -62.0), (166.0, -10.0), (128.0, 66.0), (56.0, 52.0)] {
             let (inner, outer) = (side.at(130.0, 8.0, -175.0), side.at(x, y, -175.0));
             let drop = vec3(0.0, 0.0, -90.0);
-            let forms = vec![
-                crate::sdf::plate(inner, outer, outer + drop, 0.8),
-                crate::sdf::plate(inner, inner + drop, outer + drop, 0.8),
-            ];
+            let forms = vec![plate(inner, outer, outer + drop, 0.8), plate(inner, inner + drop, outer + drop, 0.8)];
             model.shade(Tissue::FAT, union(forms, 0.0));
         }
     }

@@ -1,0 +1,214 @@
+//! Findings, painted over the healthy body.
+
+use std::sync::Arc;
+
+use glam::{Vec3, vec3};
+
+use super::abdomen::LESION;
+use super::thorax::Cavities;
+use super::{Model, Side};
+use crate::error::PhantomError;
+use crate::findings::{Finding, FindingKind};
+use crate::noise::Stream;
+use crate::options::Person;
+use crate::sdf::{Bounds, Form, Shape, ball, ellipsoid, half_space, intersection, offset, rod, without};
+use crate::tissue::Tissue;
+
+/// Places tried for one finding.
+const TRIES: usize = 6000;
+/// Kept free between a ball and what it may not touch, in mm.
+const GAP_MM: f32 = 2.0;
+
+pub(super) fn paint(
+    model: &mut Model,
+    person: &Person,
+    cavities: &Cavities,
+    findings: &[Finding],
+) -> Result<(), PhantomError> {
+    for (n, finding) in findings.iter().enumerate() {
+        let draw = person.stream(&format!("finding {n}"));
+        let radius = finding.size / 2.0;
+        let name = finding.kind.structure();
+        let painted = match finding.kind {
+            FindingKind::PleuralEffusion => {
+                let level = BACK_MM - finding.size;
+                let fluid = half_space(vec3(0.0, level, 0.0), Vec3::NEG_Y);
+                model.paint(name, Tissue::EFFUSION, intersection(vec![pleura(cavities), fluid], 2.0));
+                true
+            }
+            FindingKind::Pneumothorax => {
+                let level = FRONT_MM + finding.size;
+                let air = half_space(vec3(0.0, level, 0.0), Vec3::Y);
+                model.paint(name, Tissue::AIR, intersection(vec![pleura(cavities), air], 2.0));
+                true
+            }
+            FindingKind::AorticAneurysm => {
+                aneurysm(model, radius);
+                true
+            }
+            FindingKind::Gallstones => stones(model, draw, radius),
+            kind => Site::of(kind).place(model, draw, radius).is_some_and(|center| {
+                let form = ellipsoid(center, radius * vec3(1.0, 0.96, 1.03));
+                model.paint(name, tissue(kind), form);
+                true
+            }),
+        };
+        if !painted {
+            return Err(PhantomError::Finding { finding: finding.to_string() });
+        }
+    }
+    Ok(())
+}
+
+fn tissue(kind: FindingKind) -> Tissue {
+    let even = |hu, mottle| Tissue::Soft { hu, mottle };
+    match kind {
+        FindingKind::LiverHypervascular => even(152.0, 9.0),
+        FindingKind::LiverCyst | FindingKind::RenalCyst => even(6.0, 2.0),
+        FindingKind::RenalMass => Tissue::Lesion { core: 88.0, rim: 132.0, rim_mm: 6.0 },
+        FindingKind::LungNodule => even(38.0, 6.0),
+        FindingKind::GroundGlassNodule => even(-590.0, 45.0),
+        FindingKind::KidneyStone => even(950.0, 60.0),
+        _ => Tissue::Lesion { core: 48.0, rim: 84.0, rim_mm: 3.0 },
+    }
+}
+
+/// Where a ball may lie.
+struct Site {
+    /// Structures that may hold its middle, by the starts of their names.
+    middle: &'static [&'static str],
+    /// Structures its surface may touch besides.
+    around: &'static [&'static str],
+    /// Share of its surface that must lie in `around`, least and greatest.
+    outside: [f32; 2],
+    /// Tried first.
+    home: Option<Vec3>,
+    region: Bounds,
+}
+
+impl Site {
+    fn of(kind: FindingKind) -> Self {
+        let region = |low: Vec3, high: Vec3| Bounds { min: low, max: high };
+        match kind {
+            FindingKind::RenalMass | FindingKind::RenalCyst => Self {
+                middle: &["kidney_left", "kidney_right", "kidney_cortex"],
+                around: &["torso_fat", "kidney_medulla"],
+                outside: [0.25, 0.65],
+                home: None,
+                region: region(vec3(-110.0, 0.0, 90.0), vec3(110.0, 70.0, 240.0)),
+            },
+            FindingKind::KidneyStone => Self {
+                middle: &["renal_pelvis", "ureter"],
+                around: &["torso_fat", "kidney"],
+                outside: [0.0, 1.0],
+                home: None,
+                region: region(vec3(-70.0, 10.0, 135.0), vec3(70.0, 50.0, 200.0)),
+            },
+            FindingKind::LungNodule | FindingKind::GroundGlassNodule => Self {
+                middle: &["lung_upper", "lung_middle", "lung_lower"],
+                around: &["lung_vessels"],
+                outside: [0.0, 0.4],
+                home: None,
+                region: region(vec3(-140.0, -95.0, 200.0), vec3(140.0, 105.0, 460.0)),
+            },
+            _ => Self {
+                middle: &["liver", "liver_segment"],
+                around: &["liver_vessels", "portal_vein_branches", "hepatic_vein", "hepatic_artery"],
+                outside: [0.0, 0.2],
+                home: Some(LESION),
+                region: region(vec3(-145.0, -95.0, 110.0), vec3(80.0, 95.0, 310.0)),
+            },
+        }
+    }
+
+    /// The middle of a ball that fits.
+    fn place(&self, model: &Model, mut draw: Stream, radius: f32) -> Option<Vec3> {
+        let labels = |starts: &[&str]| -> Vec<bool> {
+            let healthy = |name: &str| !FindingKind::ALL.iter().any(|k| k.structure() == name);
+            let whole = |name: &str, start: &&str| name == *start || (name.starts_with(start) && *start != "liver");
+            let fits = |name: &str| healthy(name) && starts.iter().any(|start| whole(name, start));
+            std::iter::once(false).chain(model.structures().iter().map(|s| fits(&s.name))).collect()
+        };
+        let (middle, around) = (labels(self.middle), labels(self.around));
+        let fits = |center: Vec3| {
+            if !middle[usize::from(model.label_at(center))] {
+                return false;
+            }
+            let surface = directions().map(|d| usize::from(model.label_at(center + d * (radius + GAP_MM))));
+            let outside = surface.iter().filter(|l| around[**l]).count() as f32 / surface.len() as f32;
+            surface.iter().all(|l| middle[*l] || around[*l]) && (self.outside[0]..=self.outside[1]).contains(&outside)
+        };
+        let Bounds { min, max } = self.region;
+        let drawn = (0..TRIES).map(|_| min + (max - min) * vec3(draw.uniform(), draw.uniform(), draw.uniform()));
+        self.home.into_iter().chain(drawn).find(|center| fits(*center))
+    }
+}
+
+/// Towards the faces, edges and corners of a cube.
+fn directions() -> [Vec3; 26] {
+    let mut all = [Vec3::ZERO; 26];
+    let steps = (0..27).filter(|n| *n != 13).map(|n| vec3((n % 3) as f32, (n / 3 % 3) as f32, (n / 9) as f32));
+    for (out, step) in all.iter_mut().zip(steps) {
+        *out = (step - 1.0).normalize_or_zero();
+    }
+    all
+}
+
+/// Three stones, as far back as they come to lie.
+fn stones(model: &mut Model, mut draw: Stream, radius: f32) -> bool {
+    let Some(own) = model.label("gallbladder") else { return false };
+    let Some(bounds) = model.layers().iter().find(|l| l.label == Some(own)).map(|l| l.form.bounds()) else {
+        return false;
+    };
+    // The wall stays whole.
+    let free = |p: Vec3| directions().iter().all(|d| model.label_at(p + *d * (radius + 2.4)) == own);
+    let mut places: Vec<Vec3> = (0..TRIES / 4)
+        .map(|_| bounds.min + (bounds.max - bounds.min) * vec3(draw.uniform(), draw.uniform(), draw.uniform()))
+        .filter(|p| free(*p))
+        .collect();
+    places.sort_by(|a, b| b.y.total_cmp(&a.y));
+    let mut stones: Vec<Vec3> = Vec::new();
+    for place in places {
+        if stones.len() < 3 && stones.iter().all(|s| s.distance(place) > 2.0 * radius + 0.5) {
+            stones.push(place);
+        }
+    }
+    let rim = Tissue::Bone { cortex_mm: 1.2, cortical: 360.0, spongy: 95.0 };
+    for stone in &stones {
+        model.paint(FindingKind::Gallstones.structure(), rim, ball(*stone, radius));
+    }
+    !stones.is_empty()
+}
+
+/// Middle of the aneurysm's back wall, before the vertebral bodies and beside the vena cava.
+const ANEURYSM: Vec3 = vec3(9.0, -4.0, 108.0);
+
+/// A spindle of thrombus round a lumen that is wider than the healthy one.
+fn aneurysm(model: &mut Model, radius: f32) {
+    let center = ANEURYSM - Vec3::Y * radius;
+    let cava = rod(vec3(-18.5, -11.0, 60.0), 12.0, vec3(-20.0, -9.0, 160.0), 12.5);
+    let outer = without(ellipsoid(center, vec3(radius, radius, 48.0)), vec![cava], 3.0);
+    let lumen = ellipsoid(vec3(7.0, -14.0, 108.0).lerp(center, 0.45), vec3(0.55 * radius, 0.5 * radius, 40.0));
+    // The healthy vessel runs on through it.
+    let vessel = rod(vec3(4.5, -13.0, 140.0), 9.5, vec3(3.0, -14.0, 78.0), 9.0);
+    model.paint(FindingKind::AorticAneurysm.structure(), Tissue::THROMBUS, outer);
+    model.paint("aorta", Tissue::ARTERY, vessel);
+    model.paint("aorta", Tissue::ARTERY, lumen);
+}
+
+/// Farthest back and front of the pleura.
+const BACK_MM: f32 = 99.0;
+const FRONT_MM: f32 = -93.0;
+
+/// The right pleural cavity.
+fn pleura(cavities: &Cavities) -> Form {
+    intersection(
+        vec![
+            cavities.trunk.clone(),
+            Arc::new(Shape::Complement(offset(&cavities.below_diaphragm, 3.2))),
+            Arc::new(Shape::Complement(cavities.mediastinum.clone())),
+            half_space(Vec3::ZERO, Side::Right.at(-1.0, 0.0, 0.0)),
+        ],
+        0.0,
+    )
+}

@@ -1,0 +1,97 @@
+//! Findings and physiques in the voxels.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests may fail loudly and say what they measured")]
+
+use phantom::{Body, Finding, FindingKind, PhantomError, PhantomOptions, Phase, Physique, Sex, body};
+
+fn make(options: &PhantomOptions) -> Body {
+    body(options, &|_| ()).unwrap()
+}
+
+fn coarse() -> PhantomOptions {
+    PhantomOptions { seed: 4, spacing_mm: [4.0, 4.0, 5.0], noise_hu: 0.0, ..Default::default() }
+}
+
+/// Voxels of a structure and their HU.
+fn voxels(body: &Body, name: &str) -> (f64, Vec<i16>) {
+    let segments = &body.labels.segments;
+    let Some(own) = segments.values().find(|s| s.name == name).map(|s| s.label) else { return (0.0, Vec::new()) };
+    let rows = body.labels.voxels.data().iter().zip(body.hounsfield.data());
+    let mut hu: Vec<i16> = rows.filter(|(l, _)| **l == own).map(|(_, hu)| *hu).collect();
+    hu.sort_unstable();
+    (hu.len() as f64 * body.labels.geometry().voxel_volume_mm3() / 1000.0, hu)
+}
+
+#[test]
+fn every_finding_is_as_large_and_as_dense_as_asked_for() {
+    let findings: Vec<Finding> = FindingKind::ALL.iter().map(|k| k.name().parse().unwrap()).collect();
+    // Each on its own, as two may share a structure.
+    for finding in findings {
+        let options = PhantomOptions { spacing_mm: [2.0, 2.0, 2.5], findings: vec![finding], ..coarse() };
+        let (ml, hu) = voxels(&make(&options), finding.kind.structure());
+        let ball = |diameter: f64| std::f64::consts::PI / 6.0 * diameter.powi(3) * 0.96 * 1.03 / 1000.0;
+        let size = f64::from(finding.size);
+        let (expected, tolerance, [low, high]) = match finding.kind {
+            FindingKind::LiverMetastasis => (ball(size), 0.1, [40, 80]),
+            FindingKind::LiverCyst | FindingKind::RenalCyst => (ball(size), 0.1, [0, 20]),
+            FindingKind::LiverHypervascular => (ball(size), 0.1, [140, 165]),
+            FindingKind::RenalMass => (ball(size), 0.1, [80, 130]),
+            FindingKind::LungNodule => (ball(size), 0.15, [-20, 50]),
+            FindingKind::GroundGlassNodule => (ball(size), 0.15, [-680, -520]),
+            FindingKind::Gallstones => (3.0 * ball(size) / (0.96 * 1.03), 0.15, [80, 380]),
+            FindingKind::KidneyStone => (ball(size), 0.3, [400, 1010]),
+            // A spindle of 96 mm less its lumen.
+            FindingKind::AorticAneurysm => (110.0, 0.25, [30, 60]),
+            FindingKind::PleuralEffusion => (300.0, 0.35, [0, 25]),
+            FindingKind::Pneumothorax => (210.0, 0.5, [-1010, -980]),
+        };
+        let median = hu.get(hu.len() / 2).copied().unwrap_or(i16::MIN);
+        println!("{finding}: {ml:.2} ml, expected {expected:.2}, median {median} HU");
+        assert!((ml / expected - 1.0).abs() < tolerance, "{finding} has {ml:.2} ml, not {expected:.2}");
+        assert!((low..=high).contains(&median), "{finding} has a median of {median} HU");
+    }
+}
+
+#[test]
+fn a_finding_without_room_is_refused() {
+    let fills = |n: usize| vec!["liver-cyst=50".parse::<Finding>().unwrap(); n];
+    let result = body(&PhantomOptions { findings: fills(40), ..coarse() }, &|_| ());
+    let error = result.map(|_| ()).unwrap_err();
+    assert!(matches!(error, PhantomError::Finding { .. }) && error.to_string().contains("liver-cyst=50"), "{error}");
+}
+
+#[test]
+fn women_differ_from_men_and_the_heavy_from_the_lean() {
+    let of = |physique: Physique| make(&PhantomOptions { physique, findings: Vec::new(), ..coarse() });
+    let (man, woman) = (of(Physique::REFERENCE), of(Physique::REFERENCE_FEMALE));
+    let ml = |body: &Body, name: &str| voxels(body, name).0;
+    assert!(ml(&man, "prostate") > 10.0 && ml(&man, "uterus") == 0.0);
+    assert!(ml(&woman, "uterus") > 40.0 && ml(&woman, "prostate") == 0.0);
+    let bone = ml(&woman, "vertebrae_L3") / ml(&man, "vertebrae_L3");
+    assert!((bone - (163.0f64 / 176.0).powi(3)).abs() < 0.09, "L3 of the woman has {bone:.2} of the man's volume");
+    let heavy = of(Physique { weight_kg: 110.0, ..Physique::REFERENCE });
+    let gained = ml(&heavy, "subcutaneous_fat") - ml(&man, "subcutaneous_fat");
+    assert!((5_000.0..25_000.0).contains(&gained), "37 kg more are {gained:.0} ml more of fat under the trunk's skin");
+    assert!((ml(&heavy, "vertebrae_L3") / ml(&man, "vertebrae_L3") - 1.0).abs() < 0.08, "bones grow fat");
+    let size = |b: &Body| b.labels.geometry().size();
+    assert!(size(&heavy)[0] > size(&man)[0], "the heavy do not fit the field of the lean");
+    let impossible = Physique { height_cm: 400.0, sex: Sex::Male, ..Physique::REFERENCE };
+    let result = body(&PhantomOptions { physique: impossible, ..coarse() }, &|_| ());
+    assert!(matches!(result, Err(PhantomError::Person { what: "height", .. })));
+}
+
+#[test]
+fn contrast_comes_and_goes() {
+    let scans = Phase::ALL.map(|phase| make(&PhantomOptions { phase, ..coarse() }));
+    let median = |structure: &str| {
+        scans.each_ref().map(|b| {
+            let (_, hu) = voxels(b, structure);
+            hu[hu.len() / 2]
+        })
+    };
+    let [native, arterial, portal, late] = median("aorta");
+    assert!((30..60).contains(&native) && arterial > 250 && (130..170).contains(&portal) && late < portal);
+    let [native, arterial, portal, late] = median("portal_vein_and_splenic_vein");
+    assert!(native < 60 && arterial < 90 && portal > late && late > arterial, "the portal vein fills too early");
+    let bone = median("vertebrae_L3");
+    assert!(bone.iter().all(|hu| *hu == bone[0]), "contrast in bone: {bone:?}");
+}
