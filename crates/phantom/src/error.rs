@@ -19,7 +19,7 @@ pub enum PhantomError {
     #[error(transparent)]
     Dicom(#[from] dicom::DicomError),
     /// No body of ours can be like that.
-    #[error("{what} must be from {} to {} {unit}, not {found}", range[0], range[1])]
+    #[error("{what} must be from {} to {} {unit}, not {found:.1}", range[0], range[1])]
     Person {
         /// Age, height, …
         what: &'static str,
