@@ -62,6 +62,32 @@ fn a_folder_that_is_no_case_is_kept() {
 }
 
 #[test]
+fn bodies_and_findings_that_cannot_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("scan");
+    let phantom = |arguments: &[&str]| {
+        let mut command = vestibule();
+        command.args(["phantom", "--json", "--spacing", "6", "8", "--out"]).arg(&out).args(arguments);
+        command
+    };
+    for (arguments, word) in [
+        (&["--height", "90"][..], "height"),
+        (&["--sex", "male", "--weight", "150", "--height", "150"], "body mass index"),
+        (&["--age", "5"], "age"),
+    ] {
+        let said = refusal(&mut phantom(arguments));
+        assert!(said.contains(word), "`{word}` is not in: {said}");
+        assert!(!out.exists(), "something was left behind");
+    }
+    for arguments in [["--finding", "nonsense"], ["--finding", "liver-cyst=999"], ["--phase", "early"], ["--sex", "x"]]
+    {
+        assert_eq!(run(&mut phantom(&arguments)).status.code(), Some(2), "{arguments:?}");
+    }
+    let made = json(&mut phantom(&["--drawn", "--seed", "12", "--sex", "female", "--finding", "renal-cyst=20"]));
+    assert_eq!((&made["physique"]["sex"], &made["findings"][0]), (&"female".into(), &"renal-cyst=20".into()), "{made}");
+}
+
+#[test]
 fn wrong_usage_ends_with_two() {
     for arguments in [&["fly"][..], &["build"], &["walk"], &["walk", "x", "--display", "hologram"], &["phantom"]] {
         let output = run(vestibule().args(arguments));

@@ -1,6 +1,7 @@
 //! What can be asked of the phantom, and the person that follows from it.
 
 use glam::{Affine3A, Mat3, Vec3, vec3};
+use serde::Serialize;
 
 use crate::error::PhantomError;
 use crate::findings::Finding;
@@ -55,7 +56,8 @@ impl Default for PhantomOptions {
 }
 
 /// Decides on organs and reference sizes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Sex {
     /// Uterus, breasts.
     Female,
@@ -83,7 +85,7 @@ pub enum Variation {
 }
 
 /// Sex, age and size of a person.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Physique {
     /// Sex.
     pub sex: Sex,

@@ -7,7 +7,8 @@ use dicom::{CtOptions, InventedPatient, write_ct_series, write_segmentation};
 use serde::Serialize;
 
 use crate::error::PhantomError;
-use crate::options::PhantomOptions;
+use crate::findings::Finding;
+use crate::options::{PhantomOptions, Physique, Sex};
 use crate::phase::Phase;
 use crate::scan::body;
 
@@ -16,6 +17,12 @@ use crate::scan::body;
 pub struct PhantomSummary {
     /// The person's seed.
     pub seed: u64,
+    /// Sex, age and size.
+    pub physique: Physique,
+    /// As given on the command line.
+    pub findings: Vec<String>,
+    /// As given on the command line.
+    pub phase: &'static str,
     /// Columns, rows, slices.
     pub size: [usize; 3],
     /// Millimetres between voxel centres.
@@ -31,9 +38,12 @@ pub struct PhantomSummary {
 impl fmt::Display for PhantomSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ([i, j, k], [x, y, z]) = (self.size, self.spacing_mm);
+        let Physique { sex, age_years, height_cm, weight_kg } = self.physique;
+        let sex = if sex == Sex::Female { "woman" } else { "man" };
         write!(
             f,
-            "phantom {}: {i}×{j}×{k} voxels of {x}×{y}×{z} mm, {} structures, in {}",
+            "phantom {}, a {sex} of {age_years} years, {height_cm} cm and {weight_kg} kg: {i}×{j}×{k} voxels of {x}×{y}×{z} mm, \
+             {} structures, in {}",
             self.seed,
             self.structures,
             self.series.display()
@@ -88,6 +98,9 @@ pub fn write_phantom(
     let geometry = body.labels.geometry();
     Ok(PhantomSummary {
         seed: options.seed,
+        physique: options.physique,
+        findings: options.findings.iter().map(Finding::to_string).collect(),
+        phase: options.phase.name(),
         size: geometry.size(),
         spacing_mm: geometry.spacing(),
         structures: body.labels.counts().len(),
