@@ -4,9 +4,12 @@
 //! whose solid holds its centre, so nothing overlaps and one order decides everything.
 
 mod abdomen;
+mod arbor;
 mod bowel;
 mod frame;
 mod heart;
+mod kidneys;
+mod liver;
 mod muscles;
 mod pelvis;
 mod ribs;
@@ -26,13 +29,22 @@ use crate::options::Person;
 use crate::sdf::{Form, Shape};
 use crate::tissue::Tissue;
 
+/// What a layer does to what was painted before it.
+#[derive(Clone, Copy, Debug)]
+pub enum Cover {
+    /// Covers it, and appears in CT as this.
+    Solid(Tissue),
+    /// Takes what belongs to this structure, and looks like it.
+    Part(Label),
+}
+
 /// A solid of one structure and tissue.
 #[derive(Clone, Debug)]
 pub struct Layer {
     /// The structure it belongs to; none for detail that shows in the scan but is no structure of its own.
     pub label: Option<Label>,
-    /// How it appears in CT.
-    pub tissue: Tissue,
+    /// What it does to the layers below.
+    pub cover: Cover,
     /// Where it is.
     pub form: Form,
 }
@@ -49,12 +61,17 @@ pub struct Structure {
 }
 
 /// Structures of several pieces.
-const MANY: [&str; 8] = [
+const MANY: [&str; 13] = [
     "torso_fat",
     "intervertebral_discs",
     "costal_cartilages",
     "diaphragm",
-    "liver_vessels",
+    "portal_vein_branches",
+    "hepatic_vein",
+    "hepatic_artery_branches",
+    "intrahepatic_bile_ducts",
+    "kidney_medulla_left",
+    "kidney_medulla_right",
     "lung_vessels_left",
     "lung_vessels_right",
     "pulmonary_vein",
@@ -78,10 +95,11 @@ impl Model {
         wall::paint_recesses(&mut model);
         thorax::paint(&mut model, &spine, &cavities);
         muscles::paint_deep(&mut model);
-        abdomen::paint(&mut model, person, &cavities);
+        let liver = abdomen::paint(&mut model, person, &cavities);
         bowel::paint(&mut model, person, &cavities);
         abdomen::paint_retroperitoneal(&mut model, person, &cavities);
         heart::paint(&mut model, person);
+        liver::paint_vessels(&mut model, person, &liver);
         vessels::paint(&mut model);
         thorax::paint_airways(&mut model, person, &cavities);
         spine::paint(&mut model, &spine);
@@ -109,12 +127,21 @@ impl Model {
 
     /// The structure that holds a point of the body's frame; 0 outside.
     pub fn label_at(&self, p: Vec3) -> Label {
-        self.layers
-            .iter()
-            .rev()
-            .find(|l| l.label.is_some() && l.form.distance(p) < 0.0)
-            .and_then(|l| l.label)
-            .unwrap_or(BACKGROUND)
+        self.label_below(p, self.layers.len())
+    }
+
+    /// As [`Self::label_at`], as if only the first layers had been painted.
+    fn label_below(&self, p: Vec3, layers: usize) -> Label {
+        let holds = |l: &Layer| l.label.is_some() && l.form.distance(p) < 0.0;
+        let Some(n) = self.layers[..layers].iter().rposition(holds) else { return BACKGROUND };
+        let own = self.layers[n].label.unwrap_or(BACKGROUND);
+        match self.layers[n].cover {
+            Cover::Solid(_) => own,
+            Cover::Part(of) => {
+                let below = self.label_below(p, n);
+                if below == of { own } else { below }
+            }
+        }
     }
 
     /// Whether nature makes a structure one piece.
@@ -126,12 +153,19 @@ impl Model {
     /// Covers what was there with a solid.
     fn paint(&mut self, name: &str, tissue: Tissue, form: Form) {
         let label = Some(self.name(name));
-        self.layers.push(Layer { label, tissue, form });
+        self.layers.push(Layer { label, cover: Cover::Solid(tissue), form });
+    }
+
+    /// Gives part of a structure to another.
+    fn divide(&mut self, of: &str, name: &str, form: Form) {
+        let cover = Cover::Part(self.name(of));
+        let label = Some(self.name(name));
+        self.layers.push(Layer { label, cover, form });
     }
 
     /// Shows in the scan without being a structure: fascia, fissures, twigs.
     fn shade(&mut self, tissue: Tissue, form: Form) {
-        self.layers.push(Layer { label: None, tissue, form });
+        self.layers.push(Layer { label: None, cover: Cover::Solid(tissue), form });
     }
 
     /// As [`Self::paint`], moved and scaled by the person's deviation of that organ.
@@ -158,8 +192,18 @@ impl Model {
 
     /// Names the unions.
     fn gather(&mut self) {
-        self.unite("liver", &["liver_lesion", "liver_vessels"]);
+        let vessels = ["portal_vein_branches", "hepatic_vein", "hepatic_artery_branches"];
+        self.unite("liver_vessels", &vessels);
+        let segments: Vec<String> = (1..=8).map(|n| format!("liver_segment_{n}")).collect();
+        let mut liver: Vec<&str> = segments.iter().map(String::as_str).collect();
+        liver.extend(vessels);
+        liver.extend(["intrahepatic_bile_ducts", "liver_lesion"]);
+        self.unite("liver", &liver);
         for side in ["left", "right"] {
+            let name = |part: &str| format!("{part}_{side}");
+            let parts = ["kidney_cortex", "kidney_medulla", "renal_pelvis"].map(name);
+            let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+            self.unite(&format!("kidney_{side}"), &parts);
             let name = |part: &str| format!("lung_{part}_{side}");
             let parts = ["upper_lobe", "middle_lobe", "lower_lobe", "vessels"].map(name);
             let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
