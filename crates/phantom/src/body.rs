@@ -4,10 +4,13 @@
 //! whose solid holds its centre, so nothing overlaps and one order decides everything.
 
 mod abdomen;
+mod arbor;
 mod bowel;
 mod findings;
 mod frame;
 mod heart;
+mod kidneys;
+mod liver;
 mod muscles;
 mod pelvis;
 mod ribs;
@@ -21,6 +24,7 @@ mod wall;
 use glam::Vec3;
 use volume::{BACKGROUND, Label};
 
+use findings::Stage;
 pub use frame::{Side, Spine, SpineLevel};
 
 use crate::error::PhantomError;
@@ -30,13 +34,22 @@ use crate::phase::Phase;
 use crate::sdf::{Form, Shape};
 use crate::tissue::Tissue;
 
+/// What a layer does to what was painted before it.
+#[derive(Clone, Copy, Debug)]
+pub enum Cover {
+    /// Covers it, and appears in CT as this.
+    Solid(Tissue),
+    /// Takes what belongs to this structure, and looks like it.
+    Part(Label),
+}
+
 /// A solid of one structure and tissue.
 #[derive(Clone, Debug)]
 pub struct Layer {
     /// The structure it belongs to; none for detail that shows in the scan but is no structure of its own.
     pub label: Option<Label>,
-    /// How it appears in CT.
-    pub tissue: Tissue,
+    /// What it does to the layers below.
+    pub cover: Cover,
     /// HU that contrast adds beyond the portal phase.
     pub contrast_hu: f32,
     /// Where it is.
@@ -55,7 +68,7 @@ pub struct Structure {
 }
 
 /// Structures of several pieces.
-const MANY: [&str; 15] = [
+const MANY: [&str; 20] = [
     "liver_lesion",
     "liver_cyst",
     "lung_lesion",
@@ -67,7 +80,12 @@ const MANY: [&str; 15] = [
     "intervertebral_discs",
     "costal_cartilages",
     "diaphragm",
-    "liver_vessels",
+    "portal_vein_branches",
+    "hepatic_vein",
+    "hepatic_artery_branches",
+    "intrahepatic_bile_ducts",
+    "kidney_medulla_left",
+    "kidney_medulla_right",
     "lung_vessels_left",
     "lung_vessels_right",
     "pulmonary_vein",
@@ -94,18 +112,20 @@ impl Model {
         wall::paint_recesses(&mut model);
         thorax::paint(&mut model, &spine, &cavities);
         muscles::paint_deep(&mut model);
-        abdomen::paint(&mut model, person, &cavities);
+        let liver = abdomen::paint(&mut model, person, &cavities);
         bowel::paint(&mut model, person, &cavities);
         abdomen::paint_retroperitoneal(&mut model, person, &cavities);
         pelvis::paint_genital(&mut model, person);
         heart::paint(&mut model, person);
+        findings::paint(&mut model, person, &cavities, findings, Stage::BeforeVessels)?;
+        liver::paint_vessels(&mut model, person, &liver);
         vessels::paint(&mut model);
         thorax::paint_airways(&mut model, person, &cavities);
         spine::paint(&mut model, &spine);
         ribs::paint(&mut model, &spine, &cavities.cage);
         shoulder::paint(&mut model);
         pelvis::paint(&mut model);
-        findings::paint(&mut model, person, &cavities, findings)?;
+        findings::paint(&mut model, person, &cavities, findings, Stage::Last)?;
         model.gather();
         Ok(model)
     }
@@ -127,12 +147,21 @@ impl Model {
 
     /// The structure that holds a point of the body's frame; 0 outside.
     pub fn label_at(&self, p: Vec3) -> Label {
-        self.layers
-            .iter()
-            .rev()
-            .find(|l| l.label.is_some() && l.form.distance(p) < 0.0)
-            .and_then(|l| l.label)
-            .unwrap_or(BACKGROUND)
+        self.label_below(p, self.layers.len())
+    }
+
+    /// As [`Self::label_at`], as if only the first layers had been painted.
+    fn label_below(&self, p: Vec3, layers: usize) -> Label {
+        let holds = |l: &Layer| l.label.is_some() && l.form.distance(p) < 0.0;
+        let Some(n) = self.layers[..layers].iter().rposition(holds) else { return BACKGROUND };
+        let own = self.layers[n].label.unwrap_or(BACKGROUND);
+        match self.layers[n].cover {
+            Cover::Solid(_) => own,
+            Cover::Part(of) => {
+                let below = self.label_below(p, n);
+                if below == of { own } else { below }
+            }
+        }
     }
 
     /// Whether nature makes a structure one piece.
@@ -144,12 +173,19 @@ impl Model {
     /// Covers what was there with a solid.
     fn paint(&mut self, name: &str, tissue: Tissue, form: Form) {
         let label = Some(self.name(name));
-        self.layers.push(Layer { label, tissue, contrast_hu: 0.0, form });
+        self.layers.push(Layer { label, cover: Cover::Solid(tissue), contrast_hu: 0.0, form });
+    }
+
+    /// Gives part of a structure to another.
+    fn divide(&mut self, of: &str, name: &str, form: Form) {
+        let cover = Cover::Part(self.name(of));
+        let label = Some(self.name(name));
+        self.layers.push(Layer { label, cover, contrast_hu: 0.0, form });
     }
 
     /// Shows in the scan without being a structure: fascia, fissures, twigs.
     fn shade(&mut self, tissue: Tissue, form: Form) {
-        self.layers.push(Layer { label: None, tissue, contrast_hu: 0.0, form });
+        self.layers.push(Layer { label: None, cover: Cover::Solid(tissue), contrast_hu: 0.0, form });
     }
 
     /// As [`Self::paint`], moved and scaled by the person's deviation of that organ.
@@ -185,8 +221,18 @@ impl Model {
 
     /// Names the unions.
     fn gather(&mut self) {
-        self.unite("liver", &["liver_lesion", "liver_vessels"]);
+        let vessels = ["portal_vein_branches", "hepatic_vein", "hepatic_artery_branches"];
+        self.unite("liver_vessels", &vessels);
+        let segments: Vec<String> = (1..=8).map(|n| format!("liver_segment_{n}")).collect();
+        let mut liver: Vec<&str> = segments.iter().map(String::as_str).collect();
+        liver.extend(vessels);
+        liver.extend(["intrahepatic_bile_ducts", "liver_lesion", "liver_cyst"]);
+        self.unite("liver", &liver);
         for side in ["left", "right"] {
+            let name = |part: &str| format!("{part}_{side}");
+            let parts = ["kidney_cortex", "kidney_medulla", "renal_pelvis"].map(name);
+            let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+            self.unite(&format!("kidney_{side}"), &parts);
             let name = |part: &str| format!("lung_{part}_{side}");
             let parts = ["upper_lobe", "middle_lobe", "lower_lobe", "vessels"].map(name);
             let parts: Vec<&str> = parts.iter().map(String::as_str).collect();

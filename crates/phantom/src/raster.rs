@@ -8,7 +8,7 @@ use glam::{Affine3A, Vec3, Vec3A};
 use rayon::prelude::*;
 use volume::{ImageGeometry, Label};
 
-use crate::body::Layer;
+use crate::body::{Cover, Layer};
 use crate::sdf::{Bounds, Form, SLACK, Shape};
 use crate::tissue::{AIR, smooth_step};
 
@@ -119,8 +119,10 @@ impl Raster {
                 continue;
             }
             let whole = d < -reach && l.layer.label.is_some();
-            if whole {
-                live.clear();
+            match l.layer.cover {
+                Cover::Solid(_) if whole => live.clear(),
+                Cover::Part(of) if live.iter().all(|below| below.layer.label != Some(of)) => continue,
+                _ => (),
             }
             let form = if whole { l.form.clone() } else { Shape::narrow(&l.form, center, radius + self.blur) };
             live.push(Live { layer: l.layer, form, bounds: l.bounds, whole });
@@ -159,10 +161,15 @@ impl Raster {
             if d >= self.blur {
                 continue;
             }
-            if let (true, Some(own)) = (d < 0.0, l.layer.label) {
+            let (tissue, takes) = match l.layer.cover {
+                Cover::Solid(tissue) => (Some(tissue), true),
+                Cover::Part(of) => (None, label == of),
+            };
+            if let (true, Some(own)) = (d < 0.0 && takes, l.layer.label) {
                 label = own;
             }
-            let inside = l.layer.tissue.hounsfield(p, -d) + l.layer.contrast_hu;
+            let Some(tissue) = tissue else { continue };
+            let inside = tissue.hounsfield(p, -d) + l.layer.contrast_hu;
             let cover = smooth_step(0.5 - d / (2.0 * self.blur));
             hu += (inside - hu) * cover;
         }
@@ -171,7 +178,7 @@ impl Raster {
 
     /// Depth is asked for only where the tissue changes with it.
     fn depth_of_whole(&self, l: &Live<'_>, p: Vec3) -> f32 {
-        if l.layer.tissue.is_layered() { -l.form.distance(p) } else { 1e3 }
+        if matches!(l.layer.cover, Cover::Solid(t) if t.is_layered()) { -l.form.distance(p) } else { 1e3 }
     }
 }
 

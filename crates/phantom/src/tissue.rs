@@ -30,8 +30,6 @@ pub enum Tissue {
     },
     /// Aerated lung, denser towards the back of a patient who lies on it.
     Lung,
-    /// Renal cortex round pyramids.
-    Kidney,
     /// Splenic pulp.
     Spleen,
     /// A hollow organ: an enhancing wall round its content, gas lying on fluid where there is gas.
@@ -104,6 +102,14 @@ impl Tissue {
     pub const MYOCARDIUM: Self = soft(108.0, 5.0);
     /// Liver parenchyma.
     pub const LIVER: Self = soft(110.0, 5.0);
+    /// Renal cortex, still brighter than the pyramids.
+    pub const CORTEX: Self = soft(195.0, 4.0);
+    /// Renal pyramids.
+    pub const MEDULLA: Self = soft(168.0, 4.0);
+    /// Urine before contrast reaches it, with the thin wall that holds it.
+    pub const URINE: Self = soft(22.0, 4.0);
+    /// Bile ducts with their walls.
+    pub const DUCT: Self = soft(20.0, 3.0);
     /// Pancreas with its lobulation.
     pub const PANCREAS: Self = soft(92.0, 16.0);
     /// Adrenal.
@@ -153,11 +159,6 @@ impl Tissue {
                 let gravity = p.y * 0.28;
                 let lobules = 14.0 * texture(p, 3.0, 7) + 18.0 * texture(p, 11.0, 8);
                 -868.0 + gravity + lobules
-            }
-            Self::Kidney => {
-                let pyramid = texture(p, 15.0, 9);
-                let cortex = smooth_step((7.5 + 2.5 * pyramid - depth) / 3.0);
-                168.0 + 27.0 * cortex + 4.0 * texture(p, 4.0, 1)
             }
             Self::Spleen => 120.0 + 5.0 * texture(p, 6.0, 1),
             Self::Hollow { wall_mm, content, gas_before } => {

@@ -147,6 +147,100 @@ fn volumes_are_within_a_fifth_of_the_published() {
     assert!(volume_ml(labels, "lung_right") > volume_ml(labels, "lung_left"), "the right lung is the larger");
 }
 
+/// Shares of the liver's volume in per cent, segments I to VIII: Mise et al. 2014 and Abdalla et al. 2004, see
+/// `docs/phantom.md`.
+const SEGMENT_SHARES: [f64; 8] = [2.0, 7.0, 9.0, 17.0, 12.5, 8.5, 18.0, 26.0];
+
+#[test]
+fn liver_segments_have_their_places_and_shares() {
+    let labels = &REFERENCE.labels;
+    let names: Vec<String> = (1..=8).map(|n| format!("liver_segment_{n}")).collect();
+    let [x, y, z] = [0, 1, 2].map(|a| {
+        let at: Vec<f64> = names.iter().map(|n| centroid_mm(labels, n)[a]).collect();
+        move |n: usize| at[n - 1]
+    });
+    for (upper, lower) in [(7, 6), (8, 5), (2, 3)] {
+        assert!(z(upper) > z(lower) + 10.0, "segment {upper} belongs above {lower}");
+    }
+    for (behind, before) in [(7, 8), (6, 5), (2, 3), (1, 2), (1, 3), (1, 4), (1, 5), (1, 8)] {
+        assert!(y(behind) > y(before) + 5.0, "segment {behind} belongs behind {before}");
+    }
+    for left in [2, 3] {
+        assert!(x(left) > x(4) + 20.0, "segment {left} belongs to the left of IV");
+    }
+    for right in 5..=8 {
+        assert!(x(right) < x(4) - 20.0, "segment {right} belongs to the right of IV");
+    }
+    let ml: Vec<f64> = names.iter().map(|n| volume_ml(labels, n)).collect();
+    for (name, (ours, published)) in names.iter().zip(ml.iter().zip(SEGMENT_SHARES)) {
+        let share = ours / ml.iter().sum::<f64>() * 100.0;
+        eprintln!("{name}: {share:.1} %, published {published} %");
+        assert!((share / published - 1.0).abs() < 0.4, "{name} is {share:.1} % of the liver, published {published} %");
+    }
+}
+
+/// Names of the structures that a structure's voxels touch, with the number of touching pairs.
+fn neighbours(labels: &LabelMap, name: &str) -> BTreeMap<String, usize> {
+    let [width, height, _] = labels.geometry().size();
+    let own = label(labels, name);
+    let mut found = BTreeMap::new();
+    for [i, j, k] in voxels(labels, name) {
+        for z in k - 1..=k + 1 {
+            for y in j - 1..=j + 1 {
+                for x in i - 1..=i + 1 {
+                    let other = labels.voxels.data()[x + width * (y + height * z)];
+                    if other != own {
+                        let other = labels.segments[&other].name.clone();
+                        *found.entry(other).or_default() += 1;
+                    }
+                }
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn vessels_of_the_liver_run_within_it_and_apart() {
+    let labels = &REFERENCE.labels;
+    let triad = ["portal_vein_branches", "hepatic_artery_branches", "intrahepatic_bile_ducts"];
+    for (name, great) in [
+        ("portal_vein_branches", vec!["portal_vein_and_splenic_vein"]),
+        ("hepatic_vein", vec!["inferior_vena_cava"]),
+        ("hepatic_artery_branches", vec!["hepatic_artery", "torso_fat"]),
+        ("intrahepatic_bile_ducts", vec!["common_bile_duct"]),
+    ] {
+        let touched = neighbours(labels, name);
+        let inside = |n: &str| n.starts_with("liver_segment_") || great.contains(&n) || triad.contains(&n);
+        let outside: BTreeMap<_, _> = touched.iter().filter(|(n, _)| !inside(n)).collect();
+        let share = outside.values().copied().sum::<usize>() as f64 / touched.values().sum::<usize>() as f64;
+        assert!(share < 0.03, "{name} touches what is not liver: {share:.3} {outside:?}");
+        for segment in 2..=8 {
+            let segment = format!("liver_segment_{segment}");
+            let needed = name == "portal_vein_branches" || name == "hepatic_vein";
+            assert!(!needed || touched.contains_key(&segment), "{name} does not reach {segment}");
+        }
+        let root = touched.get(great[0]).copied().unwrap_or(0);
+        assert!(root > 0, "{name} does not come from {}", great[0]);
+    }
+    let touched = neighbours(labels, "hepatic_vein");
+    assert!(triad.iter().all(|n| !touched.contains_key(*n)), "hepatic veins touch a portal triad: {touched:?}");
+    assert!(!touched.contains_key("liver_lesion"), "a hepatic vein touches the lesion");
+}
+
+#[test]
+fn two_thirds_of_a_kidney_are_cortex() {
+    let labels = &REFERENCE.labels;
+    for side in ["left", "right"] {
+        let [cortex, medulla] = ["cortex", "medulla"].map(|p| volume_ml(labels, &format!("kidney_{p}_{side}")));
+        let share = cortex / (cortex + medulla);
+        assert!((0.63..0.77).contains(&share), "cortex is {share:.2} of the parenchyma on the {side}");
+        let middle = |part: &str| centroid_mm(labels, &format!("{part}_{side}"));
+        let medial = middle("kidney_medulla")[0].abs() - middle("renal_pelvis")[0].abs();
+        assert!(medial > 5.0, "the {side} renal pelvis belongs medial of the pyramids");
+    }
+}
+
 #[test]
 fn what_nature_makes_one_is_one() {
     let labels = &REFERENCE.labels;
@@ -232,9 +326,9 @@ fn nothing_lies_outside_the_skin() {
 fn tissues_have_their_hounsfield_units() {
     let Body { labels, hounsfield } = &*REFERENCE;
     let median = |name: &str| {
-        let own = label(labels, name);
-        let pairs = labels.voxels.data().iter().zip(hounsfield.data());
-        let mut values: Vec<i16> = pairs.filter(|(l, _)| **l == own).map(|(_, v)| *v).collect();
+        let [width, height, _] = labels.geometry().size();
+        let at = |[i, j, k]: [usize; 3]| hounsfield.data()[i + width * (j + height * k)];
+        let mut values: Vec<i16> = voxels(labels, name).into_iter().map(at).collect();
         values.sort_unstable();
         values[values.len() / 2]
     };
@@ -245,6 +339,9 @@ fn tissues_have_their_hounsfield_units() {
         ("aorta", 145, 158),
         ("inferior_vena_cava", 128, 148),
         ("kidney_left", 150, 195),
+        ("kidney_cortex_right", 188, 202),
+        ("kidney_medulla_right", 161, 175),
+        ("hepatic_vein", 150, 175),
         ("skeletal_muscle", 45, 70),
         ("subcutaneous_fat", -112, -90),
         ("lung_lower_lobe_right", -900, -780),

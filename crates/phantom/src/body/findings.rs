@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use glam::{Vec3, vec3};
 
-use super::abdomen::LESION;
 use super::thorax::Cavities;
 use super::{Model, Side};
 use crate::error::PhantomError;
@@ -14,18 +13,42 @@ use crate::options::Person;
 use crate::sdf::{Bounds, Form, Shape, ball, ellipsoid, half_space, intersection, offset, rod, without};
 use crate::tissue::Tissue;
 
+/// Where a lesion of the liver lies if it has room there, in segment VI–VII of the right lobe.
+const LESION: Vec3 = vec3(-92.0, 18.0, 212.0);
 /// Places tried for one finding.
 const TRIES: usize = 6000;
 /// Kept free between a ball and what it may not touch, in mm.
 const GAP_MM: f32 = 2.0;
 
+/// When a finding is painted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Before the liver's vessels grow, which lead round it.
+    BeforeVessels,
+    /// Over everything.
+    Last,
+}
+
+impl Stage {
+    fn of(kind: FindingKind) -> Self {
+        match kind {
+            FindingKind::LiverMetastasis | FindingKind::LiverCyst | FindingKind::LiverHypervascular => {
+                Self::BeforeVessels
+            }
+            _ => Self::Last,
+        }
+    }
+}
+
+/// Paints the findings whose time it is.
 pub(super) fn paint(
     model: &mut Model,
     person: &Person,
     cavities: &Cavities,
     findings: &[Finding],
+    stage: Stage,
 ) -> Result<(), PhantomError> {
-    for (n, finding) in findings.iter().enumerate() {
+    for (n, finding) in findings.iter().enumerate().filter(|(_, f)| Stage::of(f.kind) == stage) {
         let draw = person.stream(&format!("finding {n}"));
         let radius = finding.size / 2.0;
         let name = finding.kind.structure();
@@ -113,8 +136,8 @@ impl Site {
             },
             _ => Self {
                 middle: &["liver", "liver_segment"],
-                around: &["liver_vessels", "portal_vein_branches", "hepatic_vein", "hepatic_artery"],
-                outside: [0.0, 0.2],
+                around: &[],
+                outside: [0.0, 0.0],
                 home: Some(LESION),
                 region: region(vec3(-145.0, -95.0, 110.0), vec3(80.0, 95.0, 310.0)),
             },

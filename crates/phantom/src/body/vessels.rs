@@ -2,7 +2,10 @@
 //!
 //! Diameters: aortic root to arch 30–33 mm, descending 24 mm, suprarenal 21 mm, above the bifurcation 18 mm (Erbel et al.,
 //! Eur Heart J 2014; 35: 2873, normal men); pulmonary trunk 27 mm (Truong et al., Circ Cardiovasc Imaging 2012; 5: 147);
-//! inferior vena cava 20–24 mm, portal vein 12 mm.
+//! inferior vena cava 20–24 mm, portal vein 12 mm. Iliac arteries: common 10–12 mm, internal
+//! 5–6 mm, external and common femoral 9 mm (Johnston et al., J Vasc Surg 1991; 13: 452, men). Coeliac trunk 7 mm, common
+//! hepatic 5 mm, splenic 5–6 mm, left gastric 4 mm (Silveira et al., Acta Cir Bras 2009; 24: 43); gastroduodenal and inferior
+//! mesenteric arteries 4 mm.
 
 use std::sync::Arc;
 
@@ -120,6 +123,30 @@ fn veins(model: &mut Model) {
         };
         model.paint(&name("brachiocephalic_vein"), Tissue::VEIN, vessel(&trunk));
     }
+    model.paint("portal_vein_and_splenic_vein", Tissue::PORTAL, portal());
+    for side in Side::BOTH {
+        let renal = match side {
+            Side::Left => vec![
+                at(42.0, 20.0, 172.0, 5.0),
+                at(20.0, -16.0, 168.0, 5.0),
+                at(2.0, -23.0, 164.0, 4.6),
+                at(-18.0, -10.0, 160.0, 5.0),
+            ],
+            Side::Right => vec![at(-42.0, 20.0, 158.0, 5.0), at(-20.0, -9.0, 158.0, 5.2)],
+        };
+        model.paint(&format!("renal_vein_{}", side.name()), Tissue::VEIN, vessel(&renal));
+    }
+    model.paint("inferior_vena_cava", Tissue::VEIN, inferior_cava());
+    model.paint("superior_vena_cava", Tissue::VEIN, vessel(&SUPERIOR_CAVA));
+}
+
+/// The inferior vena cava.
+pub(super) fn inferior_cava() -> Form {
+    vessel(&INFERIOR_CAVA)
+}
+
+/// Portal, splenic and superior mesenteric veins up to the hilum of the liver.
+pub(super) fn portal() -> Form {
     let portal = [
         at(92.0, 34.0, 232.0, 4.0),
         at(76.0, 20.0, 222.0, 4.3),
@@ -135,21 +162,7 @@ fn veins(model: &mut Model) {
         at(-4.0, -32.0, 110.0, 4.0),
         at(-2.0, -36.0, 80.0, 3.0),
     ];
-    model.paint("portal_vein_and_splenic_vein", Tissue::PORTAL, union(vec![vessel(&portal), vessel(&mesenteric)], 3.0));
-    for side in Side::BOTH {
-        let renal = match side {
-            Side::Left => vec![
-                at(42.0, 20.0, 172.0, 5.0),
-                at(20.0, -16.0, 168.0, 5.0),
-                at(2.0, -23.0, 164.0, 4.6),
-                at(-18.0, -10.0, 160.0, 5.0),
-            ],
-            Side::Right => vec![at(-42.0, 20.0, 158.0, 5.0), at(-20.0, -9.0, 158.0, 5.2)],
-        };
-        model.paint(&format!("renal_vein_{}", side.name()), Tissue::VEIN, vessel(&renal));
-    }
-    model.paint("inferior_vena_cava", Tissue::VEIN, vessel(&INFERIOR_CAVA));
-    model.paint("superior_vena_cava", Tissue::VEIN, vessel(&SUPERIOR_CAVA));
+    union(vec![vessel(&portal), vessel(&mesenteric)], 3.0)
 }
 
 fn pulmonary(model: &mut Model) {
@@ -190,17 +203,22 @@ fn pulmonary(model: &mut Model) {
 fn arteries(model: &mut Model) {
     for side in Side::BOTH {
         let name = |vessel: &str| format!("{vessel}_{}", side.name());
-        let iliac = [
-            at(1.0, -11.0, 60.0, 6.5),
-            (side.at(14.0, -10.0, 38.0), 5.5),
-            (side.at(32.0, 6.0, 4.0), 5.2),
-            (side.at(50.0, 4.0, -38.0), 5.0),
-            (side.at(66.0, -24.0, -70.0), 4.6),
-            (side.at(80.0, -50.0, -106.0), 4.6),
-            (side.at(86.0, -54.0, -140.0), 4.4),
-            (side.at(88.0, -44.0, -260.0), 4.0),
-        ];
-        model.paint(&name("iliac_artery"), Tissue::ARTERY, vessel(&iliac));
+        let fork = side.at(34.0, 8.0, 0.0);
+        let inguinal = side.at(80.0, -50.0, -106.0);
+        let common = [at(1.0, -11.0, 60.0, 6.5), (side.at(14.0, -10.0, 38.0), 5.3), (fork, 4.9)];
+        let external =
+            [(fork, 4.6), (side.at(50.0, 4.0, -38.0), 4.5), (side.at(66.0, -24.0, -70.0), 4.5), (inguinal, 4.5)];
+        let internal = [(fork, 2.9), (side.at(40.0, 24.0, -16.0), 2.8), (side.at(46.0, 42.0, -38.0), 2.7)];
+        let anterior =
+            [(side.at(46.0, 42.0, -38.0), 2.3), (side.at(48.0, 36.0, -62.0), 2.0), (side.at(50.0, 26.0, -84.0), 1.8)];
+        let posterior =
+            [(side.at(46.0, 42.0, -38.0), 2.3), (side.at(48.0, 60.0, -52.0), 2.2), (side.at(54.0, 74.0, -64.0), 2.0)];
+        let femoral = [(inguinal, 4.5), (side.at(86.0, -54.0, -140.0), 4.4), (side.at(88.0, -44.0, -260.0), 4.0)];
+        let internal = union(vec![vessel(&internal), vessel(&anterior), vessel(&posterior)], 1.5);
+        model.paint(&name("internal_iliac_artery"), Tissue::ARTERY, internal);
+        model.paint(&name("femoral_artery"), Tissue::ARTERY, vessel(&femoral));
+        model.paint(&name("external_iliac_artery"), Tissue::ARTERY, vessel(&external));
+        model.paint(&name("iliac_artery"), Tissue::ARTERY, vessel(&common));
         let renal = match side {
             Side::Left => vec![at(5.0, -6.0, 174.0, 3.0), at(24.0, 2.0, 172.0, 2.8), at(42.0, 22.0, 176.0, 2.6)],
             Side::Right => vec![at(5.0, -6.0, 170.0, 3.0), at(-18.0, 5.0, 166.0, 2.8), at(-42.0, 22.0, 163.0, 2.6)],
@@ -241,15 +259,37 @@ fn arteries(model: &mut Model) {
         Tissue::ARTERY,
         subclavian(Side::Left, &[at(20.0, -4.0, 412.0, 5.0), at(26.0, -2.0, 436.0, 4.8)]),
     );
+    abdominal(model);
+    model.paint("aorta", Tissue::ARTERY, vessel(&AORTA));
+}
+
+/// The unpaired branches of the abdominal aorta.
+fn abdominal(model: &mut Model) {
     let celiac = [at(7.0, -2.0, 196.0, 3.6), at(6.0, -22.0, 197.0, 3.4)];
-    let hepatic = [at(6.0, -22.0, 197.0, 2.8), at(-12.0, -33.0, 200.0, 2.5), at(-26.0, -35.0, 212.0, 2.3)];
+    let hepatic = [
+        at(6.0, -22.0, 197.0, 2.8),
+        at(-8.0, -34.0, 195.0, 2.6),
+        at(-18.0, -37.0, 199.0, 2.3),
+        at(-25.0, -37.0, 203.0, 2.2),
+    ];
     let splenic = [
-        at(6.0, -22.0, 197.0, 3.0),
+        at(6.0, -22.0, 197.0, 2.8),
         at(28.0, -10.0, 208.0, 2.7),
         at(54.0, 8.0, 216.0, 2.6),
         at(88.0, 30.0, 236.0, 2.4),
     ];
-    model.paint("celiac_trunk", Tissue::ARTERY, union(vec![vessel(&celiac), vessel(&hepatic), vessel(&splenic)], 1.5));
+    let gastric = [
+        at(6.0, -21.0, 198.0, 2.0),
+        at(13.0, -11.0, 210.0, 1.9),
+        at(24.0, 0.0, 226.0, 1.8),
+        at(33.0, -3.0, 241.0, 1.7),
+    ];
+    let gastroduodenal = [at(-10.0, -35.0, 195.0, 2.0), at(-14.0, -44.0, 180.0, 1.9), at(-16.0, -46.0, 160.0, 1.7)];
+    model.paint("left_gastric_artery", Tissue::ARTERY, vessel(&gastric));
+    model.paint("gastroduodenal_artery", Tissue::ARTERY, vessel(&gastroduodenal));
+    model.paint("splenic_artery", Tissue::ARTERY, vessel(&splenic));
+    model.paint("hepatic_artery", Tissue::ARTERY, vessel(&hepatic));
+    model.paint("celiac_trunk", Tissue::ARTERY, vessel(&celiac));
     let superior = [
         at(6.0, -6.0, 182.0, 3.6),
         at(5.0, -24.0, 172.0, 3.5),
@@ -258,5 +298,12 @@ fn arteries(model: &mut Model) {
         at(4.0, -38.0, 78.0, 2.4),
     ];
     model.paint("superior_mesenteric_artery", Tissue::ARTERY, vessel(&superior));
-    model.paint("aorta", Tissue::ARTERY, vessel(&AORTA));
+    let inferior = [
+        at(4.0, -20.0, 99.0, 2.1),
+        at(12.0, -26.0, 84.0, 2.0),
+        at(22.0, -25.0, 58.0, 1.9),
+        at(27.0, -18.0, 30.0, 1.7),
+        at(26.0, -8.0, 4.0, 1.5),
+    ];
+    model.paint("inferior_mesenteric_artery", Tissue::ARTERY, vessel(&inferior));
 }
