@@ -139,7 +139,7 @@ impl Site {
                 around: &[],
                 outside: [0.0, 0.0],
                 home: Some(LESION),
-                region: region(vec3(-145.0, -95.0, 110.0), vec3(80.0, 95.0, 310.0)),
+                region: region(vec3(-145.0, -95.0, 110.0), vec3(-40.0, 95.0, 310.0)),
             },
         }
     }
