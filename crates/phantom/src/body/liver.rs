@@ -287,6 +287,6 @@ fn beside(portal: &[Branch], root: Vec3, side: f32, share: f32) -> Form {
     let radius = |b: &Branch| (b.radius * share).max(THINNEST_MM);
     let at = |i: usize| portal[i].to + sides[i] * (side * (portal[i].radius + radius(&portal[i]) + 0.6));
     let large = portal.iter().enumerate().filter(|(_, b)| b.radius >= LEAST_MM);
-    let ends = large.filter_map(|(i, b)| Some([(b.parent.map_or(root, at), radius(b)), (at(i), radius(b))]));
+    let ends = large.map(|(i, b)| [(b.parent.map_or(root, at), radius(b)), (at(i), radius(b))]);
     Arc::new(Shape::Tube(Tube::tree(&ends.collect::<Vec<_>>())))
 }
