@@ -18,18 +18,19 @@ use crate::tissue::Tissue;
 /// Depth in mm of the cortex over the base of a pyramid.
 const CORTEX_MM: f32 = 4.6;
 /// Radius in mm of a pyramid at its base and at its papilla.
-const PYRAMID_MM: [f32; 2] = [13.0, 3.8];
+const PYRAMID_MM: [f32; 2] = [12.6, 3.6];
 /// Directions of the pyramids from the middle of the sinus: medial, posterior, up.
-const PYRAMIDS: [Vec3; 10] = [
+const PYRAMIDS: [Vec3; 11] = [
     vec3(-0.45, 0.1, 2.0),
-    vec3(-0.7, 0.75, 1.15),
-    vec3(-0.7, -0.75, 1.15),
-    vec3(-0.8, 0.75, 0.38),
-    vec3(-0.8, -0.75, 0.38),
-    vec3(-0.8, 0.75, -0.38),
-    vec3(-0.8, -0.75, -0.38),
-    vec3(-0.7, 0.75, -1.15),
-    vec3(-0.7, -0.75, -1.15),
+    vec3(-0.85, 0.0, 1.0),
+    vec3(-0.2, 0.85, 0.85),
+    vec3(-0.2, -0.85, 0.85),
+    vec3(-1.0, 0.0, 0.0),
+    vec3(-0.3, 1.0, 0.0),
+    vec3(-0.3, -1.0, 0.0),
+    vec3(-0.85, 0.0, -1.0),
+    vec3(-0.2, 0.85, -0.85),
+    vec3(-0.2, -0.85, -0.85),
     vec3(-0.45, -0.1, -2.0),
 ];
 
@@ -92,7 +93,7 @@ pub(super) fn paint(
         (side.at(38.0, 16.0, 134.0), 2.4),
         (side.at(35.0, -6.0, 90.0), 2.2),
         (side.at(36.0, -13.0, 40.0), 2.2),
-        (side.at(38.0, -7.0, 2.0), 2.2),
+        (side.at(38.0, -11.0, 2.0), 2.2),
         (side.at(30.0, 8.0, -26.0), 2.2),
         (side.at(34.0, 30.0, -58.0), 2.2),
         (side.at(36.0, 26.0, -95.0), 2.2),

@@ -203,16 +203,20 @@ fn pulmonary(model: &mut Model) {
 fn arteries(model: &mut Model) {
     for side in Side::BOTH {
         let name = |vessel: &str| format!("{vessel}_{}", side.name());
-        let fork = side.at(34.0, 8.0, 0.0);
+        let fork = side.at(35.0, -2.0, 2.0);
         let inguinal = side.at(80.0, -50.0, -106.0);
-        let common = [at(1.0, -11.0, 60.0, 6.5), (side.at(14.0, -10.0, 38.0), 5.3), (fork, 4.9)];
+        // The right one crosses before the veins' confluence.
+        let [near, far] = match side {
+            Side::Left => [side.at(14.0, -15.0, 38.0), side.at(26.0, -12.0, 18.0)],
+            Side::Right => [side.at(13.0, -23.0, 38.0), side.at(25.0, -14.0, 18.0)],
+        };
+        let common = [at(1.0, -11.0, 60.0, 6.5), (near, 5.3), (far, 5.1), (fork, 4.9)];
         let external =
             [(fork, 4.6), (side.at(50.0, 4.0, -38.0), 4.5), (side.at(66.0, -24.0, -70.0), 4.5), (inguinal, 4.5)];
-        let internal = [(fork, 2.9), (side.at(40.0, 24.0, -16.0), 2.8), (side.at(46.0, 42.0, -38.0), 2.7)];
-        let anterior =
-            [(side.at(46.0, 42.0, -38.0), 2.3), (side.at(48.0, 36.0, -62.0), 2.0), (side.at(50.0, 26.0, -84.0), 1.8)];
-        let posterior =
-            [(side.at(46.0, 42.0, -38.0), 2.3), (side.at(48.0, 60.0, -52.0), 2.2), (side.at(54.0, 74.0, -64.0), 2.0)];
+        let parting = side.at(37.0, 36.0, -34.0);
+        let internal = [(fork, 2.9), (side.at(34.0, 14.0, -16.0), 2.8), (parting, 2.7)];
+        let anterior = [(parting, 2.3), (side.at(44.0, 38.0, -58.0), 2.0), (side.at(48.0, 28.0, -84.0), 1.8)];
+        let posterior = [(parting, 2.3), (side.at(44.0, 56.0, -50.0), 2.2), (side.at(52.0, 72.0, -64.0), 2.0)];
         let femoral = [(inguinal, 4.5), (side.at(86.0, -54.0, -140.0), 4.4), (side.at(88.0, -44.0, -260.0), 4.0)];
         let internal = union(vec![vessel(&internal), vessel(&anterior), vessel(&posterior)], 1.5);
         model.paint(&name("internal_iliac_artery"), Tissue::ARTERY, internal);

@@ -9,14 +9,15 @@ use crate::support::{build, coarse_phantom, open};
 fn two_organs() -> LabelMap {
     let body = coarse_phantom();
     let wanted = ["liver", "spleen"];
-    let of: Vec<(u16, u16)> = body
-        .labels
-        .segments
-        .values()
-        .filter_map(|s| wanted.iter().position(|w| *w == s.name).map(|n| (s.label, n as u16 + 1)))
-        .collect();
-    assert_eq!(of.len(), 2);
-    let voxels = body.labels.voxels.map(|l| of.iter().find(|o| o.0 == *l).map_or(0, |o| o.1));
+    let mut number = vec![0u16; usize::from(u16::MAX) + 1];
+    for (n, name) in wanted.into_iter().enumerate() {
+        let organ = body.labels.segments.values().find(|s| s.name == name).unwrap();
+        // The liver is the union of its parts.
+        for label in organ.parts.iter().chain([&organ.label]) {
+            number[usize::from(*label)] = n as u16 + 1;
+        }
+    }
+    let voxels = body.labels.voxels.map(|l| number[usize::from(*l)]);
     LabelMap { voxels, segments: Default::default() }
 }
 
