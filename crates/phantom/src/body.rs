@@ -5,8 +5,10 @@
 
 mod abdomen;
 mod bowel;
+mod bronchi;
 mod frame;
 mod heart;
+mod lung_vessels;
 mod muscles;
 mod pelvis;
 mod ribs;

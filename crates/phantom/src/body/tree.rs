@@ -26,6 +26,8 @@ pub(super) struct Growth {
 
 /// Share of the way from the root that counts against a joint.
 const DETOUR: f32 = 0.35;
+/// From the axis of a branch to what it avoids, in mm.
+const CLEARANCE_MM: f32 = 2.4;
 
 struct Joint {
     at: Vec3,
@@ -35,6 +37,16 @@ struct Joint {
 
 /// Grows a tree within a solid; branches are pairs of points with their radii in mm.
 pub(super) fn grow(organ: &Form, growth: &Growth, draw: &mut Stream) -> Vec<[(Vec3, f32); 2]> {
+    grow_beside(organ, None, growth, draw)
+}
+
+/// As [`grow`], with the axes of the branches kept out of another solid and [`CLEARANCE_MM`] away.
+pub(super) fn grow_beside(
+    organ: &Form,
+    avoid: Option<&Form>,
+    growth: &Growth,
+    draw: &mut Stream,
+) -> Vec<[(Vec3, f32); 2]> {
     let mut joints = vec![Joint { at: growth.root, parent: None, way: 0.0 }];
     let mut leaves = leaves(organ, growth, draw);
     leaves.sort_by(|a, b| a.distance(growth.root).total_cmp(&b.distance(growth.root)));
@@ -52,7 +64,7 @@ pub(super) fn grow(organ: &Form, growth: &Growth, draw: &mut Stream) -> Vec<[(Ve
         let mut parent = best;
         for s in 1..=steps {
             let t = s as f32 / steps as f32;
-            let at = from.lerp(leaf, t) + bend * (t * (1.0 - t) * 4.0);
+            let at = aside(from.lerp(leaf, t) + bend * (t * (1.0 - t) * 4.0), avoid);
             let way = joints[parent].way + at.distance(joints[parent].at);
             joints.push(Joint { at, parent: Some(parent), way });
             parent = joints.len() - 1;
@@ -76,6 +88,20 @@ pub(super) fn grow(organ: &Form, growth: &Growth, draw: &mut Stream) -> Vec<[(Ve
         Some([(joints[parent].at, radius(parent).min(radius(i) * 1.25)), (j.at, radius(i))])
     };
     joints.iter().enumerate().filter_map(branch).collect()
+}
+
+/// A point moved out of the way of what shall be avoided.
+fn aside(mut p: Vec3, avoid: Option<&Form>) -> Vec3 {
+    let Some(avoid) = avoid else { return p };
+    for _ in 0..3 {
+        let near = avoid.distance(p);
+        if near >= CLEARANCE_MM {
+            break;
+        }
+        let slope = Vec3::AXES.map(|axis| avoid.distance(p + axis * 0.5) - avoid.distance(p - axis * 0.5));
+        p += Vec3::from_array(slope).normalize_or(Vec3::Z) * (CLEARANCE_MM - near);
+    }
+    p
 }
 
 /// Points spread through the organ, none close to another.
