@@ -6,11 +6,13 @@
 mod abdomen;
 mod arbor;
 mod bowel;
+mod bronchi;
 mod findings;
 mod frame;
 mod heart;
 mod kidneys;
 mod liver;
+mod lung_vessels;
 mod muscles;
 mod pelvis;
 mod ribs;

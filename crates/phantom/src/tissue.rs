@@ -50,11 +50,6 @@ pub enum Tissue {
         /// Share of the way filled with gas, 0–1.
         gas: f32,
     },
-    /// An airway: wall round air.
-    Airway {
-        /// Thickness of the wall in mm.
-        wall_mm: f32,
-    },
     /// A lesion that fades towards a rim.
     Lesion {
         /// HU in the middle.
@@ -76,6 +71,8 @@ const fn soft(hu: f32, mottle: f32) -> Tissue {
 impl Tissue {
     /// A double layer of pleura.
     pub const FISSURE: Self = soft(-420.0, 60.0);
+    /// The wall of an airway.
+    pub const AIRWAY: Self = soft(30.0, 0.0);
     /// What an airway holds.
     pub const AIR: Self = soft(AIR, 0.0);
     /// Epidermis and dermis.
@@ -171,7 +168,6 @@ impl Tissue {
                 let mixed = content + 22.0 * texture(p, 5.0, 12) - 90.0 * (texture(p, 2.6, 13) - 0.72).max(0.0);
                 walled(depth, wall_mm, 95.0, mixed + (AIR + 20.0 - mixed) * pocket)
             }
-            Self::Airway { wall_mm } => walled(depth, wall_mm, 30.0, AIR),
             Self::Lesion { core, rim, rim_mm } => {
                 let edge = smooth_step((rim_mm - depth) / rim_mm + 0.5);
                 core + (rim - core) * edge + 6.0 * texture(p, 4.0, 14)

@@ -1,4 +1,4 @@
-//! The cavities and what fills the chest beside the heart: lungs, diaphragm, airways, oesophagus, thyroid.
+//! The cavities and what fills the chest beside the heart: lungs, diaphragm, oesophagus, thyroid.
 //!
 //! The lungs hold the functional residual capacity of the reference adult male, 3.3 l of air, besides 1.2 kg of tissue and
 //! blood (ICRP Publication 89, tables 2.8 and 6.2), the right 54 % of it.
@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use glam::{Mat3, Vec3, vec3};
 
-use super::tree::{Growth, grow};
-use super::{Model, Side, Spine};
+use super::bronchi::Lobe;
+use super::{Model, Side, Spine, bronchi, lung_vessels};
 use crate::options::Person;
 use crate::sdf::{
     Form, Loft, Node, Section, Shape, Tube, ellipsoid, ellipsoid_along, half_space, intersection, offset, rod, union,
@@ -112,6 +112,32 @@ impl Cavities {
         let below = union(vec![domes, half_space(vec3(0.0, 0.0, 192.0), vec3(0.0, 0.0, 1.0))], 6.0);
         Self { cage, trunk: union(vec![chest, belly], 10.0), below_diaphragm: below, mediastinum: mediastinum(spine) }
     }
+
+    /// One lung with what is in it.
+    pub(super) fn lung(&self, side: Side) -> Form {
+        intersection(
+            vec![
+                self.trunk.clone(),
+                Arc::new(Shape::Complement(offset(&self.below_diaphragm, 3.2))),
+                Arc::new(Shape::Complement(self.mediastinum.clone())),
+                half_space(Vec3::ZERO, side.at(-1.0, 0.0, 0.0)),
+            ],
+            0.0,
+        )
+    }
+
+    /// One lobe with what is in it.
+    pub(super) fn lobe(&self, side: Side, lobe: Lobe) -> Form {
+        let not = |form: Form| -> Form { Arc::new(Shape::Complement(form)) };
+        let mut parts = vec![self.lung(side)];
+        match lobe {
+            Lobe::Lower => parts.push(oblique(side)),
+            Lobe::Middle => parts.extend([not(oblique(side)), horizontal(side)]),
+            Lobe::Upper if side == Side::Right => parts.extend([not(oblique(side)), not(horizontal(side))]),
+            Lobe::Upper => parts.push(not(oblique(side))),
+        }
+        intersection(parts, 0.0)
+    }
 }
 
 /// What parts the lungs: heart, great vessels, trachea, oesophagus and spine with the fat round them.
@@ -173,6 +199,11 @@ fn oblique(side: Side) -> Form {
     half_space(side.at(60.0, 0.0, 324.0), side.at(-0.12, -1.0, tilt))
 }
 
+/// What lies below the horizontal fissure, which follows the fourth rib.
+fn horizontal(side: Side) -> Form {
+    half_space(side.at(60.0, -50.0, 338.0), vec3(0.0, 0.12, 1.0))
+}
+
 pub(super) fn paint(model: &mut Model, spine: &Spine, cavities: &Cavities) {
     model.paint("torso_fat", Tissue::FAT, cavities.trunk.clone());
     for side in Side::BOTH {
@@ -187,9 +218,8 @@ pub(super) fn paint(model: &mut Model, spine: &Spine, cavities: &Cavities) {
         let name = |lobe: &str| format!("lung_{lobe}_lobe_{}", side.name());
         model.paint(&name("upper"), Tissue::Lung, lung.clone());
         if side == Side::Right {
-            // The horizontal fissure follows the fourth rib.
-            let middle = half_space(side.at(60.0, -50.0, 338.0), vec3(0.0, 0.12, 1.0));
-            model.paint(&name("middle"), Tissue::Lung, intersection(vec![lung.clone(), middle], 1.0));
+            let middle = intersection(vec![lung.clone(), horizontal(side)], 1.0);
+            model.paint(&name("middle"), Tissue::Lung, middle);
         }
         let lower = intersection(vec![lung.clone(), oblique(side)], 1.0);
         model.paint(&name("lower"), Tissue::Lung, lower);
@@ -244,12 +274,6 @@ pub(super) const GULLET: [(Vec3, f32); 8] = [
     (vec3(32.0, -6.0, 252.0), 9.0),
 ];
 
-/// From here on inwards there is nothing but air: past the walls and their soft edges.
-const LUMEN_DEPTH_MM: f32 = 2.2;
-
-/// Where the windpipe forks.
-const CARINA: Vec3 = vec3(0.0, 5.0, 384.0);
-
 pub(super) fn paint_airways(model: &mut Model, person: &Person, cavities: &Cavities) {
     let gullet = curve(&GULLET, 8.0);
     let hollow = Tissue::Hollow { wall_mm: 3.4, content: 20.0, gas_before: f32::NEG_INFINITY };
@@ -263,80 +287,9 @@ pub(super) fn paint_airways(model: &mut Model, person: &Person, cavities: &Cavit
         model.paint("thyroid_gland", Tissue::THYROID, lobe);
     }
     model.paint("thyroid_gland", Tissue::THYROID, rod(vec3(-14.0, -26.0, 482.0), 5.0, vec3(14.0, -26.0, 482.0), 5.0));
-    paint_lung_trees(model, person, cavities);
-    let windpipe = [
-        (vec3(0.0, -16.0, 530.0), 10.0),
-        (vec3(0.0, -13.0, 490.0), 10.3),
-        (vec3(-1.0, -7.0, 450.0), 10.5),
-        (vec3(-3.0, 0.0, 415.0), 10.5),
-        (CARINA, 10.8),
-    ];
-    let mut airways: Vec<Form> = Vec::new();
-    for (side, bronchus) in [
-        (Side::Right, vec![(CARINA, 8.8), (vec3(-17.0, 6.0, 371.0), 8.8), (vec3(-34.0, 8.0, 356.0), 8.2)]),
-        (Side::Left, vec![(CARINA, 8.0), (vec3(20.0, 9.0, 372.0), 7.8), (vec3(46.0, 13.0, 355.0), 7.2)]),
-    ] {
-        let name = format!("bronchus_{}", side.name());
-        let tubes = std::iter::once(bronchus).chain(lobar_bronchi(side));
-        let forms = tubes.map(|b| -> Form { Arc::new(Shape::Tube(Tube::round(&curve(&b, 5.0)))) }).collect();
-        let tree = union(forms, 2.0);
-        model.paint(&name, Tissue::Airway { wall_mm: 1.5 }, tree.clone());
-        airways.push(tree);
+    let trees = Side::BOTH.map(|side| (side, bronchi::tree(side, cavities, &mut bronchi::stream(person, side))));
+    for (side, pieces) in &trees {
+        lung_vessels::paint(model, person, cavities, *side, pieces);
     }
-    let trachea: Form = Arc::new(Shape::Tube(Tube::round(&curve(&windpipe, 6.0))));
-    model.paint("trachea", Tissue::Airway { wall_mm: 1.7 }, trachea.clone());
-    airways.push(trachea);
-    // One lumen for all: the wall of none closes another.
-    model.shade(Tissue::AIR, offset(&union(airways, 0.0), -LUMEN_DEPTH_MM));
-}
-
-/// Lobar and first segmental bronchi.
-fn lobar_bronchi(side: Side) -> Vec<Vec<(Vec3, f32)>> {
-    match side {
-        Side::Right => vec![
-            vec![(vec3(-26.0, 7.0, 364.0), 6.0), (vec3(-44.0, 4.0, 370.0), 5.4), (vec3(-58.0, 0.0, 384.0), 4.2)],
-            vec![(vec3(-48.0, 4.0, 371.0), 4.2), (vec3(-62.0, -18.0, 370.0), 3.4)],
-            vec![(vec3(-34.0, 8.0, 356.0), 7.0), (vec3(-40.0, 10.0, 338.0), 6.4), (vec3(-50.0, 18.0, 312.0), 4.6)],
-            vec![(vec3(-39.0, 8.0, 340.0), 4.8), (vec3(-54.0, -16.0, 324.0), 3.8)],
-            vec![(vec3(-39.0, 12.0, 338.0), 4.4), (vec3(-52.0, 36.0, 342.0), 3.4)],
-            vec![(vec3(-46.0, 14.0, 322.0), 4.4), (vec3(-66.0, 6.0, 302.0), 3.2)],
-        ],
-        Side::Left => vec![
-            vec![(vec3(45.0, 13.0, 356.0), 6.0), (vec3(56.0, 4.0, 366.0), 5.2), (vec3(64.0, 2.0, 384.0), 4.0)],
-            vec![(vec3(54.0, 5.0, 364.0), 4.6), (vec3(72.0, -18.0, 352.0), 3.4)],
-            vec![(vec3(46.0, 13.0, 355.0), 6.6), (vec3(54.0, 20.0, 338.0), 6.0), (vec3(64.0, 28.0, 312.0), 4.4)],
-            vec![(vec3(53.0, 19.0, 341.0), 4.2), (vec3(60.0, 42.0, 344.0), 3.2)],
-            vec![(vec3(58.0, 23.0, 327.0), 4.2), (vec3(80.0, 10.0, 306.0), 3.0)],
-        ],
-    }
-}
-
-/// Pulmonary vessels within the lungs, grown from each hilum.
-fn paint_lung_trees(model: &mut Model, person: &Person, cavities: &Cavities) {
-    for side in Side::BOTH {
-        let hilum = match side {
-            Side::Right => vec3(-44.0, -2.0, 362.0),
-            Side::Left => vec3(52.0, 6.0, 364.0),
-        };
-        let inside = intersection(
-            vec![
-                cavities.trunk.clone(),
-                Arc::new(Shape::Complement(offset(&cavities.below_diaphragm, 3.2))),
-                Arc::new(Shape::Complement(cavities.mediastinum.clone())),
-                half_space(Vec3::ZERO, side.at(-1.0, 0.0, 0.0)),
-            ],
-            0.0,
-        );
-        let growth = Growth { root: hilum, leaves: 520, leaf_radius_mm: 0.55, margin_mm: 4.0, step_mm: 7.0 };
-        let name = format!("lung_vessels_{}", side.name());
-        let branches = grow(&inside, &growth, &mut person.stream(&name));
-        let within = |branches: &[[(Vec3, f32); 2]]| {
-            let tree: Form = Arc::new(Shape::Tube(Tube::tree(branches)));
-            intersection(vec![tree, offset(&inside, -1.0)], 0.0)
-        };
-        // Twigs thinner than a voxel show in the scan; the truth holds what can be one piece on a grid.
-        let (thick, thin): (Vec<_>, Vec<_>) = branches.iter().partition(|b| b[1].1 >= 1.25);
-        model.shade(Tissue::HEART_BLOOD, within(&thin));
-        model.paint(&name, Tissue::HEART_BLOOD, within(&thick));
-    }
+    bronchi::paint(model, &trees);
 }

@@ -1,4 +1,4 @@
-//! Vascular trees that fill an organ.
+//! Trees of hundreds of twigs that fill a lung, grown faster and less carefully than by [`super::arbor`].
 //!
 //! Leaves are spread evenly through the organ; each joins the tree where the way to it, together with a share of the way
 //! from the root, is shortest, so trunks are short and branches reach everywhere. Radii follow Murray's law: the cube of a
@@ -26,6 +26,8 @@ pub(super) struct Growth {
 
 /// Share of the way from the root that counts against a joint.
 const DETOUR: f32 = 0.35;
+/// From the axis of a branch to what it avoids, in mm.
+const CLEARANCE_MM: f32 = 2.4;
 
 struct Joint {
     at: Vec3,
@@ -33,8 +35,9 @@ struct Joint {
     way: f32,
 }
 
-/// Grows a tree within a solid; branches are pairs of points with their radii in mm.
-pub(super) fn grow(organ: &Form, growth: &Growth, draw: &mut Stream) -> Vec<[(Vec3, f32); 2]> {
+/// Grows a tree within a solid, its axes [`CLEARANCE_MM`] away from what is to be avoided; branches are pairs of points with their radii
+/// in mm.
+pub(super) fn grow(organ: &Form, avoid: Option<&Form>, growth: &Growth, draw: &mut Stream) -> Vec<[(Vec3, f32); 2]> {
     let mut joints = vec![Joint { at: growth.root, parent: None, way: 0.0 }];
     let mut leaves = leaves(organ, growth, draw);
     leaves.sort_by(|a, b| a.distance(growth.root).total_cmp(&b.distance(growth.root)));
@@ -52,7 +55,7 @@ pub(super) fn grow(organ: &Form, growth: &Growth, draw: &mut Stream) -> Vec<[(Ve
         let mut parent = best;
         for s in 1..=steps {
             let t = s as f32 / steps as f32;
-            let at = from.lerp(leaf, t) + bend * (t * (1.0 - t) * 4.0);
+            let at = aside(from.lerp(leaf, t) + bend * (t * (1.0 - t) * 4.0), avoid);
             let way = joints[parent].way + at.distance(joints[parent].at);
             joints.push(Joint { at, parent: Some(parent), way });
             parent = joints.len() - 1;
@@ -76,6 +79,20 @@ pub(super) fn grow(organ: &Form, growth: &Growth, draw: &mut Stream) -> Vec<[(Ve
         Some([(joints[parent].at, radius(parent).min(radius(i) * 1.25)), (j.at, radius(i))])
     };
     joints.iter().enumerate().filter_map(branch).collect()
+}
+
+/// A point moved out of the way of what shall be avoided.
+fn aside(mut p: Vec3, avoid: Option<&Form>) -> Vec3 {
+    let Some(avoid) = avoid else { return p };
+    for _ in 0..3 {
+        let near = avoid.distance(p);
+        if near >= CLEARANCE_MM {
+            break;
+        }
+        let slope = Vec3::AXES.map(|axis| avoid.distance(p + axis * 0.5) - avoid.distance(p - axis * 0.5));
+        p += Vec3::from_array(slope).normalize_or(Vec3::Z) * (CLEARANCE_MM - near);
+    }
+    p
 }
 
 /// Points spread through the organ, none close to another.
@@ -107,7 +124,7 @@ mod tests {
         let organ = ball(Vec3::ZERO, 40.0);
         let growth =
             Growth { root: vec3(-38.0, 0.0, 0.0), leaves: 60, leaf_radius_mm: 1.0, margin_mm: 4.0, step_mm: 5.0 };
-        let branches = grow(&organ, &growth, &mut Stream::new(1, "t"));
+        let branches = grow(&organ, None, &growth, &mut Stream::new(1, "t"));
         let thickest = branches.iter().map(|b| b[1].1).fold(0.0, f32::max);
         assert!(thickest <= 60f32.cbrt() + 1e-3, "root of radius {thickest}");
         let thin = branches.iter().filter(|b| (b[1].1 - 1.0).abs() < 1e-3).count();

@@ -5,7 +5,8 @@
 //! inferior vena cava 20–24 mm, portal vein 12 mm. Iliac arteries: common 10–12 mm, internal
 //! 5–6 mm, external and common femoral 9 mm (Johnston et al., J Vasc Surg 1991; 13: 452, men). Coeliac trunk 7 mm, common
 //! hepatic 5 mm, splenic 5–6 mm, left gastric 4 mm (Silveira et al., Acta Cir Bras 2009; 24: 43); gastroduodenal and inferior
-//! mesenteric arteries 4 mm.
+//! mesenteric arteries 4 mm; arch of the azygos vein under
+//! 10 mm (Keats et al., Radiology 1968; 90: 990).
 
 use std::sync::Arc;
 
@@ -70,6 +71,21 @@ const SUPERIOR_CAVA: [(Vec3, f32); 6] = [
     at(-31.0, -29.0, 365.0, 10.0),
     at(-29.0, -28.0, 350.0, 10.5),
     at(-28.0, -28.0, 342.0, 10.5),
+];
+
+/// Up the right of the spine and over the right main bronchus.
+const AZYGOS: [(Vec3, f32); 11] = [
+    at(-9.0, 10.0, 205.0, 2.6),
+    at(-9.0, 18.5, 245.0, 2.8),
+    at(-9.0, 25.5, 290.0, 3.1),
+    at(-10.0, 29.0, 335.0, 3.4),
+    at(-11.0, 28.0, 370.0, 3.7),
+    at(-14.0, 24.0, 388.0, 4.0),
+    at(-20.0, 15.0, 396.0, 4.3),
+    at(-26.0, 0.0, 397.0, 4.5),
+    at(-30.0, -15.0, 393.0, 4.5),
+    at(-32.0, -25.0, 389.0, 4.5),
+    at(-32.0, -31.0, 387.0, 4.5),
 ];
 
 pub(super) fn paint(model: &mut Model) {
@@ -137,6 +153,7 @@ fn veins(model: &mut Model) {
         model.paint(&format!("renal_vein_{}", side.name()), Tissue::VEIN, vessel(&renal));
     }
     model.paint("inferior_vena_cava", Tissue::VEIN, inferior_cava());
+    model.paint("azygos_vein", Tissue::VEIN, vessel(&AZYGOS));
     model.paint("superior_vena_cava", Tissue::VEIN, vessel(&SUPERIOR_CAVA));
 }
 
@@ -165,39 +182,88 @@ pub(super) fn portal() -> Form {
     union(vec![vessel(&portal), vessel(&mesenteric)], 3.0)
 }
 
+/// A straight piece of a vessel: its ends with their radii in mm.
+pub(super) type Branch = [(Vec3, f32); 2];
+
+const PULMONARY_TRUNK: [(Vec3, f32); 4] = [
+    at(22.0, -52.0, 354.0, 13.0),
+    at(22.0, -46.0, 366.0, 13.5),
+    at(18.0, -34.0, 377.0, 13.5),
+    at(13.0, -22.0, 381.0, 12.0),
+];
+
+const RIGHT_PULMONARY_ARTERY: [(Vec3, f32); 5] = [
+    at(13.0, -22.0, 381.0, 10.5),
+    at(-6.0, -14.0, 379.0, 10.0),
+    at(-28.0, -9.0, 374.0, 9.5),
+    at(-46.0, -4.0, 362.0, 8.0),
+    at(-56.0, 8.0, 340.0, 6.0),
+];
+
+const LEFT_PULMONARY_ARTERY: [(Vec3, f32); 5] = [
+    at(18.0, -30.0, 378.0, 10.5),
+    at(32.0, -10.0, 384.0, 10.0),
+    at(46.0, 6.0, 378.0, 9.0),
+    at(56.0, 16.0, 362.0, 7.5),
+    at(64.0, 22.0, 340.0, 6.0),
+];
+
+/// Right upper and lower, left upper and lower, from the left atrium to the lungs.
+const PULMONARY_VEINS: [[(Vec3, f32); 3]; 4] = [
+    [at(-16.0, -4.0, 352.0, 7.0), at(-35.0, -9.0, 351.0, 6.0), at(-50.0, -19.0, 352.0, 5.0)],
+    [at(-16.0, 2.0, 338.0, 7.0), at(-28.0, 10.0, 326.0, 5.8), at(-40.0, 23.0, 314.0, 5.0)],
+    [at(28.0, -2.0, 352.0, 7.0), at(44.0, -6.0, 354.0, 6.0), at(58.0, -10.0, 360.0, 5.0)],
+    [at(28.0, 3.0, 340.0, 7.0), at(42.0, 14.0, 326.0, 5.8), at(50.0, 26.0, 314.0, 5.0)],
+];
+
+/// Where the arteries and veins of a lung enter it.
+pub(super) fn hilum(side: Side) -> Vec3 {
+    match side {
+        Side::Left => vec3(56.0, 10.0, 350.0),
+        Side::Right => vec3(-46.0, 4.0, 350.0),
+    }
+}
+
+/// Ends of the upper and the lower pulmonary vein.
+pub(super) fn venous_roots(side: Side) -> [Vec3; 2] {
+    let [right_upper, right_lower, left_upper, left_lower] = PULMONARY_VEINS.map(|vein| vein[2].0);
+    match side {
+        Side::Left => [left_upper, left_lower],
+        Side::Right => [right_upper, right_lower],
+    }
+}
+
+/// The arteries of a lung from which the segments are supplied, the last part of the pulmonary artery among them.
+pub(super) fn lobar_arteries(side: Side) -> Vec<Vec<(Vec3, f32)>> {
+    match side {
+        Side::Left => vec![vec![
+            LEFT_PULMONARY_ARTERY[2],
+            LEFT_PULMONARY_ARTERY[3],
+            LEFT_PULMONARY_ARTERY[4],
+            at(69.0, 29.0, 322.0, 4.6),
+        ]],
+        Side::Right => vec![
+            vec![at(-26.0, -9.0, 375.0, 6.5), at(-42.0, -12.0, 383.0, 5.6), at(-53.0, -9.0, 390.0, 4.6)],
+            vec![RIGHT_PULMONARY_ARTERY[3], RIGHT_PULMONARY_ARTERY[4], at(-60.0, 17.0, 322.0, 4.6)],
+        ],
+    }
+}
+
 fn pulmonary(model: &mut Model) {
-    let veins = [
-        [at(-16.0, -4.0, 352.0, 7.0), at(-34.0, -8.0, 354.0, 6.0), at(-48.0, -12.0, 362.0, 5.0)],
-        [at(-16.0, 0.0, 342.0, 7.0), at(-34.0, 4.0, 336.0, 6.0), at(-48.0, 12.0, 326.0, 5.0)],
-        [at(28.0, -2.0, 352.0, 7.0), at(44.0, -6.0, 354.0, 6.0), at(58.0, -10.0, 360.0, 5.0)],
-        [at(28.0, 2.0, 342.0, 7.0), at(44.0, 8.0, 336.0, 6.0), at(58.0, 16.0, 326.0, 5.0)],
-    ];
-    model.paint("pulmonary_vein", Tissue::HEART_BLOOD, union(veins.iter().map(|v| vessel(v)).collect(), 3.0));
-    let trunk = [
-        at(22.0, -52.0, 354.0, 13.0),
-        at(22.0, -46.0, 366.0, 13.5),
-        at(18.0, -34.0, 377.0, 13.5),
-        at(13.0, -22.0, 381.0, 12.0),
-    ];
-    let right = [
-        at(13.0, -22.0, 381.0, 10.5),
-        at(-6.0, -14.0, 379.0, 10.0),
-        at(-28.0, -9.0, 374.0, 9.5),
-        at(-46.0, -4.0, 362.0, 8.0),
-        at(-56.0, 8.0, 340.0, 6.0),
-    ];
-    let left = [
-        at(18.0, -30.0, 378.0, 10.5),
-        at(32.0, -10.0, 384.0, 10.0),
-        at(46.0, 6.0, 378.0, 9.0),
-        at(56.0, 16.0, 362.0, 7.5),
-        at(64.0, 22.0, 340.0, 6.0),
-    ];
-    model.paint(
-        "pulmonary_artery",
-        Tissue::HEART_BLOOD,
-        union(vec![vessel(&trunk), vessel(&right), vessel(&left)], 4.0),
-    );
+    let veins = PULMONARY_VEINS.iter().map(|v| vessel(v)).collect();
+    model.paint("pulmonary_vein", Tissue::HEART_BLOOD, union(veins, 3.0));
+    let arteries = vec![pulmonary_trunk(), vessel(&RIGHT_PULMONARY_ARTERY), vessel(&LEFT_PULMONARY_ARTERY)];
+    model.paint("pulmonary_artery", Tissue::HEART_BLOOD, union(arteries, 4.0));
+}
+
+/// The pulmonary trunk up to where it forks.
+pub(super) fn pulmonary_trunk() -> Form {
+    vessel(&PULMONARY_TRUNK)
+}
+
+/// The whole aorta.
+pub(super) fn aorta() -> Form {
+    vessel(&AORTA)
 }
 
 fn arteries(model: &mut Model) {
@@ -264,7 +330,7 @@ fn arteries(model: &mut Model) {
         subclavian(Side::Left, &[at(20.0, -4.0, 412.0, 5.0), at(26.0, -2.0, 436.0, 4.8)]),
     );
     abdominal(model);
-    model.paint("aorta", Tissue::ARTERY, vessel(&AORTA));
+    model.paint("aorta", Tissue::ARTERY, aorta());
 }
 
 /// The unpaired branches of the abdominal aorta.
