@@ -6,6 +6,7 @@
 mod abdomen;
 mod bowel;
 mod bronchi;
+mod coronaries;
 mod frame;
 mod heart;
 mod lung_vessels;
@@ -16,6 +17,7 @@ mod shoulder;
 mod spine;
 mod thorax;
 mod tree;
+mod valves;
 mod vessels;
 mod wall;
 
@@ -85,6 +87,8 @@ impl Model {
         abdomen::paint_retroperitoneal(&mut model, person, &cavities);
         heart::paint(&mut model, person);
         vessels::paint(&mut model);
+        valves::paint(&mut model, person);
+        coronaries::paint(&mut model, person);
         thorax::paint_airways(&mut model, person, &cavities);
         spine::paint(&mut model, &spine);
         ribs::paint(&mut model, &spine, &cavities.cage);
@@ -175,6 +179,10 @@ impl Model {
                 "heart_ventricle_left",
                 "heart_atrium_right",
                 "heart_ventricle_right",
+                "heart_valve_aortic",
+                "heart_valve_mitral",
+                "heart_valve_pulmonary",
+                "heart_valve_tricuspid",
             ],
         );
     }
