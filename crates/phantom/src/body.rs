@@ -7,6 +7,7 @@ mod abdomen;
 mod arbor;
 mod bowel;
 mod bronchi;
+mod coronaries;
 mod findings;
 mod frame;
 mod heart;
@@ -20,6 +21,7 @@ mod shoulder;
 mod spine;
 mod thorax;
 mod tree;
+mod valves;
 mod vessels;
 mod wall;
 
@@ -122,6 +124,8 @@ impl Model {
         findings::paint(&mut model, person, &cavities, findings, Stage::BeforeVessels)?;
         liver::paint_vessels(&mut model, person, &liver);
         vessels::paint(&mut model);
+        valves::paint(&mut model, person);
+        coronaries::paint(&mut model, person);
         thorax::paint_airways(&mut model, person, &cavities);
         spine::paint(&mut model, &spine);
         ribs::paint(&mut model, &spine, &cavities.cage);
@@ -248,6 +252,10 @@ impl Model {
                 "heart_ventricle_left",
                 "heart_atrium_right",
                 "heart_ventricle_right",
+                "heart_valve_aortic",
+                "heart_valve_mitral",
+                "heart_valve_pulmonary",
+                "heart_valve_tricuspid",
             ],
         );
     }

@@ -97,6 +97,8 @@ impl Tissue {
     pub const HEART_BLOOD: Self = soft(148.0, 3.0);
     /// Enhancing myocardium.
     pub const MYOCARDIUM: Self = soft(108.0, 5.0);
+    /// Leaflets of a valve.
+    pub const VALVE: Self = soft(85.0, 3.0);
     /// Liver parenchyma.
     pub const LIVER: Self = soft(110.0, 5.0);
     /// Renal cortex, still brighter than the pyramids.

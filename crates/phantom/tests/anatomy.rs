@@ -320,6 +320,53 @@ fn air_flows_from_the_trachea_into_every_lobe() {
 }
 
 #[test]
+fn valves_lie_between_their_chambers() {
+    let labels = &REFERENCE.labels;
+    let [width, height, _] = labels.geometry().size();
+    let data = labels.voxels.data();
+    for (valve, before, behind) in [
+        ("heart_valve_mitral", "heart_atrium_left", "heart_ventricle_left"),
+        ("heart_valve_aortic", "heart_ventricle_left", "aorta"),
+        ("heart_valve_tricuspid", "heart_atrium_right", "heart_ventricle_right"),
+        ("heart_valve_pulmonary", "heart_ventricle_right", "pulmonary_artery"),
+    ] {
+        let steps = [1, width, width * height];
+        let around = voxels(labels, valve).into_iter().flat_map(|[i, j, k]| {
+            let n = i + width * (j + height * k);
+            steps.iter().flat_map(move |s| [n - s, n + s])
+        });
+        let around: Vec<Label> = around.map(|n| data[n]).collect();
+        for side in [before, behind] {
+            let own = label(labels, side);
+            let faces = around.iter().filter(|&&l| l == own).count();
+            assert!(faces > 60, "{valve} shares {faces} faces with {side}");
+        }
+    }
+}
+
+#[test]
+fn coronaries_lie_on_the_heart_and_not_in_its_chambers() {
+    let labels = &REFERENCE.labels;
+    let [width, height, _] = labels.geometry().size();
+    let data = labels.voxels.data();
+    let heart = &labels.segments[&label(labels, "heart")];
+    let is_heart = |n: usize| data[n] == heart.label || heart.parts.contains(&data[n]);
+    for side in ["left", "right"] {
+        let all = voxels(labels, &format!("coronary_artery_{side}"));
+        let (mut near, mut buried) = (0, 0);
+        for &[i, j, k] in &all {
+            let n = i + width * (j + height * k);
+            let reach = |r: usize| [r, r * width, r.div_ceil(2) * width * height].into_iter();
+            near += usize::from(reach(4).any(|s| is_heart(n - s) || is_heart(n + s)));
+            buried += usize::from(reach(4).all(|s| is_heart(n - s) && is_heart(n + s)));
+        }
+        let share = |count: usize| count as f64 / all.len() as f64;
+        assert!(share(near) > 0.85, "{:.2} of the {side} coronary artery is near the heart", share(near));
+        assert!(share(buried) < 0.02, "{:.2} of the {side} coronary artery is within the heart", share(buried));
+    }
+}
+
+#[test]
 fn nothing_lies_outside_the_skin() {
     let labels = &REFERENCE.labels;
     let [width, height, depth] = labels.geometry().size();

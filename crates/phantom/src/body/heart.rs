@@ -17,15 +17,15 @@ use crate::tissue::Tissue;
 pub(super) const AXIS: Vec3 = vec3(0.56, -0.54, -0.628);
 const LEFT_CENTER: Vec3 = vec3(44.0, -28.0, 324.0);
 
-struct Chambers {
+pub(super) struct Chambers {
     left_ventricle: Form,
     left_wall: Form,
     right_ventricle: Form,
     left_atrium: Form,
-    right_atrium: Form,
+    pub right_atrium: Form,
 }
 
-fn chambers() -> Chambers {
+pub(super) fn chambers() -> Chambers {
     let axes = axes_along(AXIS, Vec3::Y);
     // Open towards the mitral valve.
     let valve = half_space(LEFT_CENTER - AXIS * 36.0, -AXIS);
@@ -55,6 +55,11 @@ fn chambers() -> Chambers {
     Chambers { left_ventricle, left_wall, right_ventricle, left_atrium, right_atrium }
 }
 
+/// Middle of the opening between left atrium and ventricle.
+pub(super) fn mitral_center() -> Vec3 {
+    LEFT_CENTER - AXIS * 36.0
+}
+
 /// The heart with its walls.
 pub(super) fn outline() -> Form {
     let c = chambers();
@@ -76,7 +81,7 @@ pub(super) fn paint(model: &mut Model, person: &Person) {
 }
 
 /// Every chamber moves as the whole does.
-fn place_together(person: &Person, form: &Form) -> Form {
+pub(super) fn place_together(person: &Person, form: &Form) -> Form {
     let (scale, shift) = person.organ("heart", 1.0);
     Arc::new(Shape::Placed { form: form.clone(), pivot: LEFT_CENTER, shift, scale })
 }

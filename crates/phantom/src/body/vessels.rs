@@ -22,6 +22,11 @@ pub(super) fn vessel(stations: &[(Vec3, f32)]) -> Form {
     Arc::new(Shape::Tube(Tube::round(&curve(stations, 6.0))))
 }
 
+/// A round vessel straight from point to point.
+pub(super) fn chain(points: &[(Vec3, f32)]) -> Form {
+    Arc::new(Shape::Tube(Tube::round(points)))
+}
+
 const fn at(x: f32, y: f32, z: f32, radius: f32) -> (Vec3, f32) {
     (vec3(x, y, z), radius)
 }
