@@ -9,13 +9,14 @@ use std::sync::Arc;
 use glam::Vec3;
 
 use super::bronchi::{self, Lobe, Piece, outer_radius};
+use super::heart;
 use super::thorax::Cavities;
 use super::tree::{Growth, grow};
 use super::vessels::{self, Branch};
 use super::{Model, Side};
 use crate::noise::Stream;
 use crate::options::Person;
-use crate::sdf::{Form, Shape, Tube, ball, intersection, offset, union};
+use crate::sdf::{Form, Shape, Tube, ball, intersection, offset, union, without};
 use crate::tissue::Tissue;
 
 /// Thinner vessels show in the scan only; the truth holds what can be one piece on a grid. In mm.
@@ -29,8 +30,9 @@ pub(super) fn paint(model: &mut Model, person: &Person, cavities: &Cavities, sid
     let arteries = arteries(side, airways, &lung);
     let mut branches = veins(side, cavities, airways, &arteries, &mut person.stream(&name));
     branches.extend(arteries);
-    // Beyond the lung's surface only at the hilum.
+    // Beyond the lung's surface only at the hilum, and never in the heart's wall.
     let room = union(vec![offset(&lung, -1.0), ball(vessels::hilum(side), 26.0)], 0.0);
+    let room = without(room, vec![heart::place_together(person, &heart::outline())], 0.0);
     let within = |branches: &[Branch]| {
         let tree: Form = Arc::new(Shape::Tube(Tube::tree(branches)));
         intersection(vec![tree, room.clone()], 0.0)
