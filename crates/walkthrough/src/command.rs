@@ -371,8 +371,8 @@ fn reset(
     mut overlay: Option<ResMut<Overlay>>,
 ) {
     requests.clear();
-    for (_, mut look) in &mut state.looks {
-        look.set_if_neq(SegmentLook::default());
+    for (info, mut look) in &mut state.looks {
+        look.set_if_neq(SegmentLook::at_first(info));
     }
     if let Some(peeled) = &mut state.peeled {
         peeled.set_if_neq(Peeled::default());

@@ -22,7 +22,7 @@ use crate::frame::{Body, body_from_lps, lps_from_body};
 use crate::honesty::HonestColor;
 use crate::locomotion::{Rig, STARTING_DISTANCE_M};
 use crate::planes::ScanPlanes;
-use crate::visibility::{Drawn, SegmentLook};
+use crate::visibility::{SegmentLook, drawn};
 use crate::walk::{Walk, WalkClock, WalkSystems, ensure_walk};
 use crate::window_level::WindowLevel;
 
@@ -104,6 +104,8 @@ pub struct SegmentInfo {
     pub label: Label,
     /// Labels it contains beside its own.
     pub parts: Vec<Label>,
+    /// Part of a structure of its own group, which stands for it: not drawn until it is asked for by itself, as their surfaces coincide.
+    pub is_inner: bool,
     /// Stable machine name, the GLB node's.
     pub name: String,
     /// Name for people.
@@ -230,8 +232,8 @@ fn put_on_stage(
         commands.spawn((
             Name::new(info.name.clone()),
             PickShape(Arc::clone(shape)),
-            SegmentLook::default(),
-            Drawn { visible: true, opacity: 1.0 },
+            SegmentLook::at_first(info),
+            drawn(&SegmentLook::at_first(info), false),
             HonestColor { color: info.color, words: String::new() },
             info.clone(),
             Transform::IDENTITY,

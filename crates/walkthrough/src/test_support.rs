@@ -101,6 +101,7 @@ fn contents(case: ActiveCase, cubes: &[Cube]) -> StageContents {
         let info = SegmentInfo {
             label,
             parts: Vec::new(),
+            is_inner: false,
             name: name.to_owned(),
             display: segment.display,
             code: segment.code,

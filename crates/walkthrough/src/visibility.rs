@@ -83,7 +83,7 @@ pub enum VisibilityRequested {
     ToggleGlass(Target),
     /// Show only this; asked again for the same, show the rest again.
     Solo(Target),
-    /// Show everything, solid and unpeeled.
+    /// Show everything but what a whole stands for, solid and unpeeled.
     ShowAll,
     /// Take off the outermost layer that is still shown.
     Peel,
@@ -127,6 +127,13 @@ pub struct SegmentLook {
 impl Default for SegmentLook {
     fn default() -> Self {
         Self { hidden: false, peeled: false, solo: false, opacity: 1.0 }
+    }
+}
+
+impl SegmentLook {
+    /// How a segment looks when a walk begins.
+    pub fn at_first(info: &SegmentInfo) -> Self {
+        Self { hidden: info.is_inner, ..Self::default() }
     }
 }
 
@@ -190,8 +197,12 @@ pub fn drawn(look: &SegmentLook, any_solo: bool) -> Drawn {
 /// Does what is asked to all layers; the same request twice gives the same as a user would expect.
 pub fn apply(request: &VisibilityRequested, layers: &mut [Layer], peeled: &mut Peeled, context: TargetContext) {
     let any_solo = layers.iter().any(|l| l.look.solo);
-    let meant = |target: &Target, layer: &Layer| context.is_meant(target, layer.info);
     let is_drawn = |layer: &Layer| drawn(&layer.look, any_solo).visible;
+    // A group is shown by its wholes, with those parts that were asked for before.
+    let meant = |target: &Target, layer: &Layer| {
+        let stands_alone = !matches!(target, Target::Group(_) | Target::All) || !layer.info.is_inner;
+        context.is_meant(target, layer.info) && (stands_alone || is_drawn(layer))
+    };
     match request {
         VisibilityRequested::Show(target) => {
             for layer in layers.iter_mut().filter(|l| meant(target, l)) {
@@ -237,7 +248,7 @@ pub fn apply(request: &VisibilityRequested, layers: &mut [Layer], peeled: &mut P
             }
         }
         VisibilityRequested::ShowAll => {
-            layers.iter_mut().for_each(|l| l.look = SegmentLook::default());
+            layers.iter_mut().for_each(|l| l.look = SegmentLook::at_first(l.info));
             peeled.0.clear();
         }
         VisibilityRequested::Peel => peel(layers, peeled, any_solo),
@@ -389,6 +400,27 @@ mod tests {
         app.world_mut().write_message(VisibilityRequested::Hide(Target::Segment(label)));
         app.update();
         assert!(!app.world().get::<Drawn>(entity).unwrap().visible);
+    }
+
+    #[test]
+    fn what_a_whole_stands_for_is_shown_by_name_only() {
+        use VisibilityRequested::{Fade, Hide, Show, ShowAll, Solo};
+        let group = || Target::Group("lung".to_owned());
+        let mut contents = fake_case();
+        for staged in contents.segments.iter_mut().filter(|s| s.info.name == "lung_left") {
+            staged.info.is_inner = true;
+        }
+        let mut app = staged_app(contents);
+        let shown = |app: &mut App| visible(app).contains(&"lung_left".to_owned());
+        assert!(!shown(&mut app), "at first");
+        for request in [Show(group()), Fade { target: group(), opacity: 0.5 }, Solo(group()), ShowAll] {
+            send(&mut app, request.clone());
+            assert!(!shown(&mut app), "after {request:?}");
+        }
+        send(&mut app, Show(named("lung_left")));
+        assert!(shown(&mut app), "asked for by name");
+        send(&mut app, Hide(group()));
+        assert!(!visible(&mut app).iter().any(|n| n.starts_with("lung")), "hidden with its group");
     }
 
     #[test]

@@ -79,6 +79,7 @@ fn info(ball: &Ball) -> SegmentInfo {
     SegmentInfo {
         label,
         parts: if label == 1 { vec![2, 3, 4] } else { Vec::new() },
+        is_inner: false,
         name: name.to_owned(),
         display: name.replace('_', " "),
         code: None,

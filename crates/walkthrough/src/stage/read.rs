@@ -60,7 +60,7 @@ impl StageContents {
         let segments = manifest.segments.iter().map(|entry| {
             let mesh = meshes.iter_mut().find(|m| m.as_ref().is_some_and(|m| m.label == entry.label));
             let (mesh, lod) = mesh.and_then(Option::take).map(pick_mesh).unwrap_or_default();
-            (segment_info(entry, lod), mesh)
+            (SegmentInfo { is_inner: is_inner(entry, &manifest.segments), ..segment_info(entry, lod) }, mesh)
         });
         Ok(Self::new(active, segments.collect()))
     }
@@ -74,11 +74,18 @@ fn pick_mesh(meshes: SegmentMeshes) -> (PickMesh, usize) {
     (mesh.map_or_else(PickMesh::default, |m| PickMesh { positions: m.positions, triangles: m.triangles }), lod)
 }
 
+/// Whether another segment of its group holds it; of two that hold each other neither is.
+fn is_inner(entry: &SegmentEntry, all: &[SegmentEntry]) -> bool {
+    let holds = |whole: &SegmentEntry| whole.parts.contains(&entry.label) && !entry.parts.contains(&whole.label);
+    all.iter().any(|whole| whole.label != entry.label && whole.group == entry.group && holds(whole))
+}
+
 fn segment_info(entry: &SegmentEntry, lod: usize) -> SegmentInfo {
     let group = entry.group;
     SegmentInfo {
         label: entry.label,
         parts: entry.parts.clone(),
+        is_inner: false,
         name: entry.name.clone(),
         display: entry.display.clone(),
         code: entry.code.clone(),
