@@ -199,7 +199,7 @@ const LINKED: [[u32; 4]; 16] = {
     let mut masks = [[0; 4]; 16];
     let mut n = 0;
     while n < 64 {
-        masks[n / 4][n % 4] = if n / 4 >> (n % 4) & 1 == 1 { u32::MAX } else { 0 };
+        masks[n / 4][n % 4] = if (n / 4) >> (n % 4) & 1 == 1 { u32::MAX } else { 0 };
         n += 1;
     }
     masks
