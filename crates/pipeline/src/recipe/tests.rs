@@ -70,11 +70,12 @@ fn airways_are_found_where_air_leads_into_them() {
         let truth = inside(&body.labels, |n| terminology::group_of(n) == Group::Airway);
         let airways = inside(&found(&body.hounsfield), |n| n == "airways");
         let count = |wanted: &dyn Fn(usize) -> bool| (0..truth.len()).filter(|&at| wanted(at)).count() as f64;
-        // The truth counts walls, the airway found is what air fills: by itself it has a Dice of 0.77.
-        check("airways", &airways, &truth, 0.72);
-        let air = |at: usize| truth[at] && body.hounsfield.data()[at] < -500;
+        // The truth counts walls, and bronchi down to the seventh generation and beyond, which are narrower than a voxel and fade
+        // into the lung; the airway found is what air fills.
+        check("airways", &airways, &truth, 0.58);
+        let air = |at: usize| truth[at] && body.hounsfield.data()[at] < -950;
         let share = count(&|at| airways[at] && air(at)) / count(&air);
-        assert!(share > 0.95, "seed {seed}: {share:.3} of the air in airways was found");
+        assert!(share > 0.93, "seed {seed}: {share:.3} of the air that fills voxels of airways was found");
         let leaked = count(&|at| airways[at] && !truth[at]) / count(&|at| airways[at]);
         assert!(leaked < 0.03, "seed {seed}: {leaked:.3} of the airways found is lung");
     }
@@ -82,9 +83,9 @@ fn airways_are_found_where_air_leads_into_them() {
 
 #[test]
 fn vessels_are_told_from_organs_in_the_arterial_phase() {
-    // Arteries under the clavicles are as narrow as two voxels and lie against bone.
-    check_vessels(&arterial(phantom([2.0, 2.0, 3.0])), [0.90, 0.80], 30);
-    check_vessels(&arterial(noisy_phantom()), [0.90, 0.80], 30);
+    // Arteries under the clavicles and before the sacrum are as narrow as two voxels and lie against bone.
+    check_vessels(&arterial(phantom([2.0, 2.0, 3.0])), [0.90, 0.80], 28);
+    check_vessels(&arterial(noisy_phantom()), [0.90, 0.80], 28);
 }
 
 /// From what the phantom has 70 s after injection to what is usual after 30 s.
