@@ -35,6 +35,11 @@ impl Stream {
         low + (high - low) * self.uniform()
     }
 
+    /// The next point, uniform in a box.
+    pub(crate) fn point(&mut self, low: Vec3, high: Vec3) -> Vec3 {
+        low + (high - low) * Vec3::new(self.uniform(), self.uniform(), self.uniform())
+    }
+
     /// The next number, normal with mean 0 and standard deviation 1, cut at ±2.5.
     pub fn normal(&mut self) -> f32 {
         let sum: f32 = (0..6).map(|_| self.uniform()).sum();

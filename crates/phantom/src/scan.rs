@@ -83,14 +83,10 @@ fn segment(structure: &Structure) -> Segment {
 /// [`FIELD`] for a person of another size.
 fn field(person: &Person) -> [[f64; 2]; 3] {
     let (stature, fat) = (f64::from(person.stature()), f64::from(person.fat_mm()));
+    let [x, y, [bottom, top]] = FIELD;
+    let wider = |[low, high]: [f64; 2]| [low - fat, high + fat];
     // Along z the field ends within the body.
-    [[fat, fat], [fat, fat], [0.0, 0.0]]
-        .iter()
-        .zip(FIELD)
-        .map(|([below, above], [low, high])| [(low - below) * stature, (high + above) * stature])
-        .collect::<Vec<_>>()
-        .try_into()
-        .unwrap_or(FIELD)
+    [wider(x), wider(y), [bottom, top]].map(|range| range.map(|at| at * stature))
 }
 
 /// How far the couch lies below that of the reference adult, in mm.

@@ -5,8 +5,9 @@
 //! keep that volume least. Radii follow Murray's law: the cube of a parent's radius is the sum of its children's (Murray,
 //! PNAS 1926; 12: 207). No branch leaves its organ or comes near what it must avoid.
 
-use glam::{Vec3, vec3};
+use glam::Vec3;
 
+use super::tree::leaves;
 use crate::noise::Stream;
 use crate::sdf::{Form, Shape};
 
@@ -95,7 +96,7 @@ pub(super) fn grow(growth: &Growth<'_>, draw: &mut Stream) -> Vec<Branch> {
             tree.upstream(end).into_iter().for_each(|i| tree.twigs[i].leaves += 1);
         }
     }
-    for leaf in leaves(growth, draw) {
+    for leaf in leaves(growth.organ, growth.leaves, growth.margin_mm, 40.0, 6, draw) {
         tree.join(leaf);
     }
     tree.branches()
@@ -234,29 +235,11 @@ fn clearance(organ: &Form, a: Vec3, b: Vec3) -> f32 {
     (0..=steps).map(|s| -near.distance(a.lerp(b, s as f32 / steps as f32))).fold(f32::INFINITY, f32::min)
 }
 
-/// Points spread through the organ, none close to another, coarse before fine.
-fn leaves(growth: &Growth<'_>, draw: &mut Stream) -> Vec<Vec3> {
-    let b = growth.organ.bounds();
-    let (low, high) = (b.min.max(Vec3::splat(-400.0)), b.max.min(Vec3::splat(600.0)));
-    let mut points: Vec<Vec3> = Vec::new();
-    let mut apart = 40.0;
-    while points.len() < growth.leaves && apart > 3.0 {
-        for _ in 0..growth.leaves * 6 {
-            let p = low + (high - low) * vec3(draw.uniform(), draw.uniform(), draw.uniform());
-            let free = points.iter().all(|q| q.distance_squared(p) > apart * apart);
-            if free && points.len() < growth.leaves && growth.organ.distance(p) < -growth.margin_mm {
-                points.push(p);
-            }
-        }
-        apart *= 0.85;
-    }
-    points
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::sdf::{ball, without};
+    use glam::vec3;
 
     #[test]
     fn a_tree_fills_its_organ_obeys_murray_and_keeps_its_distance() {

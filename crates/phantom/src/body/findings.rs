@@ -1,7 +1,5 @@
 //! Findings, painted over the healthy body.
 
-use std::sync::Arc;
-
 use glam::{Vec3, vec3};
 
 use super::thorax::Cavities;
@@ -10,7 +8,7 @@ use crate::error::PhantomError;
 use crate::findings::{Finding, FindingKind};
 use crate::noise::Stream;
 use crate::options::Person;
-use crate::sdf::{Bounds, Form, Shape, ball, ellipsoid, half_space, intersection, offset, rod, without};
+use crate::sdf::{Bounds, ball, ellipsoid, half_space, intersection, rod, without};
 use crate::tissue::Tissue;
 
 /// Where a lesion of the liver lies if it has room there, in segment VI–VII of the right lobe.
@@ -56,13 +54,13 @@ pub(super) fn paint(
             FindingKind::PleuralEffusion => {
                 let level = BACK_MM - finding.size;
                 let fluid = half_space(vec3(0.0, level, 0.0), Vec3::NEG_Y);
-                model.paint(name, Tissue::EFFUSION, intersection(vec![pleura(cavities), fluid], 2.0));
+                model.paint(name, Tissue::EFFUSION, intersection(vec![cavities.lung(Side::Right), fluid], 2.0));
                 true
             }
             FindingKind::Pneumothorax => {
                 let level = FRONT_MM + finding.size;
                 let air = half_space(vec3(0.0, level, 0.0), Vec3::Y);
-                model.paint(name, Tissue::AIR, intersection(vec![pleura(cavities), air], 2.0));
+                model.paint(name, Tissue::AIR, intersection(vec![cavities.lung(Side::Right), air], 2.0));
                 true
             }
             FindingKind::AorticAneurysm => {
@@ -114,7 +112,7 @@ impl Site {
         let region = |low: Vec3, high: Vec3| Bounds { min: low, max: high };
         match kind {
             FindingKind::RenalMass | FindingKind::RenalCyst => Self {
-                middle: &["kidney_left", "kidney_right", "kidney_cortex"],
+                middle: &["kidney_cortex"],
                 around: &["torso_fat", "kidney_medulla"],
                 outside: [0.25, 0.65],
                 home: None,
@@ -135,7 +133,7 @@ impl Site {
                 region: region(vec3(-140.0, -95.0, 200.0), vec3(140.0, 105.0, 460.0)),
             },
             _ => Self {
-                middle: &["liver", "liver_segment"],
+                middle: &["liver_segment"],
                 around: &[],
                 outside: [0.0, 0.0],
                 home: Some(LESION),
@@ -148,8 +146,7 @@ impl Site {
     fn place(&self, model: &Model, mut draw: Stream, radius: f32) -> Option<Vec3> {
         let labels = |starts: &[&str]| -> Vec<bool> {
             let healthy = |name: &str| !FindingKind::ALL.iter().any(|k| k.structure() == name);
-            let whole = |name: &str, start: &&str| name == *start || (name.starts_with(start) && *start != "liver");
-            let fits = |name: &str| healthy(name) && starts.iter().any(|start| whole(name, start));
+            let fits = |name: &str| healthy(name) && starts.iter().any(|start| name.starts_with(start));
             std::iter::once(false).chain(model.structures().iter().map(|s| fits(&s.name))).collect()
         };
         let (middle, around) = (labels(self.middle), labels(self.around));
@@ -162,7 +159,7 @@ impl Site {
             surface.iter().all(|l| middle[*l] || around[*l]) && (self.outside[0]..=self.outside[1]).contains(&outside)
         };
         let Bounds { min, max } = self.region;
-        let drawn = (0..TRIES).map(|_| min + (max - min) * vec3(draw.uniform(), draw.uniform(), draw.uniform()));
+        let drawn = (0..TRIES).map(|_| draw.point(min, max));
         self.home.into_iter().chain(drawn).find(|center| fits(*center))
     }
 }
@@ -185,10 +182,8 @@ fn stones(model: &mut Model, mut draw: Stream, radius: f32) -> bool {
     };
     // The wall stays whole.
     let free = |p: Vec3| directions().iter().all(|d| model.label_at(p + *d * (radius + 2.4)) == own);
-    let mut places: Vec<Vec3> = (0..TRIES / 4)
-        .map(|_| bounds.min + (bounds.max - bounds.min) * vec3(draw.uniform(), draw.uniform(), draw.uniform()))
-        .filter(|p| free(*p))
-        .collect();
+    let mut places: Vec<Vec3> =
+        (0..TRIES / 4).map(|_| draw.point(bounds.min, bounds.max)).filter(|p| free(*p)).collect();
     places.sort_by(|a, b| b.y.total_cmp(&a.y));
     let mut stones: Vec<Vec3> = Vec::new();
     for place in places {
@@ -222,16 +217,3 @@ fn aneurysm(model: &mut Model, radius: f32) {
 /// Farthest back and front of the pleura.
 const BACK_MM: f32 = 99.0;
 const FRONT_MM: f32 = -93.0;
-
-/// The right pleural cavity.
-fn pleura(cavities: &Cavities) -> Form {
-    intersection(
-        vec![
-            cavities.trunk.clone(),
-            Arc::new(Shape::Complement(offset(&cavities.below_diaphragm, 3.2))),
-            Arc::new(Shape::Complement(cavities.mediastinum.clone())),
-            half_space(Vec3::ZERO, Side::Right.at(-1.0, 0.0, 0.0)),
-        ],
-        0.0,
-    )
-}

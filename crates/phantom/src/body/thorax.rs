@@ -27,7 +27,7 @@ pub(super) struct Cavities {
     /// Below the diaphragm's upper surface.
     pub below_diaphragm: Form,
     /// Between the lungs.
-    pub mediastinum: Form,
+    mediastinum: Form,
 }
 
 /// z; half width, front, back, widest line: the middle of the ribs.

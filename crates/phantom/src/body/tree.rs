@@ -39,7 +39,7 @@ struct Joint {
 /// in mm.
 pub(super) fn grow(organ: &Form, avoid: Option<&Form>, growth: &Growth, draw: &mut Stream) -> Vec<[(Vec3, f32); 2]> {
     let mut joints = vec![Joint { at: growth.root, parent: None, way: 0.0 }];
-    let mut leaves = leaves(organ, growth, draw);
+    let mut leaves = leaves(organ, growth.leaves, growth.margin_mm, 24.0, 12, draw);
     leaves.sort_by(|a, b| a.distance(growth.root).total_cmp(&b.distance(growth.root)));
     // Far leaves first lay the trunks that the nearer ones join.
     leaves.reverse();
@@ -95,21 +95,27 @@ fn aside(mut p: Vec3, avoid: Option<&Form>) -> Vec3 {
     p
 }
 
-/// Points spread through the organ, none close to another.
-fn leaves(organ: &Form, growth: &Growth, draw: &mut Stream) -> Vec<Vec3> {
+/// Up to `count` points spread through a solid, `margin_mm` below its surface: first those `apart_mm` from each other, then closer ones.
+pub(super) fn leaves(
+    organ: &Form,
+    count: usize,
+    margin_mm: f32,
+    mut apart_mm: f32,
+    tries_each: usize,
+    draw: &mut Stream,
+) -> Vec<Vec3> {
     let b = organ.bounds();
     let (low, high) = (b.min.max(Vec3::splat(-400.0)), b.max.min(Vec3::splat(600.0)));
     let mut points: Vec<Vec3> = Vec::new();
-    let mut apart = 24.0;
-    while points.len() < growth.leaves && apart > 3.0 {
-        for _ in 0..growth.leaves * 12 {
-            let p = low + (high - low) * vec3(draw.uniform(), draw.uniform(), draw.uniform());
-            let free = points.iter().all(|q| q.distance_squared(p) > apart * apart);
-            if free && points.len() < growth.leaves && organ.distance(p) < -growth.margin_mm {
+    while points.len() < count && apart_mm > 3.0 {
+        for _ in 0..count * tries_each {
+            let p = draw.point(low, high);
+            let free = points.iter().all(|q| q.distance_squared(p) > apart_mm * apart_mm);
+            if free && points.len() < count && organ.distance(p) < -margin_mm {
                 points.push(p);
             }
         }
-        apart *= 0.85;
+        apart_mm *= 0.85;
     }
     points
 }

@@ -60,7 +60,7 @@ impl StageContents {
         let segments = manifest.segments.iter().map(|entry| {
             let mesh = meshes.iter_mut().find(|m| m.as_ref().is_some_and(|m| m.label == entry.label));
             let (mesh, lod) = mesh.and_then(Option::take).map(pick_mesh).unwrap_or_default();
-            (SegmentInfo { is_inner: is_inner(entry, &manifest.segments), ..segment_info(entry, lod) }, mesh)
+            (segment_info(entry, lod, is_inner(entry, &manifest.segments)), mesh)
         });
         Ok(Self::new(active, segments.collect()))
     }
@@ -80,12 +80,12 @@ fn is_inner(entry: &SegmentEntry, all: &[SegmentEntry]) -> bool {
     all.iter().any(|whole| whole.label != entry.label && whole.group == entry.group && holds(whole))
 }
 
-fn segment_info(entry: &SegmentEntry, lod: usize) -> SegmentInfo {
+fn segment_info(entry: &SegmentEntry, lod: usize, is_inner: bool) -> SegmentInfo {
     let group = entry.group;
     SegmentInfo {
         label: entry.label,
         parts: entry.parts.clone(),
-        is_inner: false,
+        is_inner,
         name: entry.name.clone(),
         display: entry.display.clone(),
         code: entry.code.clone(),
