@@ -26,6 +26,7 @@ mod spline;
 mod tissue;
 mod write;
 
+pub use body::Motion;
 pub use error::PhantomError;
 pub use findings::{Finding, FindingKind};
 pub use options::{PhantomOptions, Physique, Sex, Variation};

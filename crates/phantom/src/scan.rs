@@ -8,7 +8,7 @@ use space::Point;
 use volume::terminology;
 use volume::{ImageGeometry, Label, LabelMap, Segment, Volume};
 
-use crate::body::{Model, Structure};
+use crate::body::{Model, Pose, Structure};
 use crate::crumbs;
 use crate::error::PhantomError;
 use crate::noise::{add_scan_noise, scatter};
@@ -45,10 +45,11 @@ pub fn body(options: &PhantomOptions, progress: &(dyn Fn(f32) + Sync)) -> Result
     let geometry = ImageGeometry::new(size, options.spacing_mm, origin, DMat3::IDENTITY)?;
     let mut model = Model::new(&person, &options.findings)?;
     model.enhance(options.phase);
+    let pose = Pose::new(&person, options.motion, 0.0);
     let sinks = Vec3::Y * sinks(&person);
     let couch = |p: Vec3| if options.couch { couch(p - sinks) } else { AIR };
     let (mut labels, mut hounsfield) =
-        raster::paint(model.layers(), &geometry, person.lps_from_body(), couch, &|done| progress(done * 0.9));
+        raster::paint(model.layers(), &geometry, person.lps_from_body(), &pose, couch, &|done| progress(done * 0.9));
     crumbs::sweep(&mut labels, size, |label| model.is_single(label));
     if options.noise_hu > 0.0 {
         let [width, height, _] = size;
