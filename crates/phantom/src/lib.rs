@@ -24,6 +24,7 @@ mod scan;
 pub mod sdf;
 mod spline;
 mod tissue;
+mod variants;
 mod write;
 
 pub use body::Motion;
@@ -33,4 +34,5 @@ pub use options::{PhantomOptions, Physique, Sex, Variation};
 pub use phase::Phase;
 pub use scan::{Body, body};
 pub use tissue::Tissue;
+pub use variants::Variant;
 pub use write::{PhantomSummary, write_phantom};

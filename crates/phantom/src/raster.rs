@@ -200,7 +200,7 @@ mod tests {
     fn blocks_change_nothing() {
         let options = PhantomOptions { seed: PhantomOptions::REFERENCE_SEED, ..Default::default() };
         let person = Person::new(&options);
-        let model = Model::new(&person, &options.findings).unwrap();
+        let model = Model::new(&person, &options.findings, 0.0).unwrap();
         let origin = space::Point::new(-230.0, -130.0, -200.0);
         let geometry = ImageGeometry::new([115, 65, 138], [4.0, 4.0, 5.0], origin, DMat3::IDENTITY).unwrap();
         let motion = Motion { breath: 0.8, beat: 0.3 };

@@ -11,6 +11,7 @@ use volume::{ImageGeometry, Label, LabelMap, Segment, Volume};
 use crate::body::{Model, Pose, Structure};
 use crate::crumbs;
 use crate::error::PhantomError;
+use crate::findings::FindingKind;
 use crate::noise::{add_scan_noise, scatter};
 use crate::options::{Person, PhantomOptions};
 use crate::raster;
@@ -43,9 +44,10 @@ pub fn body(options: &PhantomOptions, progress: &(dyn Fn(f32) + Sync)) -> Result
     });
     let origin = Point::new(field[0][0], field[1][0], field[2][0]);
     let geometry = ImageGeometry::new(size, options.spacing_mm, origin, DMat3::IDENTITY)?;
-    let mut model = Model::new(&person, &options.findings)?;
+    let mut model = Model::new(&person, &options.findings, options.day)?;
     model.enhance(options.phase);
-    let pose = Pose::new(&person, options.motion, 0.0);
+    let scoliosis = options.findings.iter().find(|f| f.kind == FindingKind::Scoliosis);
+    let pose = Pose::new(&person, options.motion, scoliosis.map_or(0.0, |f| f.size));
     let sinks = Vec3::Y * sinks(&person);
     let couch = |p: Vec3| if options.couch { couch(p - sinks) } else { AIR };
     let (mut labels, mut hounsfield) =

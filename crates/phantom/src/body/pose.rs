@@ -112,7 +112,7 @@ impl Pose {
         let mut p = p;
         if let Some([shift_mm, turn]) = self.curve {
             let bend = bend(p.z);
-            let axis_y = 30.0;
+            let axis_y = 44.0;
             let (x, y) = (p.x + shift_mm * bend, p.y - axis_y);
             // Arms hang free.
             let turn = turn * bend * (1.0 - smooth_step((x.hypot(y) - 130.0) / 110.0));
@@ -279,7 +279,7 @@ mod tests {
         let [.., curved] = poses();
         // Steepest where the end vertebrae are.
         let tilt = |z: f32| {
-            let x = |z: f32| -curved.drawn_at(vec3(0.0, 30.0, z)).x;
+            let x = |z: f32| -curved.drawn_at(vec3(0.0, 44.0, z)).x;
             ((x(z + 1.0) - x(z - 1.0)) / 2.0).atan().to_degrees()
         };
         let tilts: Vec<f32> = (0..50).map(|n| tilt(n as f32 * 10.0)).collect();
