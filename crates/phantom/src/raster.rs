@@ -107,8 +107,7 @@ impl Raster<'_> {
         let offset = Vec3::new(start[0] as f32, start[1] as f32, (start[2] + slab.first) as f32);
         let center = Vec3::from(self.body_from_index.transform_point3a(Vec3A::from(offset + half)));
         let radius = (half * self.step).length() + 1e-3;
-        let stretch = self.pose.stretch(center, radius);
-        let (center, radius) = (self.pose.drawn_at(center), radius * stretch);
+        let (center, radius) = self.pose.ball(center, half * self.step, radius);
         let reach = radius * SLACK + self.blur;
         let mut live: Vec<Live<'_>> = Vec::with_capacity(above.len());
         for l in above {
