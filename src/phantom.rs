@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use phantom::{PhantomOptions, Physique, Sex};
+use phantom::{Motion, PhantomOptions, Physique, Sex};
 
 use crate::progress::Progress;
 use crate::{cli, output};
@@ -45,6 +45,11 @@ fn options(arguments: &cli::Phantom) -> PhantomOptions {
         options.physique.weight_kg = (reference.weight_kg * (height / reference.height_cm).powi(2)).round();
     }
     options.phase = arguments.phase;
+    options.motion = Motion { breath: arguments.breath, beat: arguments.beat };
+    options.day = arguments.day;
+    if !arguments.variants.is_empty() {
+        options.variants.clone_from(&arguments.variants);
+    }
     if arguments.healthy {
         options.findings.clear();
     } else if !arguments.findings.is_empty() {

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use dicom::{CtOptions, InventedPatient, write_ct_series, write_segmentation};
 use serde::Serialize;
 
+use crate::body::Motion;
 use crate::error::PhantomError;
 use crate::findings::Finding;
 use crate::options::{PhantomOptions, Physique, Sex};
 use crate::phase::Phase;
 use crate::scan::body;
+use crate::variants::Variant;
 
 /// What was written.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -19,8 +21,14 @@ pub struct PhantomSummary {
     pub seed: u64,
     /// Sex, age and size.
     pub physique: Physique,
+    /// What runs otherwise than in most.
+    pub variants: Vec<Variant>,
     /// As given on the command line.
     pub findings: Vec<String>,
+    /// Days since the first examination.
+    pub day: f32,
+    /// When in breath and heartbeat.
+    pub motion: Motion,
     /// As given on the command line.
     pub phase: &'static str,
     /// Columns, rows, slices.
@@ -99,6 +107,9 @@ pub fn write_phantom(
     Ok(PhantomSummary {
         seed: options.seed,
         physique: options.physique,
+        variants: options.variants.clone(),
+        day: options.day,
+        motion: options.motion,
         findings: options.findings.iter().map(Finding::to_string).collect(),
         phase: options.phase.name(),
         size: geometry.size(),
