@@ -291,7 +291,9 @@ pub(super) fn paint_airways(model: &mut Model, person: &Person, cavities: &Cavit
         model.paint("thyroid_gland", Tissue::THYROID, lobe);
     }
     model.paint("thyroid_gland", Tissue::THYROID, rod(vec3(-14.0, -26.0, 482.0), 5.0, vec3(14.0, -26.0, 482.0), 5.0));
-    let trees = Side::BOTH.map(|side| (side, bronchi::tree(side, cavities, &mut bronchi::stream(person, side))));
+    let tree = |side| (side, bronchi::tree(side, cavities, &mut bronchi::stream(person, side)));
+    let (left, right) = rayon::join(|| tree(Side::Left), || tree(Side::Right));
+    let trees = [left, right];
     for (side, pieces) in &trees {
         lung_vessels::paint(model, person, cavities, *side, pieces);
     }
