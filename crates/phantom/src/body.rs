@@ -74,7 +74,9 @@ pub struct Structure {
 }
 
 /// Structures of several pieces.
-const MANY: [&str; 22] = [
+const MANY: [&str; 24] = [
+    "skeletal_muscle",
+    "intercostal_muscles",
     "coronary_plaque",
     "carotid_plaque",
     "liver_lesion",
@@ -99,6 +101,19 @@ const MANY: [&str; 22] = [
     "pulmonary_vein",
 ];
 
+/// Muscles of the trunk's wall that have a name of their own, one on each side.
+const WALL_MUSCLES: [&str; 9] = [
+    "deltoid",
+    "pectoralis_major",
+    "trapezius",
+    "latissimus_dorsi",
+    "serratus_anterior",
+    "rectus_abdominis",
+    "external_oblique",
+    "internal_oblique",
+    "transversus_abdominis",
+];
+
 /// The layers of a body, outermost first.
 #[derive(Clone, Debug, Default)]
 pub struct Model {
@@ -116,6 +131,7 @@ impl Model {
         let spine = Spine::new();
         let cavities = thorax::Cavities::new(&spine);
         wall::paint(&mut model, person);
+        muscles::paint_wall(&mut model, &cavities);
         muscles::paint_trunk(&mut model, &spine);
         wall::paint_recesses(&mut model);
         thorax::paint(&mut model, person, &spine, &cavities);
@@ -263,6 +279,9 @@ impl Model {
             let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
             self.unite(&format!("lung_{side}"), &parts);
         }
+        let muscles = WALL_MUSCLES.iter().flat_map(|m| ["left", "right"].map(|side| format!("{m}_{side}")));
+        let muscles: Vec<String> = muscles.chain(["intercostal_muscles".to_owned()]).collect();
+        self.unite("skeletal_muscle", &muscles.iter().map(String::as_str).collect::<Vec<_>>());
         self.unite(
             "heart",
             &[

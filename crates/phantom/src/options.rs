@@ -59,7 +59,7 @@ impl Default for PhantomOptions {
             day: 0.0,
             phase: Phase::Portal,
             motion: Motion::default(),
-            spacing_mm: [1.25, 1.25, 2.0],
+            spacing_mm: [0.8, 0.8, 1.5],
             noise_hu: 11.0,
             couch: true,
         }

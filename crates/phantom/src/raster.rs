@@ -118,15 +118,19 @@ impl Raster<'_> {
             if l.bounds.distance(center) > radius + self.blur {
                 continue;
             }
+            // What it could take a part of is not here.
+            if let Cover::Part(of) = l.layer.cover
+                && live.iter().all(|below| below.layer.label != Some(of))
+            {
+                continue;
+            }
             let d = l.form.distance(center);
             if d > reach {
                 continue;
             }
             let whole = d < -reach && l.layer.label.is_some();
-            match l.layer.cover {
-                Cover::Solid(_) if whole => live.clear(),
-                Cover::Part(of) if live.iter().all(|below| below.layer.label != Some(of)) => continue,
-                _ => (),
+            if whole && matches!(l.layer.cover, Cover::Solid(_)) {
+                live.clear();
             }
             let form = if whole { l.form.clone() } else { Shape::narrow(&l.form, center, radius + self.blur) };
             live.push(Live { layer: l.layer, form, bounds: l.bounds, whole });
