@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use super::cell::{FACE_EDGES, FACE_NORMALS, edge_corners, edge_middle, face_middle, mean, unite};
 use super::masks::Masks;
 use super::sweep::{ADDED, SEAM, Sweep};
-use super::{Insert, LabelVoxel};
+use super::{Insert, LabelVoxel, corners};
 use crate::axes::per_axis;
 use crate::error::SurfaceError;
 
@@ -117,9 +117,9 @@ impl Knots {
                 sweep.push_lone(masks, knot.cell, smooth);
             }
         }
-        let moves: Vec<Vec<Corner>> = self.knots.par_chunks(TASK).map(|knots| corners(masks, knots)).collect();
+        let moves: Vec<Vec<Corner>> = self.knots.par_chunks(TASK).map(|knots| beyond_first(masks, knots)).collect();
         for Corner { quad, from, to } in moves.into_iter().flatten() {
-            for corner in sweep.quads[quad as usize].iter_mut().filter(|c| **c == from) {
+            for corner in sweep.quads[quad as usize].as_flattened_mut().iter_mut().filter(|c| **c == from) {
                 *corner = to;
             }
         }
@@ -149,7 +149,7 @@ impl Knots {
             }
             for Sheet { vertex, links, kind, place } in sheets {
                 sweep.link(vertex, links, kind);
-                sweep.places[vertex as usize] = place;
+                sweep.places[vertex as usize] = place.extend(0.0);
             }
         }
     }
@@ -194,7 +194,7 @@ impl Knots {
             let nudge = if smooth { nudge } else { [0.0; 3] };
             sweep.between.push(Between { vertex, ends: [u, v], nudge });
             for quad in quads {
-                let q = sweep.quads[quad as usize];
+                let q = corners(sweep.quads[quad as usize]);
                 let after = (0..4).find(|&n| [q[n], q[(n + 1) % 4]] == [u, v] || [q[n], q[(n + 1) % 4]] == [v, u]);
                 inserts.extend(after.map(|n| Insert { quad, after: n as u8, vertex }));
             }
@@ -233,7 +233,8 @@ impl Knots {
     }
 }
 
-fn corners(masks: &Masks, knots: &[Knot]) -> Vec<Corner> {
+/// The corners of quads that belong to another sheet than the first of these cells.
+fn beyond_first(masks: &Masks, knots: &[Knot]) -> Vec<Corner> {
     let mut corners = Vec::new();
     for knot in knots.iter().filter(|k| k.sheets > 1) {
         for (edge, &sheet) in knot.sheet.iter().enumerate().filter(|(_, s)| !matches!(**s, 0 | NO_SHEET)) {

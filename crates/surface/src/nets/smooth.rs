@@ -8,7 +8,7 @@
 use std::ops::{Add, Mul, Range, Sub};
 
 use bytemuck::Zeroable;
-use glam::Vec3A;
+use glam::Vec4;
 use rayon::prelude::*;
 
 use super::layers::{Layers, Part};
@@ -19,16 +19,13 @@ use super::sweep::{ADDED, FACES, Sweep};
 /// A wave of n voxels has θ ≈ 2π / (n √2), a sphere of radius R voxels 1 / R. The first was chosen on the torso labels.
 const CUTOFFS: [f64; 2] = [0.15, 0.02];
 
-/// Vertices that one task handles; results do not depend on it.
-const CHUNK: usize = 8192;
-
 /// Bytes that the layers between the first and the last of some passes under way may take: they are to stay in a core's cache.
 const CACHE: usize = 8 << 20;
 
 /// What a filter runs over.
 trait Value: Copy + Send + Sync + Zeroable + Add<Output = Self> + Sub<Output = Self> + Mul<f32, Output = Self> {}
 impl Value for f32 {}
-impl Value for Vec3A {}
+impl Value for Vec4 {}
 
 /// The vertices as a filter sees them.
 pub(super) struct Graph<'a> {
@@ -52,11 +49,10 @@ impl<'a> Graph<'a> {
 /// values are in the cache: first within blocks of layers, each pass a layer less at the ends, then across the cuts between blocks,
 /// each pass a layer more (time skewing after Wonnacott, 2002, "Achieving scalable locality with time skewing"). Neither the number of
 /// blocks nor of passes in a wave changes a result.
-fn filter<V: Value>(values: &[V], graph: &Graph, coefficients: &[f32]) -> Vec<V> {
+///
+/// The degree is 1 at least. Of `sums`, which are of any content, the first becomes the result.
+fn filter<V: Value>(values: &[V], graph: &Graph, coefficients: &[f32], mut sums: [&mut [V]; 2]) {
     let (&highest, lower) = coefficients.split_last().unwrap_or((&1.0, &[]));
-    if lower.is_empty() {
-        return values.par_iter().with_min_len(CHUNK).map(|v| *v * highest).collect();
-    }
     let layers = graph.layers.len();
     let bytes = (17 + 3 * size_of::<V>()) * values.len() / layers.max(1);
     let threads = rayon::current_num_threads();
@@ -67,14 +63,8 @@ fn filter<V: Value>(values: &[V], graph: &Graph, coefficients: &[f32]) -> Vec<V>
     let across: Vec<Range<usize>> = cuts[1..blocks].iter().map(|cut| cut - depth - 1..cut + depth + 1).collect();
     let less = |end: usize, n: usize| if end == 0 || end == layers { 0 } else { n + 1 };
 
-    let mut sums: [Vec<V>; 2] = [(); 2].map(|()| bytemuck::zeroed_vec(values.len()));
     let passes: Vec<Pass> = (lower.iter().enumerate().rev().enumerate())
-        .map(|(number, (degree, &factor))| Pass {
-            number,
-            factor,
-            weight: if degree == 0 { 1.0 } else { 2.0 },
-            highest,
-        })
+        .map(|(number, (degree, &factor))| Pass { number, degree, factor, highest })
         .collect();
     for passes in passes.chunks(depth) {
         wave(values, graph, passes, &mut sums, &within, |block, n| {
@@ -82,16 +72,15 @@ fn filter<V: Value>(values: &[V], graph: &Graph, coefficients: &[f32]) -> Vec<V>
         });
         wave(values, graph, passes, &mut sums, &across, |block, n| block.start + depth - n..block.end - depth + n);
     }
-    let [even, odd] = sums;
-    if passes.len() % 2 == 1 { even } else { odd }
 }
 
 /// What a pass does to each vertex: factor · value + weight · (mean of the neighbours) − last but one.
 #[derive(Clone, Copy)]
 struct Pass {
     number: usize,
+    /// Of the terms it adds, which go to the first sums if it is even.
+    degree: usize,
     factor: f32,
-    weight: f32,
     /// The coefficient of the highest degree. Before the first pass the sum is the values times this; before that it is zero.
     highest: f32,
 }
@@ -101,7 +90,7 @@ fn wave<V: Value>(
     values: &[V],
     graph: &Graph,
     passes: &[Pass],
-    [even, odd]: &mut [Vec<V>; 2],
+    [even, odd]: &mut [&mut [V]; 2],
     blocks: &[Range<usize>],
     reach: impl Fn(&Range<usize>, usize) -> Range<usize> + Sync,
 ) {
@@ -111,7 +100,7 @@ fn wave<V: Value>(
         for front in block.start..block.end + passes.len() {
             for (n, pass) in passes.iter().enumerate() {
                 if let Some(layer) = front.checked_sub(n).filter(|layer| reach(block, n).contains(layer)) {
-                    let (last, now) = if pass.number % 2 == 0 { (&mut even, &odd) } else { (&mut odd, &even) };
+                    let (last, now) = if pass.degree % 2 == 0 { (&mut even, &odd) } else { (&mut odd, &even) };
                     pass.run(values, graph, layer, last, now);
                 }
             }
@@ -122,7 +111,8 @@ fn wave<V: Value>(
 impl Pass {
     /// Over one layer; the new sum takes the place of the last but one.
     fn run<'a, V: Value>(self, values: &'a [V], graph: &Graph, layer: usize, last: &mut Part<V>, now: &'a Part<V>) {
-        let Self { factor, weight, highest, .. } = self;
+        let Self { factor, highest, .. } = self;
+        let weight = if self.degree == 0 { 1.0 } else { 2.0 };
         let Part { first_cell, first_added, .. } = *now;
         let (cells, added) = (&*now.cells, &*now.added);
         let near = move |vertex: u32| cells[(vertex as usize).wrapping_sub(first_cell)];
@@ -216,28 +206,28 @@ const SHARES: [[f32; 4]; 64] = {
     shares
 };
 
-/// The filtered places of the vertices. Junctions have only their neighbours along the junction as links.
-pub(super) fn smooth(places: &[Vec3A], graph: &Graph, passes: usize) -> Vec<Vec3A> {
-    filter(places, graph, &coefficients(passes))
+/// The filtered places of the vertices, and as much memory to spare. Junctions have only their neighbours along the junction as links.
+pub(super) fn smooth(places: &[Vec4], graph: &Graph, passes: usize) -> [Vec<Vec4>; 2] {
+    let mut sums = [(); 2].map(|()| bytemuck::zeroed_vec(places.len()));
+    filter(places, graph, &coefficients(passes), sums.each_mut().map(|sums| &mut sums[..]));
+    sums
 }
 
-/// Degree of the mean that [`restore`] takes, as a part of the filter's. A wider one levels more of the widest terraces, but leaves more of
+/// Degree of the mean that [`back`] takes, as a part of the filter's. A wider one levels more of the widest terraces, but leaves more of
 /// what the filter moved beyond the bound, where it is cut off in folds; chosen on the torso labels and on planes of all slopes.
 const RESTORE_SHARE: f64 = 0.625;
 
-/// Moves the net back by the mean of what the filter moved it along its normals nearby: steps keep away, shrinkage is undone.
+/// How far each vertex is to go back along its normal: the mean of what the filter moved it and those nearby. Steps keep away,
+/// shrinkage is undone. `spare` is as long as `moved`.
 ///
 /// After Vollmer, Mencl & Müller (1999), "Improved Laplacian smoothing of noisy surface meshes", with the lower of the two filters
 /// for a mean.
-pub(super) fn restore(moves: &mut [Vec3A], normals: &[Vec3A], graph: &Graph, passes: usize) {
+pub(super) fn back(moved: &[f32], graph: &Graph, passes: usize, spare: &mut [f32]) -> Vec<f32> {
     let degree = (passes as f64 * RESTORE_SHARE).round() as usize;
     let coefficients: Vec<f32> = windowed_sinc(degree.max(1), CUTOFFS[1]).into_iter().map(|c| c as f32).collect();
-    let rows = moves.par_iter().zip(normals).with_min_len(CHUNK);
-    let moved: Vec<f32> = rows.map(|(m, n)| m.dot(n.normalize_or_zero())).collect();
-    let back = filter(&moved, graph, &coefficients);
-    moves.par_iter_mut().zip(normals).zip(&back).with_min_len(CHUNK).for_each(|((m, n), back)| {
-        *m -= n.normalize_or_zero() * *back;
-    });
+    let mut back = vec![0.0; moved.len()];
+    filter(moved, graph, &coefficients, [&mut back, spare]);
+    back
 }
 
 /// Coefficients of the mixed filter, of sum 1 so that places stay places.

@@ -1,20 +1,20 @@
 //! Second sweep: vertices, their links, and quads, slab by slab.
 
 use bytemuck::Zeroable;
-use glam::Vec3A;
+use glam::Vec4;
 use rayon::prelude::*;
 
-use super::LabelVoxel;
 use super::cell::CASES;
 use super::knots::Between;
 use super::masks::Masks;
+use super::{LabelVoxel, Quad, split};
 use crate::error::SurfaceError;
 
 /// What a sweep yields; cells that are not plain are put right by [`super::knots`].
 #[derive(Default)]
 pub(super) struct Sweep {
     /// Where the boundary lies on average in each vertex' cell, from the middle of the grid; empty if nothing is to be smoothed.
-    pub(super) places: Vec<Vec3A>,
+    pub(super) places: Vec<Vec4>,
     pub(super) cells: Vec<[u16; 3]>,
     /// The neighbours across −y, +y, −z and +z, or the vertex itself where there is none to follow; those along x are the vertices
     /// before and after. Of an [`ADDED`] vertex the first number says where in `far_links` all its neighbours stand.
@@ -23,8 +23,9 @@ pub(super) struct Sweep {
     pub(super) far_links: Vec<[u32; 6]>,
     /// Faces with a neighbour, one bit each; [`SEAM`]; [`ADDED`].
     pub(super) kinds: Vec<u8>,
-    pub(super) quads: Vec<[u32; 4]>,
-    pub(super) sides: Vec<[u16; 2]>,
+    pub(super) quads: Vec<Quad>,
+    /// Once for each triangle.
+    pub(super) sides: Vec<[[u16; 2]; 2]>,
     /// Vertices of cells that are not plain, in order.
     pub(super) knotted: Vec<u32>,
     /// Vertices that stand on an edge of the net.
@@ -37,7 +38,7 @@ impl Sweep {
         let (vertex, cell) = (self.cells.len() as u32, cell.map(|c| c as u16));
         self.cells.push(cell);
         if smooth {
-            self.places.push(masks.middle(cell));
+            self.places.push(masks.middle(cell).extend(0.0));
             self.links.push([vertex; 4]);
             self.kinds.push(0);
             self.link(vertex, [vertex; 6], ADDED);
@@ -86,17 +87,17 @@ pub(super) const SLAB: usize = 12;
 struct Slab<'a> {
     layers: std::ops::Range<usize>,
     first_quad: usize,
-    places: &'a mut [Vec3A],
+    places: &'a mut [Vec4],
     cells: &'a mut [[u16; 3]],
     links: &'a mut [[u32; 4]],
     kinds: &'a mut [u8],
-    quads: &'a mut [[u32; 4]],
-    sides: &'a mut [[u16; 2]],
+    quads: &'a mut [Quad],
+    sides: &'a mut [[[u16; 2]; 2]],
 }
 
-/// So many zeros that no one has to write, and room for the vertices that knots add.
+/// So many zeros that no one has to write, and room for what knots add; in threes, so that it can become room for triples.
 fn roomy<T: Zeroable>(count: usize) -> Vec<T> {
-    let mut made = bytemuck::zeroed_vec(count + count / 8 + 64);
+    let mut made = bytemuck::zeroed_vec((count + count / 8 + 64).next_multiple_of(3));
     made.truncate(count);
     made
 }
@@ -116,8 +117,8 @@ pub(super) fn sweep<T: LabelVoxel>(data: &[T], masks: &Masks, smooth: bool) -> R
         links: roomy(linked),
         far_links: Vec::new(),
         kinds: roomy(linked),
-        quads: vec![[0; 4]; nq],
-        sides: vec![[0; 2]; nq],
+        quads: roomy(nq),
+        sides: roomy(nq),
         knotted: Vec::new(),
         between: Vec::new(),
     };
@@ -225,7 +226,7 @@ fn vertices_of_row(
     let (before, after) = (row(here, width, cy), row(here, width, cy + 2));
     let (below, above) = (row(below, width, cy + 1), row(above, width, cy + 1));
     let cases = &CASES[..];
-    let start = masks.middle([0, cy as u16, cz as u16]);
+    let start = masks.middle([0, cy as u16, cz as u16]).extend(0.0);
     for (w, &word) in masks.cells(cy, cz).iter().enumerate() {
         if word == 0 {
             continue;
@@ -249,7 +250,8 @@ fn vertices_of_row(
                 let mask = &LINKED[usize::from(case.links >> 2 & 15)];
                 *link = [0, 1, 2, 3].map(|n| number ^ ((around[n] ^ number) & mask[n]));
                 *kind = case.links;
-                *place = start + Vec3A::new(cx as f32, 0.0, 0.0) + Vec3A::from_array(case.middle);
+                let [x, y, z] = case.middle;
+                *place = start + Vec4::new(cx as f32, 0.0, 0.0, 0.0) + Vec4::new(x, y, z, 0.0);
             }
             if !case.plain {
                 knotted.push(number);
@@ -278,8 +280,8 @@ fn quads_of_row<T: LabelVoxel>(
         let Some((quad, sides)) = out.next() else { return };
         // Corners run counterclockwise seen from the higher voxel; the lower label must see them so.
         let turn = if high < low { 0 } else { b ^ d };
-        *quad = [a, b ^ turn, c, d ^ turn];
-        *sides = [low.min(high).into(), low.max(high).into()];
+        *quad = split([a, b ^ turn, c, d ^ turn]);
+        *sides = [[low.min(high).into(), low.max(high).into()]; 2];
     };
     let own = labels(j, k);
     let (here, here_next) = (row(here, width, j + 1), row(here, width, j + 2));
