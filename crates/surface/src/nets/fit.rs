@@ -44,10 +44,10 @@ impl Bound {
     /// How much of `step`, at most all, can be added to `start` within the bound; for a ball the two are at right angles.
     fn share(self, start: Vec3A, step: Vec3A) -> f32 {
         match self {
-            Self::Box(half) => (0..3).fold(1.0f32, |share, a| {
-                let room = half - start[a] * step[a].signum();
-                if step[a].abs() > room { share.min(room.max(0.0) / step[a].abs()) } else { share }
-            }),
+            Self::Box(half) => {
+                let (room, length) = (Vec3A::splat(half) - start * step.signum(), step.abs());
+                Vec3A::select(length.cmpgt(room), room.max(Vec3A::ZERO) / length, Vec3A::ONE).min_element()
+            }
             Self::Ball(radius) => {
                 let (room, length) = ((radius * radius - start.length_squared()).max(0.0), step.length_squared());
                 if length > room { (room / length).sqrt() } else { 1.0 }

@@ -23,9 +23,22 @@ const CUTOFFS: [f64; 2] = [0.15, 0.02];
 const CACHE: usize = 8 << 20;
 
 /// What a filter runs over.
-trait Value: Copy + Send + Sync + Zeroable + Add<Output = Self> + Sub<Output = Self> + Mul<f32, Output = Self> {}
-impl Value for f32 {}
-impl Value for Vec4 {}
+trait Value: Copy + Send + Sync + Zeroable + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> {
+    /// A factor for all components.
+    fn splat(factor: f32) -> Self;
+}
+
+impl Value for f32 {
+    fn splat(factor: f32) -> Self {
+        factor
+    }
+}
+
+impl Value for Vec4 {
+    fn splat(factor: f32) -> Self {
+        Self::splat(factor)
+    }
+}
 
 /// The vertices as a filter sees them.
 pub(super) struct Graph<'a> {
@@ -63,8 +76,12 @@ fn filter<V: Value>(values: &[V], graph: &Graph, coefficients: &[f32], mut sums:
     let across: Vec<Range<usize>> = cuts[1..blocks].iter().map(|cut| cut - depth - 1..cut + depth + 1).collect();
     let less = |end: usize, n: usize| if end == 0 || end == layers { 0 } else { n + 1 };
 
-    let passes: Vec<Pass> = (lower.iter().enumerate().rev().enumerate())
-        .map(|(number, (degree, &factor))| Pass { number, degree, factor, highest })
+    let passes: Vec<Pass<V>> = (lower.iter().enumerate().rev().enumerate())
+        .map(|(number, (degree, &factor))| {
+            let weight = if degree == 0 { 1.0 } else { 2.0 } * if number == 0 { highest } else { 1.0 };
+            let shares = SHARES.map(|shares| shares.map(|share| V::splat(share * weight)));
+            Pass { number, degree, factor: V::splat(factor), shares, highest: V::splat(highest) }
+        })
         .collect();
     for passes in passes.chunks(depth) {
         wave(values, graph, passes, &mut sums, &within, |block, n| {
@@ -74,22 +91,23 @@ fn filter<V: Value>(values: &[V], graph: &Graph, coefficients: &[f32], mut sums:
     }
 }
 
-/// What a pass does to each vertex: factor · value + weight · (mean of the neighbours) − last but one.
-#[derive(Clone, Copy)]
-struct Pass {
+/// What a pass does to each vertex: factor · value + weight · (mean of the neighbours) − last but one; the weight is 2, at last 1.
+struct Pass<V> {
     number: usize,
     /// Of the terms it adds, which go to the first sums if it is even.
     degree: usize,
-    factor: f32,
+    factor: V,
+    /// [`SHARES`] times the weight.
+    shares: [[V; 4]; 64],
     /// The coefficient of the highest degree. Before the first pass the sum is the values times this; before that it is zero.
-    highest: f32,
+    highest: V,
 }
 
 /// Some passes over blocks of layers; `reach` says which layers of a block the n-th takes.
 fn wave<V: Value>(
     values: &[V],
     graph: &Graph,
-    passes: &[Pass],
+    passes: &[Pass<V>],
     [even, odd]: &mut [&mut [V]; 2],
     blocks: &[Range<usize>],
     reach: impl Fn(&Range<usize>, usize) -> Range<usize> + Sync,
@@ -108,11 +126,10 @@ fn wave<V: Value>(
     });
 }
 
-impl Pass {
+impl<V: Value> Pass<V> {
     /// Over one layer; the new sum takes the place of the last but one.
-    fn run<'a, V: Value>(self, values: &'a [V], graph: &Graph, layer: usize, last: &mut Part<V>, now: &'a Part<V>) {
-        let Self { factor, highest, .. } = self;
-        let weight = if self.degree == 0 { 1.0 } else { 2.0 };
+    fn run<'a>(&self, values: &'a [V], graph: &Graph, layer: usize, last: &mut Part<V>, now: &'a Part<V>) {
+        let highest = self.highest;
         let Part { first_cell, first_added, .. } = *now;
         let (cells, added) = (&*now.cells, &*now.added);
         let near = move |vertex: u32| cells[(vertex as usize).wrapping_sub(first_cell)];
@@ -122,14 +139,14 @@ impl Pass {
         };
         let Range { start, end } = graph.layers.cells(layer);
         let around = |all: &'a [V], first: usize| &all[start - first..(end - first + 1).min(all.len())];
-        let layer = Layer { values, graph, layer };
+        let layer = Layer { values, graph, layer, pass: self };
         match self.number {
             0 => {
                 let at = |vertex: u32| values[vertex as usize];
-                layer.pass(last, around(values, 0), [factor, weight * highest], at, at, |_, _| V::zeroed());
+                layer.run(last, around(values, 0), at, at, |_, _| V::zeroed());
             }
-            1 => layer.pass(last, around(cells, first_cell), [factor, weight], near, far, |value, _| value * highest),
-            _ => layer.pass(last, around(cells, first_cell), [factor, weight], near, far, |_, last| last),
+            1 => layer.run(last, around(cells, first_cell), near, far, |value, _| value * highest),
+            _ => layer.run(last, around(cells, first_cell), near, far, |_, last| last),
         }
     }
 }
@@ -138,22 +155,23 @@ struct Layer<'a, V> {
     values: &'a [V],
     graph: &'a Graph<'a>,
     layer: usize,
+    pass: &'a Pass<V>,
 }
 
 impl<V: Value> Layer<'_, V> {
     /// Writes the new sums to `out`. `around` are the sums so far of the layer's cells and of the vertex after them, if there is one;
     /// `near` and `far` give that of a neighbour, of one that is a cell's and of any; `last` makes the last but one of value and `out`.
     #[inline(always)]
-    fn pass(
+    fn run(
         &self,
         out: &mut Part<V>,
         around: &[V],
-        factors: [f32; 2],
         near: impl Fn(u32) -> V,
         far: impl Fn(u32) -> V,
         last: impl Fn(V, V) -> V,
     ) {
-        let Self { values, graph, layer } = *self;
+        let Self { values, graph, layer, pass: Pass { factor, shares, .. } } = *self;
+        let (factor, mean) = (*factor, move |across, own, along, kind| mean(shares, across, own, along, kind));
         let sum_near = |&[a, b, c, d]: &[u32; 4]| (near(a) + near(b)) + (near(c) + near(d));
         let sums_far = |links: &[u32; 4]| {
             let [a, b, c, d, e, f] = graph.far_links[links[0] as usize];
@@ -166,28 +184,28 @@ impl<V: Value> Layer<'_, V> {
         for ((pair, out), ((links, kind), value)) in around.windows(2).zip(&mut *out_cells).zip(rows) {
             let [own, after] = [pair[0], pair[1]];
             let (across, along) = if kind & ADDED == 0 { (sum_near(links), [before, after]) } else { sums_far(links) };
-            *out = mean(across, own, along, *kind) * factors[1] + *value * factors[0] - last(*value, *out);
+            *out = mean(across, own, along, *kind) + *value * factor - last(*value, *out);
             before = own;
         }
         if let (true, Some(out), Some(own)) = (around.len() == out_cells.len(), out_cells.last_mut(), around.last()) {
             // No vertex after it, and none is on its row.
             let (links, kind, value) = (&graph.links[cells.end - 1], graph.kinds[cells.end - 1], values[cells.end - 1]);
             let (across, along) = if kind & ADDED == 0 { (sum_near(links), [before, *own]) } else { sums_far(links) };
-            *out = mean(across, *own, along, kind) * factors[1] + value * factors[0] - last(value, *out);
+            *out = mean(across, *own, along, kind) + value * factor - last(value, *out);
         }
         for vertex in graph.layers.added(layer) {
             let (across, along) = sums_far(&graph.links[vertex]);
             let mean = mean(across, far(vertex as u32), along, graph.kinds[vertex]);
             let (value, out) = (values[vertex], &mut out.added[vertex - out.first_added]);
-            *out = mean * factors[1] + value * factors[0] - last(value, *out);
+            *out = mean + value * factor - last(value, *out);
         }
     }
 }
 
-/// The mean of the neighbours: `across` is the sum of the four across the row, among which the vertex itself counts as none.
+/// The weighted mean of the neighbours: `across` is the sum of the four across the row, among which the vertex itself counts as none.
 #[inline(always)]
-fn mean<V: Value>(across: V, own: V, [before, after]: [V; 2], kind: u8) -> V {
-    let [share, itself, low, high] = SHARES[usize::from(kind & FACES)];
+fn mean<V: Value>(shares: &[[V; 4]; 64], across: V, own: V, [before, after]: [V; 2], kind: u8) -> V {
+    let [share, itself, low, high] = shares[usize::from(kind & FACES)];
     (across * share + own * itself) + (before * low + after * high)
 }
 

@@ -225,23 +225,19 @@ fn vertices_of_row(
     let mut rest = slab.kinds[linked.clone()].iter_mut().zip(&mut slab.places[linked]);
     let (before, after) = (row(here, width, cy), row(here, width, cy + 2));
     let (below, above) = (row(below, width, cy + 1), row(above, width, cy + 1));
-    let cases = &CASES[..];
+    let (cases, around) = (&CASES[..], masks.around(cy, cz));
     let start = masks.middle([0, cy as u16, cz as u16]).extend(0.0);
     for (w, &word) in masks.cells(cy, cz).iter().enumerate() {
         if word == 0 {
             continue;
         }
-        let words = masks.edges(cy, cz, w);
+        let edges = around.edges(w);
         let mut bits = word;
         while bits != 0 {
-            let bit = bits.trailing_zeros();
+            let bit = bits.trailing_zeros() as usize;
             bits &= bits - 1;
-            let mut edges = 0;
-            for (e, word) in words.iter().enumerate() {
-                edges |= (word >> bit & 1) << e;
-            }
-            let case = &cases[edges as usize & 4095];
-            let cx = w * 64 + bit as usize;
+            let case = &cases[edges.of_cell(bit) & 4095];
+            let cx = w * 64 + bit;
             if let Some(cell) = cells.next() {
                 *cell = [cx as u16, cy as u16, cz as u16];
             }
