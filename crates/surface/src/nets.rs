@@ -142,7 +142,7 @@ impl Net {
         let masks = Masks::of(map.data(), size);
         let smooth = smoothing.passes > 0 && max_move > 0.0;
         let mut sweep = sweep::sweep(map.data(), &masks, smooth)?;
-        let knots = Knots::find(map.data(), &masks, &sweep);
+        let knots = Knots::of(&masks, std::mem::take(&mut sweep.knots));
         let inserts = knots.apply(&masks, &mut sweep, smooth)?;
         let (mut places, mut normals, mut back) = (Vec::new(), Vec::new(), Vec::new());
         if smooth {

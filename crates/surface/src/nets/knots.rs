@@ -34,7 +34,8 @@ enum Passage {
     Pairs([usize; 2]),
 }
 
-struct Knot {
+/// A cell that is not plain.
+pub(super) struct Knot {
     /// The vertex of the first sheet.
     vertex: u32,
     cell: [usize; 3],
@@ -83,30 +84,33 @@ const TASK: usize = 512;
 /// All cells that are not plain, by vertex.
 pub(super) struct Knots {
     knots: Vec<Knot>,
+    /// Which vertices are theirs, one bit each, and how many stand before each word.
+    marks: Vec<(u64, u32)>,
 }
 
 const NO_SHEET: u8 = u8::MAX;
 
 impl Knots {
-    /// Finds the sheets of all cells that the sweep found not plain.
-    pub(super) fn find<T: LabelVoxel>(data: &[T], masks: &Masks, sweep: &Sweep) -> Self {
-        let first_extra = masks.vertex_count() as u32;
-        let mut knots: Vec<Knot> = sweep
-            .knotted
-            .par_iter()
-            .with_min_len(256)
-            .map(|&vertex| Knot::find(data, masks, vertex, sweep.cells[vertex as usize].map(usize::from)))
-            .collect();
-        let mut extra = first_extra;
+    /// Numbers the vertices of further sheets.
+    pub(super) fn of(masks: &Masks, mut knots: Vec<Knot>) -> Self {
+        let mut extra = masks.vertex_count() as u32;
+        let mut marks = vec![(0, 0); masks.vertex_count().div_ceil(64)];
         for knot in &mut knots {
             knot.extra = extra;
             extra += u32::from(knot.sheets) - 1;
+            marks[knot.vertex as usize / 64].0 |= 1u64 << (knot.vertex % 64);
         }
-        Self { knots }
+        let mut sum = 0;
+        for (bits, before) in &mut marks {
+            *before = sum;
+            sum += bits.count_ones();
+        }
+        Self { knots, marks }
     }
 
     fn of_vertex(&self, vertex: u32) -> Option<&Knot> {
-        self.knots.binary_search_by_key(&vertex, |k| k.vertex).ok().map(|n| &self.knots[n])
+        let ((bits, before), bit) = (self.marks[vertex as usize / 64], 1u64 << (vertex % 64));
+        (bits & bit != 0).then(|| &self.knots[(before + (bits & (bit - 1)).count_ones()) as usize])
     }
 
     /// Gives each sheet its vertex, and returns the vertices to insert in quads.
@@ -130,13 +134,14 @@ impl Knots {
     }
 
     fn link(&self, masks: &Masks, sweep: &mut Sweep) {
+        let swept = &*sweep;
         let sheets: Vec<(Vec<Sheet>, Vec<Follower>)> = self
             .knots
             .par_chunks(TASK)
             .map(|knots| {
                 let mut followers = Vec::new();
                 let sheets = knots.iter().flat_map(|k| (0..k.sheets).map(move |sheet| (k, sheet)));
-                (sheets.map(|(knot, sheet)| self.sheet(masks, knot, sheet, &mut followers)).collect(), followers)
+                (sheets.map(|(knot, sheet)| self.sheet(masks, swept, knot, sheet, &mut followers)).collect(), followers)
             })
             .collect();
         for (sheets, followers) in sheets {
@@ -155,7 +160,8 @@ impl Knots {
     }
 
     /// The links of one sheet, and the plain neighbours that follow it.
-    fn sheet(&self, masks: &Masks, knot: &Knot, sheet: u8, followers: &mut Vec<Follower>) -> Sheet {
+    fn sheet(&self, masks: &Masks, sweep: &Sweep, knot: &Knot, sheet: u8, followers: &mut Vec<Follower>) -> Sheet {
+        let (linked, linked_faces) = (sweep.links_of(knot.vertex), sweep.kinds[knot.vertex as usize]);
         let vertex = knot.vertex_of(sheet);
         let seam = (0..6).any(|f| knot.passes(f, sheet) && knot.faces[f] == Passage::Seam);
         let (mut links, mut kind) = ([vertex; 6], if seam { SEAM } else { 0 });
@@ -163,7 +169,7 @@ impl Knots {
             if !knot.passes(face, sheet) {
                 continue;
             }
-            let primary = masks.vertex(knot.neighbor(face));
+            let primary = if linked_faces >> face & 1 == 1 { linked[face] } else { masks.vertex(knot.neighbor(face)) };
             let other = self.of_vertex(primary);
             if other.is_none() && sheet > 0 {
                 // A plain neighbour has one sheet here; it follows this one if it follows any.
@@ -269,15 +275,20 @@ fn mirrored(face: usize, edge: usize) -> usize {
 }
 
 impl Knot {
-    fn find<T: LabelVoxel>(data: &[T], masks: &Masks, vertex: u32, cell: [usize; 3]) -> Self {
-        let [ni, nj, nk] = masks.size;
+    /// The sheets of a cell which these edges cross.
+    pub(super) fn find<T: LabelVoxel>(
+        data: &[T],
+        [ni, nj, nk]: [usize; 3],
+        edges: usize,
+        vertex: u32,
+        cell: [usize; 3],
+    ) -> Self {
         let labels: [u16; 8] = std::array::from_fn(|n| {
             let [i, j, k] = [cell[0] + (n & 1), cell[1] + (n >> 1 & 1), cell[2] + (n >> 2)];
             // Shifted by one: cell `c` lies between voxels `c − 1` and `c`.
             let inside = (1..=ni).contains(&i) && (1..=nj).contains(&j) && (1..=nk).contains(&k);
             if inside { data[i - 1 + ni * (j - 1 + nj * (k - 1))].into() } else { 0 }
         });
-        let edges = masks.cell_edges(cell);
         let crosses = |e: usize| edges >> e & 1 == 1;
         let mut set = std::array::from_fn(|e| e);
         let mut faces = [Passage::None; 6];

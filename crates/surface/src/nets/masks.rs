@@ -137,11 +137,6 @@ impl Masks {
         }
     }
 
-    /// The twelve edges of one cell as bits.
-    pub(super) fn cell_edges(&self, [cx, cy, cz]: [usize; 3]) -> usize {
-        self.around(cy, cz).edges(cx / 64).of_cell(cx % 64)
-    }
-
     /// Number of the first vertex of a cell that has one.
     pub(super) fn vertex(&self, [cx, cy, cz]: [usize; 3]) -> u32 {
         (self.first_vertex[cy + (self.size[1] + 1) * cz] + rank(self.cells(cy, cz), cx)) as u32

@@ -5,7 +5,7 @@ use glam::Vec4;
 use rayon::prelude::*;
 
 use super::cell::CASES;
-use super::knots::Between;
+use super::knots::{Between, Knot};
 use super::masks::Masks;
 use super::{LabelVoxel, Quad, split};
 use crate::error::SurfaceError;
@@ -26,8 +26,8 @@ pub(super) struct Sweep {
     pub(super) quads: Vec<Quad>,
     /// Once for each triangle.
     pub(super) sides: Vec<[[u16; 2]; 2]>,
-    /// Vertices of cells that are not plain, in order.
-    pub(super) knotted: Vec<u32>,
+    /// Cells that are not plain, in order.
+    pub(super) knots: Vec<Knot>,
     /// Vertices that stand on an edge of the net.
     pub(super) between: Vec<Between>,
 }
@@ -119,7 +119,7 @@ pub(super) fn sweep<T: LabelVoxel>(data: &[T], masks: &Masks, smooth: bool) -> R
         kinds: roomy(linked),
         quads: roomy(nq),
         sides: roomy(nq),
-        knotted: Vec::new(),
+        knots: Vec::new(),
         between: Vec::new(),
     };
     let mut slabs = Vec::new();
@@ -145,8 +145,8 @@ pub(super) fn sweep<T: LabelVoxel>(data: &[T], masks: &Masks, smooth: bool) -> R
             });
         }
     }
-    let knotted: Vec<Vec<u32>> = slabs.into_par_iter().map(|slab| sweep_slab(data, masks, smooth, slab)).collect();
-    out.knotted = knotted.concat();
+    let knots: Vec<Vec<Knot>> = slabs.into_par_iter().map(|slab| sweep_slab(data, masks, smooth, slab)).collect();
+    out.knots = knots.into_iter().flatten().collect();
     Ok(out)
 }
 
@@ -159,7 +159,7 @@ fn row(numbers: &Numbers, width: usize, row: usize) -> &[u32] {
     &numbers[row * width..][..width]
 }
 
-fn sweep_slab<T: LabelVoxel>(data: &[T], masks: &Masks, smooth: bool, mut slab: Slab) -> Vec<u32> {
+fn sweep_slab<T: LabelVoxel>(data: &[T], masks: &Masks, smooth: bool, mut slab: Slab) -> Vec<Knot> {
     let [ni, nj, nk] = masks.size;
     let width = ni + 1;
     // Of the layers before, at and after the current one.
@@ -181,18 +181,18 @@ fn sweep_slab<T: LabelVoxel>(data: &[T], masks: &Masks, smooth: bool, mut slab: 
     fill(&mut numbers[1], slab.layers.start);
     let base = masks.first_vertex[slab.layers.start * (nj + 1)];
     let outside = vec![T::default(); ni];
-    let mut knotted = Vec::new();
+    let mut knots = Vec::new();
     for cz in slab.layers.clone() {
         if cz < nk {
             fill(&mut numbers[2], cz + 1);
         }
         for cy in 0..=nj {
-            vertices_of_row(masks, smooth, &mut slab, base, &numbers, [cy, cz], &mut knotted);
+            vertices_of_row(data, masks, smooth, &mut slab, base, &numbers, [cy, cz], &mut knots);
             quads_of_row(data, &outside, masks, &mut slab, &numbers, [cy, cz]);
         }
         numbers.rotate_left(1);
     }
-    knotted
+    knots
 }
 
 /// All bits or none for each of the faces −y, +y, −z and +z, by their bits.
@@ -206,14 +206,15 @@ const LINKED: [[u32; 4]; 16] = {
     masks
 };
 
-fn vertices_of_row(
+fn vertices_of_row<T: LabelVoxel>(
+    data: &[T],
     masks: &Masks,
     smooth: bool,
     slab: &mut Slab,
     base: usize,
     [below, here, above]: &[Numbers; 3],
     [cy, cz]: [usize; 2],
-    knotted: &mut Vec<u32>,
+    knots: &mut Vec<Knot>,
 ) {
     let width = masks.size[0] + 1;
     let vertices =
@@ -236,7 +237,8 @@ fn vertices_of_row(
         while bits != 0 {
             let bit = bits.trailing_zeros() as usize;
             bits &= bits - 1;
-            let case = &cases[edges.of_cell(bit) & 4095];
+            let edges = edges.of_cell(bit);
+            let case = &cases[edges & 4095];
             let cx = w * 64 + bit;
             if let Some(cell) = cells.next() {
                 *cell = [cx as u16, cy as u16, cz as u16];
@@ -250,7 +252,7 @@ fn vertices_of_row(
                 *place = start + Vec4::new(cx as f32, 0.0, 0.0, 0.0) + Vec4::new(x, y, z, 0.0);
             }
             if !case.plain {
-                knotted.push(number);
+                knots.push(Knot::find(data, masks.size, edges, number, [cx, cy, cz]));
             }
             number += 1;
         }
