@@ -148,7 +148,7 @@ impl Net {
         if smooth {
             let start = std::mem::take(&mut sweep.places);
             let layers = Layers::of(&masks, &sweep);
-            let graph = smooth::Graph::of(&sweep, &layers);
+            let graph = smooth::Graph { sweep: &sweep, layers: &layers };
             let [filtered, mut spare] = smooth::smooth(&start, &graph, smoothing.passes);
             places = cast_vec(filtered);
             let (moved, spare) = bytemuck::cast_slice_mut(&mut spare).split_at_mut(places.len());

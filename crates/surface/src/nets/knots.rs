@@ -37,7 +37,7 @@ enum Passage {
 /// A cell that is not plain.
 pub(super) struct Knot {
     /// The vertex of the first sheet.
-    vertex: u32,
+    pub(super) vertex: u32,
     cell: [usize; 3],
     /// Sheet of each crossing edge.
     sheet: [u8; 12],
@@ -52,7 +52,6 @@ struct Sheet {
     vertex: u32,
     links: [u32; 6],
     kind: u8,
-    place: Vec3A,
 }
 
 /// A vertex whose link through a face goes to another sheet than the first.
@@ -118,7 +117,7 @@ impl Knots {
         for knot in &self.knots {
             for sheet in 1..knot.sheets {
                 debug_assert_eq!(knot.vertex_of(sheet) as usize, sweep.cells.len());
-                sweep.push_lone(masks, knot.cell, smooth);
+                sweep.push_lone(knot.cell, knot.place(masks, sheet), smooth);
             }
         }
         let moves: Vec<Vec<Corner>> = self.knots.par_chunks(TASK).map(|knots| beyond_first(masks, knots)).collect();
@@ -152,9 +151,8 @@ impl Knots {
                     sweep.link(vertex, links, sweep.kinds[vertex as usize] | ADDED);
                 }
             }
-            for Sheet { vertex, links, kind, place } in sheets {
+            for Sheet { vertex, links, kind } in sheets {
                 sweep.link(vertex, links, kind);
-                sweep.places[vertex as usize] = place.extend(0.0);
             }
         }
     }
@@ -186,8 +184,7 @@ impl Knots {
         if links.iter().any(|&link| link as usize >= masks.vertex_count()) {
             kind |= ADDED;
         }
-        let place = masks.middle(knot.cell.map(|c| c as u16)) + Vec3A::from_array(knot.middle(sheet));
-        Sheet { vertex, links, kind, place }
+        Sheet { vertex, links, kind }
     }
 
     fn insert(&self, masks: &Masks, sweep: &mut Sweep, smooth: bool) -> Result<Vec<Insert>, SurfaceError> {
@@ -196,7 +193,7 @@ impl Knots {
         for Doubled { cell, ends: [u, v], nudge, quads } in doubled.into_iter().flatten() {
             let vertex = sweep.cells.len() as u32;
             // Without links the filter leaves it alone; it is placed afterwards.
-            sweep.push_lone(masks, cell, smooth);
+            sweep.push_lone(cell, masks.middle(cell.map(|c| c as u16)), smooth);
             let nudge = if smooth { nudge } else { [0.0; 3] };
             sweep.between.push(Between { vertex, ends: [u, v], nudge });
             for quad in quads {
@@ -336,13 +333,15 @@ impl Knot {
         cell
     }
 
-    fn middle(&self, sheet: u8) -> [f32; 3] {
+    /// Where a sheet lies on average, from the middle of the grid.
+    pub(super) fn place(&self, masks: &Masks, sheet: u8) -> Vec3A {
         let seams = || (0..6).filter(|&f| self.faces[f] == Passage::Seam && self.passes(f, sheet));
-        if seams().next().is_some() {
+        let from_middle = if seams().next().is_some() {
             mean(seams().map(face_middle))
         } else {
             mean((0..12).filter(|&e| self.sheet[e] == sheet).map(edge_middle))
-        }
+        };
+        masks.middle(self.cell.map(|c| c as u16)) + Vec3A::from_array(from_middle)
     }
 
     fn quad(&self, masks: &Masks, edge: usize) -> u32 {

@@ -42,17 +42,8 @@ impl Value for Vec4 {
 
 /// The vertices as a filter sees them.
 pub(super) struct Graph<'a> {
-    /// Neighbours as in [`super::sweep::Sweep::links`].
-    links: &'a [[u32; 4]],
-    far_links: &'a [[u32; 6]],
-    kinds: &'a [u8],
-    layers: &'a Layers,
-}
-
-impl<'a> Graph<'a> {
-    pub(super) fn of(sweep: &'a Sweep, layers: &'a Layers) -> Self {
-        Self { links: &sweep.links, far_links: &sweep.far_links, kinds: &sweep.kinds, layers }
-    }
+    pub(super) sweep: &'a Sweep,
+    pub(super) layers: &'a Layers,
 }
 
 /// A filter Σ cₙ Tₙ(W) of values at the vertices, summed from the highest degree down after Clenshaw (1955), "A note on the summation
@@ -171,33 +162,39 @@ impl<V: Value> Layer<'_, V> {
         last: impl Fn(V, V) -> V,
     ) {
         let Self { values, graph, layer, pass: Pass { factor, shares, .. } } = *self;
-        let (factor, mean) = (*factor, move |across, own, along, kind| mean(shares, across, own, along, kind));
-        let sum_near = |&[a, b, c, d]: &[u32; 4]| (near(a) + near(b)) + (near(c) + near(d));
-        let sums_far = |links: &[u32; 4]| {
-            let [a, b, c, d, e, f] = graph.far_links[links[0] as usize];
-            ((far(c) + far(d)) + (far(e) + far(f)), [far(a), far(b)])
+        let factor = *factor;
+        // Called twice and more, so not inlined: the few vertices that need it would only slow the others down.
+        let mean_far = |[a, b, c, d, e, f]: [u32; 6], own: V, kind: u8| {
+            let across = (far(c) + far(d)) + (far(e) + far(f));
+            mean(shares, across, own, [far(a), far(b)], kind)
         };
         let cells = graph.layers.cells(layer);
         let out_cells = &mut out.cells[cells.start - out.first_cell..cells.end - out.first_cell];
-        let rows = graph.links[cells.clone()].iter().zip(&graph.kinds[cells.clone()]).zip(&values[cells.clone()]);
+        let (links, kinds) = (&graph.sweep.links[cells.clone()], &graph.sweep.kinds[cells.clone()]);
+        let rows = links.iter().zip(kinds).zip(&values[cells.clone()]);
+        let far_links = &graph.sweep.far_links[..];
         let mut before = V::zeroed();
         for ((pair, out), ((links, kind), value)) in around.windows(2).zip(&mut *out_cells).zip(rows) {
             let [own, after] = [pair[0], pair[1]];
-            let (across, along) = if kind & ADDED == 0 { (sum_near(links), [before, after]) } else { sums_far(links) };
-            *out = mean(across, own, along, *kind) + *value * factor - last(*value, *out);
+            let mean = if kind & ADDED == 0 {
+                let [a, b, c, d] = *links;
+                mean(shares, (near(a) + near(b)) + (near(c) + near(d)), own, [before, after], *kind)
+            } else {
+                mean_far(far_links[links[0] as usize], own, *kind)
+            };
+            *out = mean + *value * factor - last(*value, *out);
             before = own;
         }
         if let (true, Some(out), Some(own)) = (around.len() == out_cells.len(), out_cells.last_mut(), around.last()) {
-            // No vertex after it, and none is on its row.
-            let (links, kind, value) = (&graph.links[cells.end - 1], graph.kinds[cells.end - 1], values[cells.end - 1]);
-            let (across, along) = if kind & ADDED == 0 { (sum_near(links), [before, *own]) } else { sums_far(links) };
-            *out = mean(across, *own, along, kind) + value * factor - last(value, *out);
+            // No vertex after it.
+            let (vertex, value) = (cells.end - 1, values[cells.end - 1]);
+            let mean = mean_far(graph.sweep.links_of(vertex as u32), *own, kinds[kinds.len() - 1]);
+            *out = mean + value * factor - last(value, *out);
         }
         for vertex in graph.layers.added(layer) {
-            let (across, along) = sums_far(&graph.links[vertex]);
-            let mean = mean(across, far(vertex as u32), along, graph.kinds[vertex]);
             let (value, out) = (values[vertex], &mut out.added[vertex - out.first_added]);
-            *out = mean + value * factor - last(value, *out);
+            let (links, kind) = (graph.sweep.links_of(vertex as u32), graph.sweep.kinds[vertex]);
+            *out = mean_far(links, far(vertex as u32), kind) + value * factor - last(value, *out);
         }
     }
 }

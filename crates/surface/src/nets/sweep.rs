@@ -1,7 +1,7 @@
 //! Second sweep: vertices, their links, and quads, slab by slab.
 
 use bytemuck::Zeroable;
-use glam::Vec4;
+use glam::{Vec3A, Vec4};
 use rayon::prelude::*;
 
 use super::cell::CASES;
@@ -33,12 +33,12 @@ pub(super) struct Sweep {
 }
 
 impl Sweep {
-    /// Adds a vertex without neighbours in the middle of a cell.
-    pub(super) fn push_lone(&mut self, masks: &Masks, cell: [usize; 3], smooth: bool) {
+    /// Adds a vertex without neighbours in a cell.
+    pub(super) fn push_lone(&mut self, cell: [usize; 3], place: Vec3A, smooth: bool) {
         let (vertex, cell) = (self.cells.len() as u32, cell.map(|c| c as u16));
         self.cells.push(cell);
         if smooth {
-            self.places.push(masks.middle(cell).extend(0.0));
+            self.places.push(place.extend(0.0));
             self.links.push([vertex; 4]);
             self.kinds.push(0);
             self.link(vertex, [vertex; 6], ADDED);
@@ -227,6 +227,7 @@ fn vertices_of_row<T: LabelVoxel>(
     let (before, after) = (row(here, width, cy), row(here, width, cy + 2));
     let (below, above) = (row(below, width, cy + 1), row(above, width, cy + 1));
     let (cases, around) = (&CASES[..], masks.around(cy, cz));
+    let first_knot = knots.len();
     let start = masks.middle([0, cy as u16, cz as u16]).extend(0.0);
     for (w, &word) in masks.cells(cy, cz).iter().enumerate() {
         if word == 0 {
@@ -240,6 +241,9 @@ fn vertices_of_row<T: LabelVoxel>(
             let edges = edges.of_cell(bit);
             let case = &cases[edges & 4095];
             let cx = w * 64 + bit;
+            if !case.plain {
+                knots.push(Knot::find(data, masks.size, edges, number, [cx, cy, cz]));
+            }
             if let Some(cell) = cells.next() {
                 *cell = [cx as u16, cy as u16, cz as u16];
             }
@@ -251,10 +255,12 @@ fn vertices_of_row<T: LabelVoxel>(
                 let [x, y, z] = case.middle;
                 *place = start + Vec4::new(cx as f32, 0.0, 0.0, 0.0) + Vec4::new(x, y, z, 0.0);
             }
-            if !case.plain {
-                knots.push(Knot::find(data, masks.size, edges, number, [cx, cy, cz]));
-            }
             number += 1;
+        }
+    }
+    for knot in &knots[first_knot..] {
+        if let Some(place) = slab.places.get_mut(knot.vertex as usize - base) {
+            *place = knot.place(masks, 0).extend(0.0);
         }
     }
 }
