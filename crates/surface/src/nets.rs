@@ -268,8 +268,12 @@ impl Net {
             fan
         };
         let fans: Vec<Vec<[u32; 3]>> = fanned.iter().map(|&quad| fan(quad)).collect();
-        let Self { mut quads, sides, .. } = self;
-        quads.par_iter_mut().with_min_len(4096).for_each(|quad| *quad = cut(*quad, positions));
+        let Self { mut quads, sides, places, normals, cells, back, .. } = self;
+        // To give much memory back takes a while.
+        rayon::join(
+            || quads.par_iter_mut().with_min_len(4096).for_each(|quad| *quad = cut(*quad, positions)),
+            || drop((places, normals, cells, back)),
+        );
         let (mut triangles, mut sides): (Vec<[u32; 3]>, Vec<[u16; 2]>) = (cast_vec(quads), cast_vec(sides));
         for (quad, fan) in fanned.into_iter().zip(fans) {
             let (two, more) = fan.split_at(2);

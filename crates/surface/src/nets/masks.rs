@@ -238,14 +238,16 @@ fn rank(row: &[u64], bit: usize) -> usize {
 
 /// Bit `i`: `a[i] != b[i]`.
 fn differences<T: LabelVoxel>(a: &[T], b: &[T], out: &mut [u64]) {
-    let (a, a_rest) = a.as_chunks::<64>();
-    let (b, b_rest) = b.as_chunks::<64>();
-    for ((a, b), out) in a.iter().zip(b).zip(&mut *out) {
+    let ((chunks_a, rest_a), (chunks_b, rest_b)) = (a.as_chunks::<64>(), b.as_chunks::<64>());
+    for ((a, b), out) in chunks_a.iter().zip(chunks_b).zip(&mut *out) {
         *out = differences_64(a, b);
     }
-    if let Some(out) = out.get_mut(a.len()) {
-        *out = a_rest.iter().zip(b_rest).enumerate().fold(0, |w, (i, (a, b))| w | u64::from(a != b) << i);
-    }
+    let Some(out) = out.get_mut(chunks_a.len()) else { return };
+    *out = match (a.last_chunk(), b.last_chunk()) {
+        // What goes before the rest is shifted out.
+        (Some(a), Some(b)) => differences_64(a, b).checked_shr(64 - rest_a.len() as u32).unwrap_or(0),
+        _ => rest_a.iter().zip(rest_b).enumerate().fold(0, |w, (i, (a, b))| w | u64::from(a != b) << i),
+    };
 }
 
 /// Bit `c`: `row[c − 1] != row[c]`, with background before and after.
