@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use super::cell::{FACE_EDGES, FACE_NORMALS, edge_corners, edge_middle, face_middle, mean, unite};
 use super::masks::Masks;
 use super::sweep::{ADDED, SEAM, Sweep};
-use super::{Insert, LabelVoxel, corners};
+use super::{Insert, LabelVoxel, Quad, corners};
 use crate::axes::per_axis;
 use crate::error::SurfaceError;
 
@@ -120,18 +120,30 @@ impl Knots {
                 sweep.push_lone(knot.cell, knot.place(masks, sheet), smooth);
             }
         }
-        let moves: Vec<Vec<Corner>> = self.knots.par_chunks(TASK).map(|knots| beyond_first(masks, knots)).collect();
-        for Corner { quad, from, to } in moves.into_iter().flatten() {
-            for corner in sweep.quads[quad as usize].as_flattened_mut().iter_mut().filter(|c| **c == from) {
-                *corner = to;
-            }
-        }
-        if smooth {
-            self.link(masks, sweep);
-        }
+        let mut quads = std::mem::take(&mut sweep.quads);
+        rayon::join(
+            || self.turn(masks, &mut quads),
+            || {
+                if smooth {
+                    self.link(masks, sweep);
+                }
+            },
+        );
+        sweep.quads = quads;
         self.insert(masks, sweep, smooth)
     }
 
+    /// Turns the corners of quads to the sheets they belong to.
+    fn turn(&self, masks: &Masks, quads: &mut [Quad]) {
+        let moves: Vec<Vec<Corner>> = self.knots.par_chunks(TASK).map(|knots| beyond_first(masks, knots)).collect();
+        for Corner { quad, from, to } in moves.into_iter().flatten() {
+            for corner in quads[quad as usize].as_flattened_mut().iter_mut().filter(|c| **c == from) {
+                *corner = to;
+            }
+        }
+    }
+
+    /// Gives each sheet its neighbours.
     fn link(&self, masks: &Masks, sweep: &mut Sweep) {
         let swept = &*sweep;
         let sheets: Vec<(Vec<Sheet>, Vec<Follower>)> = self

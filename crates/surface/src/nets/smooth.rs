@@ -61,7 +61,9 @@ fn filter<V: Value>(values: &[V], graph: &Graph, coefficients: &[f32], mut sums:
     let bytes = (17 + 3 * size_of::<V>()) * values.len() / layers.max(1);
     let threads = rayon::current_num_threads();
     let depth = (CACHE / bytes.max(1)).min(layers / (4 * threads)).saturating_sub(2).clamp(1, lower.len());
-    let blocks = (layers / (2 * depth + 2)).clamp(1, 4 * threads);
+    // As many cuts for each thread, so that none waits for another.
+    let most = (layers / (2 * depth + 2)).saturating_sub(1).min(4 * threads);
+    let blocks = 1 + if most > threads { most / threads * threads } else { most };
     let cuts: Vec<usize> = (0..=blocks).map(|n| n * layers / blocks).collect();
     let within: Vec<Range<usize>> = cuts.windows(2).map(|w| w[0]..w[1]).collect();
     let across: Vec<Range<usize>> = cuts[1..blocks].iter().map(|cut| cut - depth - 1..cut + depth + 1).collect();
