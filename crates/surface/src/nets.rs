@@ -18,7 +18,7 @@ mod smooth;
 mod sweep;
 
 use bytemuck::allocation::{cast_vec, try_cast_vec};
-use glam::Vec3A;
+use glam::{Vec3A, Vec4};
 use rayon::prelude::*;
 use volume::Volume;
 
@@ -94,8 +94,9 @@ pub(crate) fn corners([[a, b, c], [_, _, d]]: Quad) -> [u32; 4] {
 pub(crate) struct Net {
     /// The filtered place of each vertex, from the middle of the grid, in voxels. Empty without smoothing.
     places: Vec<Vec3A>,
-    /// How far each vertex goes back from there along its normal, in voxels. Empty without smoothing.
-    back: Vec<f32>,
+    /// How far each vertex goes back from there along its normal, in voxels: first one number a vertex, then memory to spare, which
+    /// takes longer to give back than to keep. Empty without smoothing.
+    back: Vec<Vec4>,
     /// The middle of the first cell, from the middle of the grid.
     origin: Vec3A,
     /// Area vectors of the filtered net, in index space, to the side of the lower label; zero where three labels meet. Empty without
@@ -149,11 +150,13 @@ impl Net {
             let start = std::mem::take(&mut sweep.places);
             let layers = Layers::of(&masks, &sweep);
             let graph = smooth::Graph { sweep: &sweep, layers: &layers };
-            let [filtered, mut spare] = smooth::smooth(&start, &graph, smoothing.passes);
+            let filtered;
+            [filtered, back] = smooth::smooth(&start, &graph, smoothing.passes);
             places = cast_vec(filtered);
-            let (moved, spare) = bytemuck::cast_slice_mut(&mut spare).split_at_mut(places.len());
+            let (back, rest) = bytemuck::cast_slice_mut(&mut back).split_at_mut(places.len());
+            let (moved, rest) = rest.split_at_mut(places.len());
             normals = fit::area_vectors(&masks, &sweep, &places, cast_vec(start), moved);
-            back = smooth::back(moved, &graph, smoothing.passes, &mut spare[..places.len()]);
+            smooth::back(moved, &graph, smoothing.passes, [back, &mut rest[..places.len()]]);
         }
         let sweep::Sweep { cells, links, quads, sides, between, .. } = sweep;
         let room = room_for_positions(links);
@@ -181,8 +184,12 @@ impl Net {
         if self.normals.is_empty() {
             return 0.0;
         }
-        let filtered = self.filtered(self.cells[v], self.places[v], self.normals[v], self.back[v]);
+        let filtered = self.filtered(self.cells[v], self.places[v], self.normals[v], self.back()[v]);
         filtered.dot(self.normals[v].normalize_or_zero()).abs()
+    }
+
+    fn back(&self) -> &[f32] {
+        bytemuck::cast_slice(&self.back)
     }
 
     /// How far the filter wanted to move a vertex from the middle of its cell, in voxels.
@@ -208,7 +215,7 @@ impl Net {
         if self.normals.is_empty() {
             self.cells.par_iter().with_min_len(8192).map(middle).collect_into_vec(&mut positions);
         } else {
-            let rows = self.cells.par_iter().zip(&self.places).zip(&self.normals).zip(&self.back).with_min_len(8192);
+            let rows = self.cells.par_iter().zip(&self.places).zip(&self.normals).zip(self.back()).with_min_len(8192);
             rows.map(|(((c, place), normal), back)| {
                 let filtered = self.filtered(*c, *place, *normal, *back);
                 (Vec3A::from_array(middle(c)) + bound.fit(filtered, *normal)).to_array()

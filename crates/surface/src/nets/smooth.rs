@@ -234,17 +234,15 @@ pub(super) fn smooth(places: &[Vec4], graph: &Graph, passes: usize) -> [Vec<Vec4
 /// what the filter moved beyond the bound, where it is cut off in folds; chosen on the torso labels and on planes of all slopes.
 const RESTORE_SHARE: f64 = 0.625;
 
-/// How far each vertex is to go back along its normal: the mean of what the filter moved it and those nearby. Steps keep away,
-/// shrinkage is undone. `spare` is as long as `moved`.
+/// Makes of the first of `sums` how far each vertex is to go back along its normal: the mean of what the filter moved it and those
+/// nearby. Steps keep away, shrinkage is undone.
 ///
 /// After Vollmer, Mencl & Müller (1999), "Improved Laplacian smoothing of noisy surface meshes", with the lower of the two filters
 /// for a mean.
-pub(super) fn back(moved: &[f32], graph: &Graph, passes: usize, spare: &mut [f32]) -> Vec<f32> {
+pub(super) fn back(moved: &[f32], graph: &Graph, passes: usize, sums: [&mut [f32]; 2]) {
     let degree = (passes as f64 * RESTORE_SHARE).round() as usize;
     let coefficients: Vec<f32> = windowed_sinc(degree.max(1), CUTOFFS[1]).into_iter().map(|c| c as f32).collect();
-    let mut back = vec![0.0; moved.len()];
-    filter(moved, graph, &coefficients, [&mut back, spare]);
-    back
+    filter(moved, graph, &coefficients, sums);
 }
 
 /// Coefficients of the mixed filter, of sum 1 so that places stay places.
