@@ -58,7 +58,7 @@ pub(crate) struct View {
     /// Where to walk
     #[arg(long, value_enum, default_value_t = Display::Auto)]
     pub(crate) display: Display,
-    /// What happens in the walk; `tour` offscreen, `free` elsewhere unless named
+    /// What happens in the walk: `free`, or pictures of a `tour` or of a whole `body`; `tour` offscreen, `free` elsewhere unless named
     #[arg(long, value_name = "NAME")]
     pub(crate) scene: Option<String>,
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 
 const EMBEDDED: &[(&str, &str)] = &[
+    ("scenes/body.ron", include_str!("../scenes/body.ron")),
     ("scenes/tour.ron", include_str!("../scenes/tour.ron")),
     ("xr-config/bindings.ron", include_str!("../xr-config/bindings.ron")),
     ("xr-config/comfort.ron", include_str!("../xr-config/comfort.ron")),

@@ -116,6 +116,9 @@ fn open_record(file: &std::path::Path) -> Result<SessionRecorder> {
     Ok(SessionRecorder::new(Box::new(BufWriter::new(sink)), 0))
 }
 
+/// Scenes that are tours of pictures.
+const TOURS: [&str; 2] = ["tour", "body"];
+
 /// The scene asked for; offscreen, and wherever pictures are wanted, the tour.
 fn tour(arguments: &cli::Walk, shown: &Shown) -> Result<Option<Tour>> {
     let default = if arguments.replay.is_some() || shown.is_headset() {
@@ -127,11 +130,16 @@ fn tour(arguments: &cli::Walk, shown: &Shown) -> Result<Option<Tour>> {
     };
     match arguments.view.scene.as_deref().unwrap_or(default) {
         "free" => Ok(None),
-        "tour" if shown.is_headset() => {
-            bail!("the tour moves the camera and is not for headsets; use --scene free, or another display")
+        name if !TOURS.contains(&name) => {
+            bail!("there is no scene `{name}`; choose `free`, `{}`", TOURS.join("` or `"))
         }
-        "tour" => Ok(Some(Tour::parse(&data::text("scenes/tour.ron")?, "scenes/tour.ron")?)),
-        other => bail!("there is no scene `{other}`; choose `free` or `tour`"),
+        name if shown.is_headset() => {
+            bail!("the scene `{name}` moves the camera and is not for headsets; use --scene free, or another display")
+        }
+        name => {
+            let file = format!("scenes/{name}.ron");
+            Ok(Some(Tour::parse(&data::text(&file)?, &file)?))
+        }
     }
 }
 

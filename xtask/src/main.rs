@@ -87,10 +87,10 @@ fn shots(arguments: &[String]) -> Result<()> {
     };
     let work = process::root().join("out/shots");
     process::run(process::vestibule()?.args(["demo", "--display", "offscreen", "--out"]).arg(&work))?;
-    process::run(process::vestibule()?.arg("walk").arg(work.join("case")).args([
-        "--display",
-        "offscreen",
-        "--shots",
-        out,
-    ]))
+    for scene in ["tour", "body"] {
+        let pictures = std::path::Path::new(out).join(if scene == "tour" { "" } else { scene });
+        let walk = ["--display", "offscreen", "--scene", scene, "--shots"];
+        process::run(process::vestibule()?.arg("walk").arg(work.join("case")).args(walk).arg(pictures))?;
+    }
+    Ok(())
 }

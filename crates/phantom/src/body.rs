@@ -279,6 +279,7 @@ impl Model {
             let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
             self.unite(&format!("lung_{side}"), &parts);
         }
+        self.unite("airways", &["trachea", "bronchus_left", "bronchus_right"]);
         let muscles = WALL_MUSCLES.iter().flat_map(|m| ["left", "right"].map(|side| format!("{m}_{side}")));
         let muscles: Vec<String> = muscles.chain(["intercostal_muscles".to_owned()]).collect();
         self.unite("skeletal_muscle", &muscles.iter().map(String::as_str).collect::<Vec<_>>());

@@ -125,6 +125,17 @@ pub enum View {
         /// Share of the picture's height that it fills; 0.05 to 3.
         fill: f64,
     },
+    /// In something long and hollow, looking along its course.
+    Along {
+        /// The first of these that exists; the whole body if none does.
+        of: Vec<Pick>,
+        /// Which way.
+        towards: AnatomicalAxis,
+        /// Where the eye is, from the end behind it (0) to that before it (1).
+        from: f64,
+        /// Where it looks, in the same way.
+        to: f64,
+    },
     /// In the middle of something hollow, looking along it.
     Inside {
         /// The first of these that exists; the whole body if none does.
@@ -234,6 +245,10 @@ impl Tour {
                 range(&shot.name, "aside_degrees", aside_degrees, [-180.0, 180.0])?;
                 range(&shot.name, "above_degrees", above_degrees, [-80.0, 80.0])?;
                 range(&shot.name, "fill", fill, [0.05, 3.0])?;
+            }
+            if let View::Along { from, to, .. } = shot.view {
+                range(&shot.name, "from", from, [0.0, 1.0])?;
+                range(&shot.name, "to", to, [0.0, 1.0])?;
             }
         }
         Ok(tour)

@@ -102,6 +102,19 @@ pub fn aim(view: &View, structures: &Structures, whole: &Extent) -> Aim {
             let distance = fitting_distance(half, [across, up, side], slope);
             Aim { centre: centre.into(), half, eye: (centre + side * distance).into(), look_at: centre.into() }
         }
+        View::Along { of, towards, from, to } => {
+            let (low, high) = extent_of(of, structures, whole);
+            let (centre, half) = ((low + high) * 0.5, (high - low) * 0.5);
+            let way = body_direction(*towards);
+            let picked = of.iter().find(|p| exists(p, structures)).unwrap_or(&Pick::Body);
+            let shape = structures.iter().find(|(info, _)| meant(picked, &info.name, &info.group));
+            let middle_at = |share: f64| {
+                let plane = centre + way * (half.dot(way.abs()) * (2.0 * share - 1.0));
+                shape.and_then(|(_, shape)| inside::middle_of_section(shape, plane, way)).unwrap_or(plane)
+            };
+            let (eye, look_at) = (middle_at(*from), middle_at(*to));
+            Aim { centre: eye.into(), half, eye: eye.into(), look_at: look_at.into() }
+        }
         View::Inside { of, towards } => {
             let (low, high) = extent_of(of, structures, whole);
             let (centre, half) = ((low + high) * 0.5, (high - low) * 0.5);

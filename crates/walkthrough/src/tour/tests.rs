@@ -10,6 +10,12 @@ use bevy_ecs::message::Messages;
 /// The tour the app embeds.
 const TOUR: &str = include_str!("../../../../scenes/tour.ron");
 
+#[test]
+fn the_scene_of_the_whole_body_is_sound() {
+    let body = Tour::parse(include_str!("../../../../scenes/body.ron"), "body.ron").unwrap();
+    assert!(body.shots.iter().any(|s| matches!(s.view, View::Along { .. })) && body.shots.len() > 12);
+}
+
 /// What was to be seen in each picture.
 struct Seen {
     stem: String,

@@ -40,6 +40,27 @@ pub(super) fn viewpoint(shape: &TriangleBvh, wanted: DVec3) -> Option<Viewpoint>
     Some(Viewpoint { eye: eye.as_dvec3(), ahead: ahead.as_dvec3(), room_m })
 }
 
+/// The middle of what a plane through a closed surface cuts out of it; none where it cuts nothing.
+pub(super) fn middle_of_section(shape: &TriangleBvh, plane: DVec3, normal: DVec3) -> Option<DVec3> {
+    let [low, high] = shape.bounds()?;
+    let (across, up) = normal.any_orthonormal_pair();
+    let reach = f64::from((high - low).length()) * 0.5;
+    // The plane's middle is that of the box; a fine lattice over it asks what is inside.
+    let steps = f64::from(SECTION);
+    let at = |n: u32| (f64::from(n) + 0.5) / steps * 2.0 - 1.0;
+    let lattice = (0..SECTION).flat_map(|i| (0..SECTION).map(move |j| (i, j)));
+    let points = lattice.map(|(i, j)| plane + across * (at(i) * reach) + up * (at(j) * reach));
+    let inside = points.filter(|p| {
+        let p = p.as_vec3();
+        p.cmpge(low).all() && p.cmple(high).all() && shape.contains(p)
+    });
+    let (sum, count) = inside.fold((DVec3::ZERO, 0.0), |(sum, count), p| (sum + p, count + 1.0));
+    (count > 0.0).then(|| sum / count)
+}
+
+/// Points along each edge of a section.
+const SECTION: u32 = 96;
+
 /// The 26 ways from a cube's middle to its faces, edges and corners, of unit length.
 fn directions() -> impl Iterator<Item = Vec3> {
     let axis = |n: i32, divisor: i32| (n / divisor % 3 - 1) as f32;
@@ -66,6 +87,22 @@ mod tests {
         let found = viewpoint(&TriangleBvh::new(&positions, &triangles), DVec3::new(0.0, -0.8, 0.6)).unwrap();
         assert!(found.ahead.distance(DVec3::NEG_Y) < 1e-6, "{found:?}");
         assert!(found.room_m > 0.009);
+    }
+
+    #[test]
+    fn a_section_has_its_middle_where_the_tube_is() {
+        let (mut positions, triangles) = cube_mesh(Vec3::ZERO, 0.01);
+        // Leans to the right by as much as it is high.
+        positions.iter_mut().for_each(|p| {
+            p[1] *= 4.0;
+            p[0] += p[1];
+        });
+        let tube = TriangleBvh::new(&positions, &triangles);
+        for y in [-0.02, 0.0, 0.025] {
+            let middle = middle_of_section(&tube, DVec3::new(0.0, y, 0.0), DVec3::Y).unwrap();
+            assert!(middle.distance(DVec3::new(y, y, 0.0)) < 2e-3, "{middle} at {y}");
+        }
+        assert_eq!(middle_of_section(&tube, DVec3::Y, DVec3::Y), None);
     }
 
     #[test]
