@@ -30,6 +30,18 @@ pub enum PhantomError {
         /// Least and greatest.
         range: [f32; 2],
     },
+    /// No scanner of ours does that.
+    #[error("{what} must be from {} to {} {unit}, not {found}; choose a value in that range", range[0], range[1])]
+    Setting {
+        /// Dose, tilt, …
+        what: &'static str,
+        /// The unit of `found`.
+        unit: &'static str,
+        /// What was asked for.
+        found: f64,
+        /// Least and greatest.
+        range: [f64; 2],
+    },
     /// The body has no room for a finding.
     #[error("no place for {finding} in this body; try a smaller one or another seed")]
     Finding {

@@ -16,6 +16,7 @@ pub mod body;
 mod crumbs;
 mod error;
 pub mod findings;
+pub mod imaging;
 mod noise;
 pub mod options;
 mod phase;
@@ -28,6 +29,7 @@ mod write;
 
 pub use error::PhantomError;
 pub use findings::{Finding, FindingKind};
+pub use imaging::{CtSettings, Imaging, Implant, Kernel, Misregistration, Modality};
 pub use options::{PhantomOptions, Physique, Sex, Variation};
 pub use phase::Phase;
 pub use scan::{Body, body};

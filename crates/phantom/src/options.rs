@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::error::PhantomError;
 use crate::findings::Finding;
+use crate::imaging::Imaging;
 use crate::noise::Stream;
 use crate::phase::Phase;
 
@@ -27,6 +28,8 @@ pub struct PhantomOptions {
     pub noise_hu: f32,
     /// Whether the patient lies on a couch.
     pub couch: bool,
+    /// Which images are made, and how.
+    pub imaging: Imaging,
 }
 
 impl PhantomOptions {
@@ -51,6 +54,7 @@ impl Default for PhantomOptions {
             spacing_mm: [1.25, 1.25, 2.0],
             noise_hu: 11.0,
             couch: true,
+            imaging: Imaging::default(),
         }
     }
 }

@@ -1,20 +1,17 @@
-//! The phantom on a grid: labels, Hounsfield units, noise and couch.
+//! The phantom on a grid: who is scanned, and what comes of it.
 
 use std::collections::BTreeMap;
 
-use glam::{DMat3, Vec3};
-use rayon::prelude::*;
+use glam::{Affine3A, DMat3, DVec3};
 use space::Point;
 use volume::terminology;
 use volume::{ImageGeometry, Label, LabelMap, Segment, Volume};
 
-use crate::body::{Model, Structure};
+use crate::body::{Layer, Model, Structure};
 use crate::crumbs;
 use crate::error::PhantomError;
-use crate::noise::{add_scan_noise, scatter};
+use crate::imaging::{acquire_ct, put_in};
 use crate::options::{Person, PhantomOptions};
-use crate::raster;
-use crate::tissue::{AIR, smooth_step};
 
 /// A body on a grid.
 #[derive(Clone, Debug)]
@@ -32,45 +29,77 @@ const FIELD: [[f64; 2]; 3] = [[-246.0, 246.0], [-140.0, 152.0], [-206.0, 494.0]]
 ///
 /// # Errors
 /// [`PhantomError::Grid`] for a spacing that is not positive and finite, [`PhantomError::Person`] for an impossible physique,
-/// [`PhantomError::Finding`] for a finding that has no room.
+/// [`PhantomError::Finding`] for a finding that has no room, [`PhantomError::Setting`] for an impossible scanner.
 pub fn body(options: &PhantomOptions, progress: &(dyn Fn(f32) + Sync)) -> Result<Body, PhantomError> {
-    options.physique.check()?;
-    let person = Person::new(options);
-    let field = field(&person);
-    let size = [0, 1, 2].map(|a| {
-        let [low, high] = field[a];
-        ((high - low) / options.spacing_mm[a]).round().max(1.0) as usize
-    });
-    let origin = Point::new(field[0][0], field[1][0], field[2][0]);
-    let geometry = ImageGeometry::new(size, options.spacing_mm, origin, DMat3::IDENTITY)?;
-    let mut model = Model::new(&person, &options.findings)?;
-    model.enhance(options.phase);
-    let sinks = Vec3::Y * sinks(&person);
-    let couch = |p: Vec3| if options.couch { couch(p - sinks) } else { AIR };
-    let (mut labels, mut hounsfield) =
-        raster::paint(model.layers(), &geometry, person.lps_from_body(), couch, &|done| progress(done * 0.9));
-    crumbs::sweep(&mut labels, size, |label| model.is_single(label));
-    if options.noise_hu > 0.0 {
-        let [width, height, _] = size;
-        let middle = (width as f32 / 2.0, height as f32 * 0.48);
-        let slices = hounsfield.par_chunks_mut(width * height).enumerate();
-        slices.for_each(|(k, slice)| {
-            // Photons starve in the middle and where the slice is full of tissue.
-            let filled = slice.iter().filter(|&&v| v > -300).count() as f32 / slice.len() as f32;
-            let level = options.noise_hu * (0.55 + 0.75 * filled);
-            let sigma = |x: usize, y: usize| {
-                let (dx, dy) = (x as f32 / middle.0 - 1.0, y as f32 / middle.1 - 1.0);
-                level * (1.12 - 0.35 * (dx * dx + dy * dy).min(1.6))
-            };
-            add_scan_noise(slice, width, scatter(options.seed) ^ scatter(k as u64), sigma);
-        });
+    let subject = Subject::new(options)?;
+    acquire_ct(&subject, options, subject.lps_from_body(), progress)
+}
+
+/// A person ready to be scanned.
+pub(crate) struct Subject {
+    person: Person,
+    model: Model,
+    /// Those of the model and of implants.
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) structures: Vec<Structure>,
+}
+
+impl Subject {
+    pub(crate) fn new(options: &PhantomOptions) -> Result<Self, PhantomError> {
+        options.physique.check()?;
+        options.imaging.check()?;
+        let person = Person::new(options);
+        let mut model = Model::new(&person, &options.findings)?;
+        model.enhance(options.phase);
+        let (mut layers, mut structures) = (model.layers().to_vec(), model.structures().to_vec());
+        put_in(&options.imaging.implants, &mut layers, &mut structures);
+        Ok(Self { person, model, layers, structures })
     }
-    progress(1.0);
-    let segments: BTreeMap<Label, Segment> = model.structures().iter().map(|s| (s.label, segment(s))).collect();
-    Ok(Body {
-        labels: LabelMap { voxels: Volume::new(geometry, labels)?, segments },
-        hounsfield: Volume::new(geometry, hounsfield)?,
-    })
+
+    pub(crate) fn lps_from_body(&self) -> Affine3A {
+        self.person.lps_from_body()
+    }
+
+    pub(crate) fn stature(&self) -> f32 {
+        self.person.stature()
+    }
+
+    /// What is scanned, in mm: least and greatest x, y, z in LPS.
+    pub(crate) fn field(&self) -> [[f64; 2]; 3] {
+        field(&self.person)
+    }
+
+    /// Middle of the field, in LPS mm.
+    pub(crate) fn center(&self) -> DVec3 {
+        DVec3::from_array(self.field().map(|[low, high]| 0.5 * (low + high)))
+    }
+
+    /// The field in upright slices.
+    pub(crate) fn grid(&self, spacing_mm: [f64; 3]) -> Result<ImageGeometry, PhantomError> {
+        let field = self.field();
+        let size = [0, 1, 2].map(|a| {
+            let [low, high] = field[a];
+            ((high - low) / spacing_mm[a]).round().max(1.0) as usize
+        });
+        let origin = Point::new(field[0][0], field[1][0], field[2][0]);
+        Ok(ImageGeometry::new(size, spacing_mm, origin, DMat3::IDENTITY)?)
+    }
+
+    /// How far the couch lies below that of the reference adult, in mm.
+    pub(crate) fn sinks(&self) -> f32 {
+        (BACK_MM + self.person.fat_mm()) * self.person.stature() - BACK_MM
+    }
+
+    /// Gives slivers to what surrounds them.
+    pub(crate) fn sweep(&self, labels: &mut [Label], size: [usize; 3]) {
+        crumbs::sweep(labels, size, |label| self.model.is_single(label));
+    }
+
+    /// Labels with their names.
+    pub(crate) fn label_map(&self, geometry: ImageGeometry, labels: Vec<Label>) -> Result<LabelMap, PhantomError> {
+        let segments: BTreeMap<Label, Segment> = self.structures.iter().map(|s| (s.label, segment(s))).collect();
+        Ok(LabelMap { voxels: Volume::new(geometry, labels)?, segments })
+    }
 }
 
 /// Name, code and colour of a structure.
@@ -89,19 +118,5 @@ fn field(person: &Person) -> [[f64; 2]; 3] {
     [wider(x), wider(y), [bottom, top]].map(|range| range.map(|at| at * stature))
 }
 
-/// How far the couch lies below that of the reference adult, in mm.
-fn sinks(person: &Person) -> f32 {
-    (BACK_MM + person.fat_mm()) * person.stature() - BACK_MM
-}
-
 /// The reference adult's back.
 const BACK_MM: f32 = 127.0;
-
-/// A carbon shell with a foam core, hollowed for the back.
-fn couch(p: Vec3) -> f32 {
-    let top = 129.0 + 0.00028 * p.x * p.x - 4.0;
-    let depth = (p.y - top).min(top + 18.0 - p.y).min(212.0 - p.x.abs());
-    let shell = smooth_step(depth / 1.5 + 0.5);
-    let core = smooth_step((depth - 2.0) / 1.5 + 0.5);
-    AIR + 860.0 * shell - 780.0 * core
-}

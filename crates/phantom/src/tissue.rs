@@ -127,6 +127,12 @@ impl Tissue {
     pub const BILE: Self = Self::Hollow { wall_mm: 1.6, content: 8.0, gas_before: f32::NEG_INFINITY };
     /// Urine in a distended bladder.
     pub const BLADDER: Self = Self::Hollow { wall_mm: 3.0, content: 6.0, gas_before: f32::NEG_INFINITY };
+    /// Stems and heads of prostheses; CT clips it.
+    pub const COBALT_CHROME: Self = soft(20_000.0, 0.0);
+    /// Screws and cups; CT clips it.
+    pub const TITANIUM: Self = soft(8_000.0, 0.0);
+    /// The liner of a cup.
+    pub const POLYETHYLENE: Self = soft(-80.0, 0.0);
     /// Vertebrae and other mostly trabecular bone.
     pub const VERTEBRA: Self = Self::Bone { cortex_mm: 1.1, cortical: 620.0, spongy: 185.0 };
     /// Ribs, clavicles, scapulae.
