@@ -16,6 +16,7 @@ mod liver;
 mod lung_vessels;
 mod muscles;
 mod pelvis;
+mod pose;
 mod ribs;
 mod shoulder;
 mod spine;
@@ -30,6 +31,7 @@ use volume::{BACKGROUND, Label};
 
 use findings::Stage;
 pub use frame::{Side, Spine, SpineLevel};
+pub use pose::{Motion, Pose};
 
 use crate::error::PhantomError;
 use crate::findings::Finding;

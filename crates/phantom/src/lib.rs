@@ -27,6 +27,7 @@ mod spline;
 mod tissue;
 mod write;
 
+pub use body::Motion;
 pub use error::PhantomError;
 pub use findings::{Finding, FindingKind};
 pub use imaging::{CtSettings, Imaging, Implant, Kernel, Misregistration, Modality};

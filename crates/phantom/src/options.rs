@@ -3,6 +3,7 @@
 use glam::{Affine3A, Mat3, Vec3, vec3};
 use serde::Serialize;
 
+use crate::body::Motion;
 use crate::error::PhantomError;
 use crate::findings::Finding;
 use crate::imaging::Imaging;
@@ -22,6 +23,8 @@ pub struct PhantomOptions {
     pub findings: Vec<Finding>,
     /// Contrast.
     pub phase: Phase,
+    /// When in breath and heartbeat.
+    pub motion: Motion,
     /// Millimetres between voxel centres along columns, rows, slices.
     pub spacing_mm: [f64; 3],
     /// Standard deviation of the noise in the middle of the abdomen, in HU; 0 for none.
@@ -51,6 +54,7 @@ impl Default for PhantomOptions {
             variation: Variation::Slight,
             findings: vec![Finding::default()],
             phase: Phase::Portal,
+            motion: Motion::default(),
             spacing_mm: [1.25, 1.25, 2.0],
             noise_hu: 11.0,
             couch: true,

@@ -8,7 +8,7 @@ use glam::{Affine3A, Vec3, Vec3A};
 use rayon::prelude::*;
 use volume::{ImageGeometry, Label};
 
-use crate::body::{Cover, Layer};
+use crate::body::{Cover, Layer, Pose};
 use crate::sdf::{Bounds, Form, SLACK, Shape};
 use crate::tissue::{Tissue, smooth_step};
 
@@ -47,8 +47,10 @@ struct Live<'a> {
     whole: bool,
 }
 
-struct Raster {
+struct Raster<'a> {
+    /// To the body as it is scanned, in the frame of the shapes.
     body_from_index: Affine3A,
+    pose: &'a Pose,
     /// Half width in mm over which a surface blurs.
     blur: f32,
     /// Millimetres in the body's frame for one step along each axis of the grid.
@@ -67,6 +69,7 @@ pub(crate) fn paint<A: Appearance>(
     layers: &[Layer],
     geometry: &ImageGeometry,
     lps_from_body: Affine3A,
+    pose: &Pose,
     appearance: &A,
     progress: &(dyn Fn(f32) + Sync),
 ) -> (Vec<Label>, Vec<A::Voxel>) {
@@ -78,7 +81,7 @@ pub(crate) fn paint<A: Appearance>(
     let body_from_index = lps_from_body.inverse() * lps_from_index;
     let axes = body_from_index.matrix3;
     let step = Vec3::new(axes.x_axis.length(), axes.y_axis.length(), axes.z_axis.length());
-    let raster = Raster { body_from_index, blur: appearance.point_spread_mm() + 0.5 * mean, step };
+    let raster = Raster { body_from_index, pose, blur: appearance.point_spread_mm() + 0.5 * mean, step };
     let [width, height, depth] = geometry.size();
     let plane = width * height;
     let mut labels = vec![volume::BACKGROUND; plane * depth];
@@ -103,7 +106,7 @@ pub(crate) fn paint<A: Appearance>(
     (labels, values)
 }
 
-impl Raster {
+impl Raster<'_> {
     fn block<A: Appearance>(
         &self,
         slab: &mut Slab<'_, A::Voxel>,
@@ -122,6 +125,8 @@ impl Raster {
         let offset = Vec3::new(start[0] as f32, start[1] as f32, (start[2] + slab.first) as f32);
         let center = Vec3::from(self.body_from_index.transform_point3a(Vec3A::from(offset + half)));
         let radius = (half * self.step).length() + 1e-3;
+        let stretch = self.pose.stretch(center, radius);
+        let (center, radius) = (self.pose.drawn_at(center), radius * stretch);
         let reach = radius * SLACK + self.blur;
         let mut live: Vec<Live<'_>> = Vec::with_capacity(above.len());
         for l in above {
@@ -175,6 +180,7 @@ impl Raster {
         let mut label = volume::BACKGROUND;
         let covered = live.first().is_some_and(|l| l.whole);
         let mut value = if covered { appearance.air() } else { appearance.outside(p) };
+        let p = self.pose.drawn_at(p);
         for l in live {
             let d = if l.whole { -self.depth_of_whole(l, p) } else { l.form.distance(p) };
             if d >= self.blur {
@@ -204,7 +210,7 @@ impl Raster {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::body::Model;
+    use crate::body::{Model, Motion};
     use crate::imaging::{CtAppearance, Kernel};
     use crate::options::{Person, PhantomOptions};
     use glam::DMat3;
@@ -213,17 +219,26 @@ mod tests {
     #[test]
     fn blocks_change_nothing() {
         let options = PhantomOptions { seed: PhantomOptions::REFERENCE_SEED, ..Default::default() };
-        let model = Model::new(&Person::new(&options), &options.findings).unwrap();
+        let person = Person::new(&options);
+        let model = Model::new(&person, &options.findings).unwrap();
         let origin = space::Point::new(-230.0, -130.0, -200.0);
         let geometry = ImageGeometry::new([115, 65, 138], [4.0, 4.0, 5.0], origin, DMat3::IDENTITY).unwrap();
+        let motion = Motion { breath: 0.8, beat: 0.3 };
+        for pose in [Pose::new(&person, Motion::default(), 0.0), Pose::new(&person, motion, 30.0)] {
+            check(&model, &geometry, &pose);
+        }
+    }
+
+    #[track_caller]
+    fn check(model: &Model, geometry: &ImageGeometry, pose: &Pose) {
         let scanner = CtAppearance::new(Kernel::Standard, None);
-        let (labels, _) = paint(model.layers(), &geometry, Affine3A::IDENTITY, &scanner, &|_| ());
+        let (labels, _) = paint(model.layers(), geometry, Affine3A::IDENTITY, pose, &scanner, &|_| ());
         let mut different = BTreeMap::new();
         let asked = (0..labels.len()).step_by(29);
         for n in asked.clone() {
             let index = [n % 115, n / 115 % 65, n / 115 / 65].map(|v| v as f64);
             let p = (geometry.lps_from_index() * space::Point::from_array(index)).to_array().map(|v| v as f32);
-            let alone = model.label_at(p.into());
+            let alone = model.label_at(pose.drawn_at(p.into()));
             if alone != labels[n] {
                 *different.entry((alone, labels[n])).or_insert(0) += 1;
             }

@@ -7,11 +7,12 @@ use space::Point;
 use volume::terminology;
 use volume::{ImageGeometry, Label, LabelMap, Segment, Volume};
 
-use crate::body::{Layer, Model, Structure};
+use crate::body::{Layer, Model, Motion, Pose, Structure};
 use crate::crumbs;
 use crate::error::PhantomError;
 use crate::imaging::{acquire_ct, put_in};
 use crate::options::{Person, PhantomOptions};
+use crate::raster::{Appearance, paint};
 
 /// A body on a grid.
 #[derive(Clone, Debug)]
@@ -39,8 +40,10 @@ pub fn body(options: &PhantomOptions, progress: &(dyn Fn(f32) + Sync)) -> Result
 pub(crate) struct Subject {
     person: Person,
     model: Model,
+    motion: Motion,
+    pose: Pose,
     /// Those of the model and of implants.
-    pub(crate) layers: Vec<Layer>,
+    layers: Vec<Layer>,
     pub(crate) structures: Vec<Structure>,
 }
 
@@ -53,15 +56,35 @@ impl Subject {
         model.enhance(options.phase);
         let (mut layers, mut structures) = (model.layers().to_vec(), model.structures().to_vec());
         put_in(&options.imaging.implants, &mut layers, &mut structures);
-        Ok(Self { person, model, layers, structures })
+        let pose = pose(&person, options.motion);
+        Ok(Self { person, model, motion: options.motion, pose, layers, structures })
     }
 
     pub(crate) fn lps_from_body(&self) -> Affine3A {
         self.person.lps_from_body()
     }
 
-    pub(crate) fn stature(&self) -> f32 {
-        self.person.stature()
+    /// Label and value of every voxel, as a scanner sees them.
+    pub(crate) fn paint<A: Appearance>(
+        &self,
+        geometry: &ImageGeometry,
+        lps_from_body: Affine3A,
+        appearance: &A,
+        progress: &(dyn Fn(f32) + Sync),
+    ) -> (Vec<Label>, Vec<A::Voxel>) {
+        paint(&self.layers, geometry, lps_from_body, &self.pose, appearance, progress)
+    }
+
+    /// As [`Self::paint`], deeper in breath.
+    pub(crate) fn paint_inhaling<A: Appearance>(
+        &self,
+        breath: f32,
+        geometry: &ImageGeometry,
+        lps_from_body: Affine3A,
+        appearance: &A,
+    ) -> (Vec<Label>, Vec<A::Voxel>) {
+        let motion = Motion { breath: self.motion.breath + breath, ..self.motion };
+        paint(&self.layers, geometry, lps_from_body, &pose(&self.person, motion), appearance, &|_| ())
     }
 
     /// What is scanned, in mm: least and greatest x, y, z in LPS.
@@ -100,6 +123,11 @@ impl Subject {
         let segments: BTreeMap<Label, Segment> = self.structures.iter().map(|s| (s.label, segment(s))).collect();
         Ok(LabelMap { voxels: Volume::new(geometry, labels)?, segments })
     }
+}
+
+/// The pose of a person at a time.
+fn pose(person: &Person, motion: Motion) -> Pose {
+    Pose::new(person, motion, 0.0)
 }
 
 /// Name, code and colour of a structure.

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use glam::{Vec3, vec3};
+use glam::{Vec2, Vec3, vec2, vec3};
 
 use super::Model;
 use crate::options::Person;
@@ -15,7 +15,12 @@ use crate::tissue::Tissue;
 
 /// From the base to the apex.
 pub(super) const AXIS: Vec3 = vec3(0.56, -0.54, -0.628);
-const LEFT_CENTER: Vec3 = vec3(44.0, -28.0, 324.0);
+/// Middle of the left ventricle's ellipsoid.
+pub(super) const LEFT_CENTER: Vec3 = vec3(44.0, -28.0, 324.0);
+/// Its half width and half length in mm.
+pub(super) const LEFT_RADII: Vec2 = vec2(28.0, 48.0);
+/// How far before its middle the mitral valve cuts it, in mm.
+pub(super) const VALVE_MM: f32 = 36.0;
 
 pub(super) struct Chambers {
     left_ventricle: Form,
@@ -28,9 +33,9 @@ pub(super) struct Chambers {
 pub(super) fn chambers() -> Chambers {
     let axes = axes_along(AXIS, Vec3::Y);
     // Open towards the mitral valve.
-    let valve = half_space(LEFT_CENTER - AXIS * 36.0, -AXIS);
+    let valve = half_space(mitral_center(), -AXIS);
     let left = |long: f32, short: f32| ellipsoid_along(LEFT_CENTER, axes, vec3(short, short, long));
-    let left_ventricle = intersection(vec![left(48.0, 28.0), valve.clone()], 4.0);
+    let left_ventricle = intersection(vec![left(LEFT_RADII.y, LEFT_RADII.x), valve.clone()], 4.0);
     let left_wall = intersection(vec![left(57.5, 37.0), offset(&valve, 4.0)], 8.0);
     let body = ellipsoid_along(vec3(14.0, -46.0, 319.0), axes, vec3(38.0, 35.0, 58.0));
     let outflow = rod(vec3(14.0, -54.0, 334.0), 19.0, vec3(22.0, -52.0, 356.0), 14.0);
@@ -57,7 +62,7 @@ pub(super) fn chambers() -> Chambers {
 
 /// Middle of the opening between left atrium and ventricle.
 pub(super) fn mitral_center() -> Vec3 {
-    LEFT_CENTER - AXIS * 36.0
+    LEFT_CENTER - AXIS * VALVE_MM
 }
 
 /// The heart with its walls.

@@ -8,13 +8,13 @@ use space::Point;
 use volume::{ImageGeometry, Volume};
 
 use super::beam::Beam;
-use super::stack::{Breathing, Stack};
+use super::stack::Stack;
 use super::within;
 use crate::body::Layer;
 use crate::error::PhantomError;
 use crate::noise::{Grain, add_scan_noise, scatter};
 use crate::options::PhantomOptions;
-use crate::raster::{Appearance, paint};
+use crate::raster::Appearance;
 use crate::scan::{Body, Subject};
 use crate::tissue::{AIR, Tissue, smooth_step};
 
@@ -90,8 +90,8 @@ pub struct CtSettings {
     pub slice_thickness_mm: Option<f64>,
     /// Tilt of the gantry about the patient's left-right axis; negative when its top leans towards the head (PS3.3 C.8.2.1).
     pub tilt_deg: f64,
-    /// How far the diaphragm moves while the patient breathes through the scan, in mm; 0 for a held breath.
-    pub motion_mm: f32,
+    /// Depth of the breaths that the patient takes during the scan, in quiet breaths; 0 for a held breath.
+    pub breathing: f32,
     /// Whether the beam hardens in tissue and bone.
     pub beam_hardening: bool,
 }
@@ -103,7 +103,7 @@ impl Default for CtSettings {
             kernel: Kernel::Standard,
             slice_thickness_mm: None,
             tilt_deg: 0.0,
-            motion_mm: 0.0,
+            breathing: 0.0,
             beam_hardening: false,
         }
     }
@@ -113,7 +113,7 @@ impl CtSettings {
     pub(super) fn check(&self) -> Result<(), PhantomError> {
         within("--dose", "times the reference", f64::from(self.dose), [0.02, 20.0])?;
         within("--tilt", "degrees", self.tilt_deg, [-30.0, 30.0])?;
-        within("--motion", "mm", f64::from(self.motion_mm), [0.0, 40.0])?;
+        within("--breathing", "quiet breaths", f64::from(self.breathing), [0.0, 2.0])?;
         within("--slice-thickness", "mm", self.slice_thickness_mm.unwrap_or(1.0), [0.2, 20.0])
     }
 }
@@ -193,16 +193,15 @@ pub(crate) fn acquire(
     let settings = &options.imaging.ct;
     let geometry = grid(subject, options)?;
     let scanner = CtAppearance::new(settings.kernel, options.couch.then(|| subject.sinks()));
-    let breathing = Breathing { amplitude_mm: settings.motion_mm, stature: subject.stature() };
     let stack = Stack {
         // Along the table; what tilt shortens is along the normal.
         thickness_mm: settings.slice_thickness_mm.map(|t| t / settings.tilt_deg.to_radians().cos()),
-        breathing: (settings.motion_mm > 0.0).then_some(breathing),
+        breathing: settings.breathing,
     };
     let (mut labels, mut hounsfield) = if stack.is_plain() {
-        paint(&subject.layers, &geometry, lps_from_body, &scanner, &|done| progress(done * 0.9))
+        subject.paint(&geometry, lps_from_body, &scanner, &|done| progress(done * 0.9))
     } else {
-        let thin = |fine: &ImageGeometry| paint(&subject.layers, fine, lps_from_body, &scanner, &|_| ());
+        let thin = |fine: &ImageGeometry, breath| subject.paint_inhaling(breath, fine, lps_from_body, &scanner);
         stack.paint(&geometry, thin, &|done| progress(done * 0.9))?
     };
     subject.sweep(&mut labels, geometry.size());

@@ -1,161 +1,121 @@
-//! Slices put together from thin ones: slice thickness and breathing.
+//! Slices put together from thin ones: slice thickness, and breathing while the table moves.
 
 use rayon::prelude::*;
 use space::Point;
 use volume::{ImageGeometry, Label};
 
 use crate::error::PhantomError;
-use crate::tissue::smooth_step;
 
 /// Thin slices in the thickness of one, at least.
 const THIN: f64 = 3.0;
-/// Slices put together at a time; it bounds memory.
-const CHUNK: usize = 24;
-
-/// The patient breathes while the table moves.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Breathing {
-    /// How far the diaphragm goes down, in mm.
-    pub(crate) amplitude_mm: f32,
-    /// Stature over that of the reference man.
-    pub(crate) stature: f32,
-}
 
 /// Seconds of a breath.
-const BREATH_S: f32 = 4.0;
+const BREATH_S: f64 = 4.0;
 /// Seconds in which one slice is measured.
-const ROTATION_S: f32 = 0.5;
+const ROTATION_S: f64 = 0.5;
 /// Speed of the table in mm/s.
-const TABLE_MM_S: f32 = 40.0;
+const TABLE_MM_S: f64 = 40.0;
+/// When a breathing patient is caught within a rotation, in rotations.
+const TIMES: [f64; 3] = [0.0, -0.4, 0.4];
 
-impl Breathing {
-    /// How far what is seen at a place of the body's frame lies above it at rest, in mm; `when` is −1 at the start of the slice's
-    /// measurement, 1 at its end.
-    ///
-    /// Belly and lower chest move along, the neck, the pelvis and what lies behind the vertebral bodies' backs do not.
-    fn lift_mm(self, y: f32, z: f32, when: f32) -> f32 {
-        let (y, height) = (y / self.stature, z / self.stature);
-        let along = smooth_step((height - 20.0) / 120.0) * smooth_step((430.0 - height) / 150.0);
-        let front = smooth_step((50.0 - y) / 70.0);
-        let time = z / TABLE_MM_S + when * ROTATION_S / 2.0;
-        let breath = 0.5 - 0.5 * (std::f32::consts::TAU * time / BREATH_S).cos();
-        self.amplitude_mm * breath * along * front
-    }
-}
-
-/// How slices are made of thin ones.
+/// How slices are made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stack {
     /// Thickness in mm, along the table; `None` for slices as the raster paints them.
     pub(crate) thickness_mm: Option<f64>,
-    pub(crate) breathing: Option<Breathing>,
+    /// Depth of the breaths taken during the scan, in quiet breaths.
+    pub(crate) breathing: f32,
 }
 
-/// A painter of labels and values on a grid.
-type Painted<V> = (Vec<Label>, Vec<V>);
+/// Labels and values of a grid.
+type Painted = (Vec<Label>, Vec<i16>);
 
 impl Stack {
     /// Whether there is anything to do.
     pub(crate) fn is_plain(&self) -> bool {
-        self.thickness_mm.is_none() && self.breathing.is_none()
+        self.thickness_mm.is_none() && self.breathing == 0.0
     }
 
-    /// Labels in the middle of each slice's time and thickness, values averaged over both.
+    /// Labels in the middle of each slice's thickness and time, values averaged over both.
+    ///
+    /// `thin` paints a grid at a depth of breath.
     ///
     /// # Errors
     /// [`PhantomError::Grid`] if thin slices make no grid.
     pub(crate) fn paint(
         &self,
         geometry: &ImageGeometry,
-        thin: impl Fn(&ImageGeometry) -> Painted<i16>,
+        thin: impl Fn(&ImageGeometry, f32) -> Painted + Sync,
         progress: &(dyn Fn(f32) + Sync),
-    ) -> Result<Painted<i16>, PhantomError> {
+    ) -> Result<Painted, PhantomError> {
         let [width, height, depth] = geometry.size();
         let [dx, dy, spacing] = geometry.spacing();
-        let per_slice = self.thickness_mm.map_or(1, |t| (THIN * spacing / t).ceil().clamp(1.0, 24.0) as usize);
-        let step = spacing / per_slice as f64;
-        // A width of one thin slice is linear interpolation between two.
-        let span = self.thickness_mm.map_or(1.0, |t| (t / step).max(1.0));
-        let reach = self.breathing.map_or(0.0, |b| f64::from(b.amplitude_mm) / step);
-        let (below, above) = ((span / 2.0).ceil() as i64 + 1, (span / 2.0 + reach).ceil() as i64 + 1);
         let plane = width * height;
-        let (mut labels, mut values) = (Vec::with_capacity(plane * depth), Vec::with_capacity(plane * depth));
-        for first in (0..depth).step_by(CHUNK) {
-            let count = CHUNK.min(depth - first);
-            let start = (first * per_slice) as i64 - below;
-            let end = ((first + count - 1) * per_slice) as i64 + above;
-            let origin = geometry.lps_from_index() * Point::new(0.0, 0.0, start as f64 / per_slice as f64);
-            let size = [width, height, (end - start + 1) as usize];
-            let fine = ImageGeometry::new(size, [dx, dy, step], origin, geometry.direction())?;
-            let (thin_labels, thin_values) = thin(&fine);
-            let row_of = |r: usize| (first + r / height, r % height);
-            let rows: Vec<(Vec<Label>, Vec<i16>)> = (0..count * height)
-                .into_par_iter()
-                .map(|r| {
-                    let (k, j) = row_of(r);
-                    let at = geometry.lps_from_index() * Point::new(0.0, j as f64, k as f64);
-                    let place = |when: f32| {
-                        let lift = self.breathing.map_or(0.0, |b| b.lift_mm(at.y as f32, at.z as f32, when));
-                        (k * per_slice) as f64 - start as f64 + f64::from(lift) / step
-                    };
-                    let middle = (place(0.0).round() as usize).min(size[2] - 1);
-                    let row = |f: usize| (f * height + j) * width;
-                    let labels = thin_labels[row(middle)..row(middle) + width].to_vec();
-                    let times: &[f32] = if self.breathing.is_some() { &[-1.0, 0.0, 1.0] } else { &[0.0] };
-                    let mut sum = vec![0f32; width];
-                    for &when in times {
-                        for (f, weight) in shares(place(when), span) {
-                            let f = f.min(size[2] - 1);
-                            let weight = weight / times.len() as f32;
-                            let source = &thin_values[row(f)..row(f) + width];
-                            sum.iter_mut().zip(source).for_each(|(s, &v)| *s += f32::from(v) * weight);
-                        }
-                    }
-                    (labels, sum.into_iter().map(|v| v.round() as i16).collect())
-                })
-                .collect();
-            for (row_labels, row_values) in rows {
-                labels.extend(row_labels);
-                values.extend(row_values);
+        // An odd number, so that one lies in the middle.
+        let layers = self.thickness_mm.map_or(1, |t| ((THIN * t / spacing).ceil() as usize).clamp(3, 31) | 1);
+        let step = self.thickness_mm.map_or(spacing, |t| t / layers as f64);
+        let times = if self.breathing == 0.0 { &TIMES[..1] } else { &TIMES[..] };
+        let (mut labels, mut values) = (vec![volume::BACKGROUND; plane * depth], vec![0i16; plane * depth]);
+        let done = std::sync::atomic::AtomicUsize::new(0);
+        let slices = labels.par_chunks_mut(plane).zip(values.par_chunks_mut(plane)).enumerate();
+        slices.try_for_each(|(k, (labels, values))| {
+            let below = (layers - 1) as f64 / 2.0 * step / spacing;
+            let origin = geometry.lps_from_index() * Point::new(0.0, 0.0, k as f64 - below);
+            let fine = ImageGeometry::new([width, height, layers], [dx, dy, step], origin, geometry.direction())?;
+            let mut sum = vec![0f32; plane];
+            for (n, time) in times.iter().enumerate() {
+                let seconds = k as f64 * spacing / TABLE_MM_S + time * ROTATION_S;
+                let breath = 0.5 - 0.5 * (std::f64::consts::TAU * seconds / BREATH_S).cos();
+                let (thin_labels, thin_values) = thin(&fine, self.breathing * breath as f32);
+                if n == 0 {
+                    labels.copy_from_slice(&thin_labels[layers / 2 * plane..(layers / 2 + 1) * plane]);
+                }
+                for layer in thin_values.chunks_exact(plane) {
+                    sum.iter_mut().zip(layer).for_each(|(s, &v)| *s += f32::from(v));
+                }
             }
-            progress((first + count) as f32 / depth as f32);
-        }
+            let share = 1.0 / (layers * times.len()) as f32;
+            values.iter_mut().zip(sum).for_each(|(v, s)| *v = (s * share).round() as i16);
+            let count = done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
+            progress(count as f32 / depth as f32);
+            Ok::<(), PhantomError>(())
+        })?;
         Ok((labels, values))
     }
-}
-
-/// Thin slices under a box of some width round a place, in units of thin slices, with the share of the box each has.
-fn shares(place: f64, width: f64) -> impl Iterator<Item = (usize, f32)> {
-    let (low, high) = (place - width / 2.0, place + width / 2.0);
-    let (first, last) = ((low + 0.5).floor().max(0.0) as usize, (high + 0.5).floor().max(0.0) as usize);
-    (first..=last).filter_map(move |n| {
-        let overlap = (high.min(n as f64 + 0.5) - low.max(n as f64 - 0.5)) / width;
-        (overlap > 1e-9).then_some((n, overlap as f32))
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use glam::DMat3;
 
-    #[test]
-    fn shares_sum_to_one_and_lie_round_their_place() {
-        for (place, width) in [(5.0, 1.0), (5.3, 1.0), (7.5, 3.0), (9.2, 4.5)] {
-            let found: Vec<_> = shares(place, width).collect();
-            let sum: f32 = found.iter().map(|(_, w)| w).sum();
-            let mean: f64 = found.iter().map(|&(n, w)| n as f64 * f64::from(w)).sum();
-            assert!((sum - 1.0).abs() < 1e-5 && (mean - place).abs() < 0.26, "{place} ± {width}: {found:?}");
-        }
+    /// A stack over a body whose value is ten times the height in mm.
+    fn painted(stack: Stack) -> Painted {
+        let geometry = ImageGeometry::new([2, 1, 6], [1.0, 1.0, 4.0], Point::ZERO, DMat3::IDENTITY).unwrap();
+        let thin = |fine: &ImageGeometry, breath: f32| {
+            let [_, _, depth] = fine.size();
+            let z = |k: usize| (fine.lps_from_index() * Point::new(0.0, 0.0, k as f64)).z;
+            let each = |k: usize| [z(k), z(k)].map(|z| (10.0 * z).abs().round() as i16 + (1000.0 * breath) as i16);
+            let values: Vec<i16> = (0..depth).flat_map(each).collect();
+            (values.iter().map(|v| *v as Label).collect(), values)
+        };
+        stack.paint(&geometry, thin, &|_| ()).unwrap()
     }
 
     #[test]
-    fn the_belly_moves_and_the_spine_does_not() {
-        let breathing = Breathing { amplitude_mm: 12.0, stature: 1.0 };
-        let most = |y: f32, range: std::ops::Range<i32>| {
-            range.map(|z| breathing.lift_mm(y, z as f32, 0.0)).fold(0.0, f32::max)
-        };
-        assert!(most(-60.0, 150..290) > 11.0);
-        assert_eq!(most(60.0, 150..290), 0.0);
-        assert_eq!(most(-60.0, -200..20), 0.0);
+    fn a_ramp_stays_a_ramp_and_its_kink_is_blunted() {
+        let thin = painted(Stack { thickness_mm: Some(0.5), breathing: 0.0 }).1;
+        let thick = painted(Stack { thickness_mm: Some(8.0), breathing: 0.0 }).1;
+        assert_eq!(thin[2..], [40, 40, 80, 80, 120, 120, 160, 160, 200, 200]);
+        assert_eq!(thick[2..], thin[2..]);
+        assert!((18..=22).contains(&thick[0]) && thin[0] <= 2, "|z| over 8 mm is 2 mm: {thick:?}, {thin:?}");
+    }
+
+    #[test]
+    fn breath_comes_and_goes_with_the_table() {
+        let (labels, values) = painted(Stack { thickness_mm: None, breathing: 1.0 });
+        assert_eq!(labels[0], 0);
+        assert!(values[0] > 50, "half a second of breath blurs: {values:?}");
+        assert!(values[10] > values[4], "{values:?}");
     }
 }
