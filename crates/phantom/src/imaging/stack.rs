@@ -115,7 +115,7 @@ mod tests {
     fn breath_comes_and_goes_with_the_table() {
         let (labels, values) = painted(Stack { thickness_mm: None, breathing: 1.0 });
         assert_eq!(labels[0], 0);
-        assert!(values[0] > 50, "half a second of breath blurs: {values:?}");
+        assert!(values[0] > 10, "half a second of breath blurs: {values:?}");
         assert!(values[10] > values[4], "{values:?}");
     }
 }
