@@ -3,7 +3,10 @@
 mod beam;
 mod ct;
 mod implant;
+mod mr;
+mod pet;
 mod stack;
+mod substance;
 
 use std::str::FromStr;
 
@@ -14,11 +17,16 @@ use crate::error::PhantomError;
 
 pub use ct::{CtSettings, Kernel};
 pub use implant::Implant;
+pub use mr::{MrSettings, Weighting};
+pub use pet::PetSettings;
 
 #[cfg(test)]
 pub(crate) use ct::CtAppearance;
 pub(crate) use ct::acquire as acquire_ct;
 pub(crate) use implant::put_in;
+pub(crate) use mr::acquire as acquire_mr;
+pub(crate) use pet::acquire as acquire_pet;
+pub(crate) use substance::{Substance, Values};
 
 /// A kind of image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -26,16 +34,28 @@ pub enum Modality {
     /// Computed tomography.
     #[serde(rename = "ct")]
     Ct,
+    /// Magnetic resonance, spin echo, weighted by T1.
+    #[serde(rename = "mr-t1")]
+    MrT1,
+    /// Magnetic resonance, fast spin echo, weighted by T2.
+    #[serde(rename = "mr-t2")]
+    MrT2,
+    /// Positron emission tomography with fluorodeoxyglucose.
+    #[serde(rename = "pet")]
+    Pet,
 }
 
 impl Modality {
     /// All kinds.
-    pub const ALL: [Self; 1] = [Self::Ct];
+    pub const ALL: [Self; 4] = [Self::Ct, Self::MrT1, Self::MrT2, Self::Pet];
 
     /// As it is written on the command line, and the name of its folder where there are several.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ct => "ct",
+            Self::MrT1 => "mr-t1",
+            Self::MrT2 => "mr-t2",
+            Self::Pet => "pet",
         }
     }
 }
@@ -58,6 +78,10 @@ pub struct Imaging {
     pub modalities: Vec<Modality>,
     /// The CT scanner.
     pub ct: CtSettings,
+    /// The MR scanner.
+    pub mr: MrSettings,
+    /// The PET scanner.
+    pub pet: PetSettings,
     /// Metal in the body.
     pub implants: Vec<Implant>,
     /// How the patient has moved before all images but the first.
@@ -66,7 +90,14 @@ pub struct Imaging {
 
 impl Default for Imaging {
     fn default() -> Self {
-        Self { modalities: vec![Modality::Ct], ct: CtSettings::default(), implants: Vec::new(), misregistered: None }
+        Self {
+            modalities: vec![Modality::Ct],
+            ct: CtSettings::default(),
+            mr: MrSettings::default(),
+            pet: PetSettings::default(),
+            implants: Vec::new(),
+            misregistered: None,
+        }
     }
 }
 
@@ -75,6 +106,8 @@ impl Imaging {
     /// [`PhantomError::Setting`] for what no scanner does.
     pub fn check(&self) -> Result<(), PhantomError> {
         self.ct.check()?;
+        self.mr.check()?;
+        self.pet.check()?;
         if let Some(moved) = self.misregistered {
             for shift in moved.shift_mm {
                 within("a shift of --misregistered", "mm", shift, [-200.0, 200.0])?;

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use glam::{Affine3A, DMat3, DVec3};
+use glam::{Affine3A, DAffine3, DMat3, DVec3};
 use space::Point;
 use volume::terminology;
-use volume::{ImageGeometry, Label, LabelMap, Segment, Volume};
+use volume::{ImageGeometry, Label, LabelMap, ScanVolume, Segment, Volume};
 
 use crate::body::{Layer, Model, Motion, Pose, Structure};
 use crate::crumbs;
 use crate::error::PhantomError;
-use crate::imaging::{acquire_ct, put_in};
+use crate::imaging::{Modality, Substance, Values, Weighting, acquire_ct, acquire_mr, acquire_pet, put_in};
 use crate::options::{Person, PhantomOptions};
 use crate::raster::{Appearance, paint};
 
@@ -34,6 +34,31 @@ const FIELD: [[f64; 2]; 3] = [[-246.0, 246.0], [-140.0, 152.0], [-206.0, 494.0]]
 pub fn body(options: &PhantomOptions, progress: &(dyn Fn(f32) + Sync)) -> Result<Body, PhantomError> {
     let subject = Subject::new(options)?;
     acquire_ct(&subject, options, subject.lps_from_body(), progress)
+}
+
+/// An image of a body, with its truth.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// What made it.
+    pub modality: Modality,
+    /// Which structure each voxel belongs to.
+    pub labels: LabelMap,
+    /// CT in HU, MR in arbitrary units, PET as standardised uptake values by body weight.
+    pub voxels: ScanVolume,
+    /// Where a point of the first image's anatomy lies in this one, both LPS mm.
+    pub moved_from_reference: DAffine3,
+}
+
+/// One image of the person that `options` describe; misregistered to the first of the options' modalities if they say so.
+///
+/// # Errors
+/// As [`body`].
+pub fn image(
+    options: &PhantomOptions,
+    modality: Modality,
+    progress: &(dyn Fn(f32) + Sync),
+) -> Result<Image, PhantomError> {
+    Subject::new(options)?.image(options, modality, progress)
 }
 
 /// A person ready to be scanned.
@@ -60,6 +85,34 @@ impl Subject {
         Ok(Self { person, model, motion: options.motion, pose, layers, structures })
     }
 
+    pub(crate) fn image(
+        &self,
+        options: &PhantomOptions,
+        modality: Modality,
+        progress: &(dyn Fn(f32) + Sync),
+    ) -> Result<Image, PhantomError> {
+        let moved = options.imaging.misregistered.filter(|_| options.imaging.modalities.first() != Some(&modality));
+        let moved_from_reference = moved.map_or(DAffine3::IDENTITY, |m| m.moved_from_reference(self.center()));
+        let lps_from_body = Affine3A::from_mat3_translation(
+            moved_from_reference.matrix3.as_mat3(),
+            moved_from_reference.translation.as_vec3(),
+        ) * self.lps_from_body();
+        let mr = |weighting| acquire_mr(self, options, weighting, lps_from_body, progress);
+        let (labels, voxels) = match modality {
+            Modality::Ct => {
+                let body = acquire_ct(self, options, lps_from_body, progress)?;
+                (body.labels, ScanVolume::I16(body.hounsfield))
+            }
+            Modality::MrT1 => mr(Weighting::T1).map(|(labels, voxels)| (labels, ScanVolume::I16(voxels)))?,
+            Modality::MrT2 => mr(Weighting::T2).map(|(labels, voxels)| (labels, ScanVolume::I16(voxels)))?,
+            Modality::Pet => {
+                let (labels, voxels) = acquire_pet(self, options, lps_from_body, progress)?;
+                (labels, ScanVolume::F32(voxels))
+            }
+        };
+        Ok(Image { modality, labels, voxels, moved_from_reference })
+    }
+
     pub(crate) fn lps_from_body(&self) -> Affine3A {
         self.person.lps_from_body()
     }
@@ -73,6 +126,11 @@ impl Subject {
         progress: &(dyn Fn(f32) + Sync),
     ) -> (Vec<Label>, Vec<A::Voxel>) {
         paint(&self.layers, geometry, lps_from_body, &self.pose, appearance, progress)
+    }
+
+    /// Values of its tissues for a scanner, from those of what they are made of.
+    pub(crate) fn values(&self, mottle: f32, value: impl Fn(Substance) -> f32) -> Values {
+        Values::new(&self.layers, &self.structures, mottle, value)
     }
 
     /// As [`Self::paint`], deeper in breath.
