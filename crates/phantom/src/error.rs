@@ -42,11 +42,22 @@ pub enum PhantomError {
         /// Least and greatest.
         range: [f64; 2],
     },
+    /// Nothing to make.
+    #[error("no kind of image was asked for; name at least one of ct, mr-t1, mr-t2, pet")]
+    NoModality,
     /// The body has no room for a finding.
     #[error("no place for {finding} in this body; try a smaller one or another seed")]
     Finding {
         /// What was asked for.
         finding: String,
+    },
+    /// A file beside the series cannot be written.
+    #[error("cannot write {}: {source}; check the free space and that you may write there", path.display())]
+    Write {
+        /// What the system says.
+        source: std::io::Error,
+        /// Where.
+        path: PathBuf,
     },
     /// The folder already holds something else, which DICOM files would be mixed into.
     #[error("--out must be empty or absent, so that the series stays alone: {}", path.display())]

@@ -35,4 +35,4 @@ pub use options::{PhantomOptions, Physique, Sex, Variation};
 pub use phase::Phase;
 pub use scan::{Body, Image, body, image};
 pub use tissue::Tissue;
-pub use write::{PhantomSummary, write_phantom};
+pub use write::{ImageSummary, PhantomSummary, write_phantom};
