@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use phantom::{PhantomOptions, Physique, Sex};
+use phantom::{CtSettings, Imaging, MrSettings, PhantomOptions, Physique, Sex};
 
 use crate::progress::Progress;
 use crate::{cli, output};
@@ -45,12 +45,31 @@ fn options(arguments: &cli::Phantom) -> PhantomOptions {
         options.physique.weight_kg = (reference.weight_kg * (height / reference.height_cm).powi(2)).round();
     }
     options.phase = arguments.phase;
+    options.imaging = imaging(&arguments.imaging);
     if arguments.healthy {
         options.findings.clear();
     } else if !arguments.findings.is_empty() {
         options.findings.clone_from(&arguments.findings);
     }
     options
+}
+
+fn imaging(arguments: &cli::Imaging) -> Imaging {
+    Imaging {
+        modalities: arguments.modalities.clone(),
+        ct: CtSettings {
+            dose: arguments.dose,
+            kernel: arguments.kernel,
+            slice_thickness_mm: arguments.slice_thickness,
+            tilt_deg: arguments.tilt,
+            breathing: arguments.breathing,
+            beam_hardening: arguments.beam_hardening,
+        },
+        mr: MrSettings { field_t: arguments.field, ..MrSettings::default() },
+        implants: arguments.implants.clone(),
+        misregistered: arguments.misregistered,
+        ..Imaging::default()
+    }
 }
 
 /// Writes series and truth into `dir`, with progress.

@@ -133,16 +133,20 @@ impl Subject {
         Values::new(&self.layers, &self.structures, mottle, value)
     }
 
-    /// As [`Self::paint`], deeper in breath.
-    pub(crate) fn paint_inhaling<A: Appearance>(
+    /// The pose deeper in breath.
+    pub(crate) fn inhaling(&self, breath: f32) -> Pose {
+        pose(&self.person, Motion { breath: self.motion.breath + breath, ..self.motion })
+    }
+
+    /// As [`Self::paint`], in another pose.
+    pub(crate) fn paint_in<A: Appearance>(
         &self,
-        breath: f32,
+        pose: &Pose,
         geometry: &ImageGeometry,
         lps_from_body: Affine3A,
         appearance: &A,
     ) -> (Vec<Label>, Vec<A::Voxel>) {
-        let motion = Motion { breath: self.motion.breath + breath, ..self.motion };
-        paint(&self.layers, geometry, lps_from_body, &pose(&self.person, motion), appearance, &|_| ())
+        paint(&self.layers, geometry, lps_from_body, pose, appearance, &|_| ())
     }
 
     /// What is scanned, in mm: least and greatest x, y, z in LPS.

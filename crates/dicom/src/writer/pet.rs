@@ -90,9 +90,9 @@ fn pet_modules(reference: &SeriesReference, options: &PetOptions, k: usize) -> B
         .text(tags::COUNTS_SOURCE, VR::CS, "EMISSION")
         .text(tags::SERIES_TYPE, VR::CS, "WHOLE BODY\\IMAGE")
         .value(tags::NUMBER_OF_SLICES, VR::US, slices.min(usize::from(u16::MAX)) as u16)
-        .text(tags::CORRECTED_IMAGE, VR::CS, "NORM\\DTIM\\ATTN\\SCAT\\DECY\\RAN")
+        .text(tags::CORRECTED_IMAGE, VR::CS, "NORM\\DTIM\\ATTN\\SCAT\\DECY")
         .text(tags::DECAY_CORRECTION, VR::CS, "START")
-        .text(tags::RANDOMS_CORRECTION_METHOD, VR::LO, "SIMULATED")
+        .text(tags::RANDOMS_CORRECTION_METHOD, VR::CS, "NONE")
         .text(tags::ATTENUATION_CORRECTION_METHOD, VR::LO, "SIMULATED")
         .text(tags::SCATTER_CORRECTION_METHOD, VR::LO, "SIMULATED")
         .text(tags::RECONSTRUCTION_METHOD, VR::LO, "SIMULATED")
@@ -103,6 +103,8 @@ fn pet_modules(reference: &SeriesReference, options: &PetOptions, k: usize) -> B
         .text(tags::DECAY_FACTOR, VR::DS, "1")
         .value(tags::IMAGE_INDEX, VR::US, index)
         .item(tags::RADIOPHARMACEUTICAL_INFORMATION_SEQUENCE, radiopharmaceutical(options))
+        // PS3.3 C.7.3.1.1.2: in place of Patient Position.
+        .without(tags::PATIENT_POSITION)
         .items(tags::PATIENT_ORIENTATION_CODE_SEQUENCE, vec![orientation().0])
         .items(tags::PATIENT_GANTRY_RELATIONSHIP_CODE_SEQUENCE, vec![code_item("SCT", "102540001", "headfirst").0])
 }

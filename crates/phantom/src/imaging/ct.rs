@@ -10,7 +10,7 @@ use volume::{ImageGeometry, Volume};
 use super::beam::Beam;
 use super::stack::Stack;
 use super::within;
-use crate::body::Layer;
+use crate::body::{Layer, Pose};
 use crate::error::PhantomError;
 use crate::noise::{Grain, add_scan_noise, scatter};
 use crate::options::PhantomOptions;
@@ -118,6 +118,9 @@ impl CtSettings {
     }
 }
 
+/// Poses between the ends of a breath.
+const POSES: usize = 30;
+
 /// What X-rays see: HU.
 pub(crate) struct CtAppearance {
     kernel: Kernel,
@@ -196,12 +199,17 @@ pub(crate) fn acquire(
     let stack = Stack {
         // Along the table; what tilt shortens is along the normal.
         thickness_mm: settings.slice_thickness_mm.map(|t| t / settings.tilt_deg.to_radians().cos()),
-        breathing: settings.breathing,
+        breathes: settings.breathing > 0.0,
     };
     let (mut labels, mut hounsfield) = if stack.is_plain() {
         subject.paint(&geometry, lps_from_body, &scanner, &|done| progress(done * 0.9))
     } else {
-        let thin = |fine: &ImageGeometry, breath| subject.paint_inhaling(breath, fine, lps_from_body, &scanner);
+        let poses: Vec<Pose> =
+            (0..=POSES).map(|n| subject.inhaling(settings.breathing * n as f32 / POSES as f32)).collect();
+        let thin = |fine: &ImageGeometry, inhaled: f32| {
+            let pose = &poses[((inhaled * POSES as f32).round() as usize).min(POSES)];
+            subject.paint_in(pose, fine, lps_from_body, &scanner)
+        };
         stack.paint(&geometry, thin, &|done| progress(done * 0.9))?
     };
     subject.sweep(&mut labels, geometry.size());

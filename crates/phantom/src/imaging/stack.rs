@@ -23,8 +23,8 @@ const TIMES: [f64; 3] = [0.0, -0.4, 0.4];
 pub(crate) struct Stack {
     /// Thickness in mm, along the table; `None` for slices as the raster paints them.
     pub(crate) thickness_mm: Option<f64>,
-    /// Depth of the breaths taken during the scan, in quiet breaths.
-    pub(crate) breathing: f32,
+    /// Whether the patient breathes during the scan.
+    pub(crate) breathes: bool,
 }
 
 /// Labels and values of a grid.
@@ -33,12 +33,12 @@ type Painted = (Vec<Label>, Vec<i16>);
 impl Stack {
     /// Whether there is anything to do.
     pub(crate) fn is_plain(&self) -> bool {
-        self.thickness_mm.is_none() && self.breathing == 0.0
+        self.thickness_mm.is_none() && !self.breathes
     }
 
     /// Labels in the middle of each slice's thickness and time, values averaged over both.
     ///
-    /// `thin` paints a grid at a depth of breath.
+    /// `thin` paints a grid at a place between breath out, 0, and in, 1.
     ///
     /// # Errors
     /// [`PhantomError::Grid`] if thin slices make no grid.
@@ -54,7 +54,7 @@ impl Stack {
         // An odd number, so that one lies in the middle.
         let layers = self.thickness_mm.map_or(1, |t| ((THIN * t / spacing).ceil() as usize).clamp(3, 31) | 1);
         let step = self.thickness_mm.map_or(spacing, |t| t / layers as f64);
-        let times = if self.breathing == 0.0 { &TIMES[..1] } else { &TIMES[..] };
+        let times = if self.breathes { &TIMES[..] } else { &TIMES[..1] };
         let (mut labels, mut values) = (vec![volume::BACKGROUND; plane * depth], vec![0i16; plane * depth]);
         let done = std::sync::atomic::AtomicUsize::new(0);
         let slices = labels.par_chunks_mut(plane).zip(values.par_chunks_mut(plane)).enumerate();
@@ -66,7 +66,8 @@ impl Stack {
             for (n, time) in times.iter().enumerate() {
                 let seconds = k as f64 * spacing / TABLE_MM_S + time * ROTATION_S;
                 let breath = 0.5 - 0.5 * (std::f64::consts::TAU * seconds / BREATH_S).cos();
-                let (thin_labels, thin_values) = thin(&fine, self.breathing * breath as f32);
+                let inhaled = if self.breathes { breath as f32 } else { 0.0 };
+                let (thin_labels, thin_values) = thin(&fine, inhaled);
                 if n == 0 {
                     labels.copy_from_slice(&thin_labels[layers / 2 * plane..(layers / 2 + 1) * plane]);
                 }
@@ -104,8 +105,8 @@ mod tests {
 
     #[test]
     fn a_ramp_stays_a_ramp_and_its_kink_is_blunted() {
-        let thin = painted(Stack { thickness_mm: Some(0.5), breathing: 0.0 }).1;
-        let thick = painted(Stack { thickness_mm: Some(8.0), breathing: 0.0 }).1;
+        let thin = painted(Stack { thickness_mm: Some(0.5), breathes: false }).1;
+        let thick = painted(Stack { thickness_mm: Some(8.0), breathes: false }).1;
         assert_eq!(thin[2..], [40, 40, 80, 80, 120, 120, 160, 160, 200, 200]);
         assert_eq!(thick[2..], thin[2..]);
         assert!((18..=22).contains(&thick[0]) && thin[0] <= 2, "|z| over 8 mm is 2 mm: {thick:?}, {thin:?}");
@@ -113,7 +114,7 @@ mod tests {
 
     #[test]
     fn breath_comes_and_goes_with_the_table() {
-        let (labels, values) = painted(Stack { thickness_mm: None, breathing: 1.0 });
+        let (labels, values) = painted(Stack { thickness_mm: None, breathes: true });
         assert_eq!(labels[0], 0);
         assert!(values[0] > 10, "half a second of breath blurs: {values:?}");
         assert!(values[10] > values[4], "{values:?}");

@@ -95,6 +95,8 @@ pub(crate) fn made_of(name: &str, tissue: Tissue) -> [Substance; 2] {
     match tissue {
         Tissue::Muscle => [S::Muscle; 2],
         Tissue::Bone { .. } if name == "gallstones" => [S::Cortex; 2],
+        // Marrow of the limbs is yellow in adults.
+        Tissue::Bone { .. } if tissue == Tissue::LONG_BONE => [S::Fat, S::Cortex],
         Tissue::Bone { .. } => [S::Marrow, S::Cortex],
         Tissue::Hollow { .. } if name == "gallbladder" => [S::Bile, S::Wall],
         Tissue::Hollow { .. } if name == "urinary_bladder" => [S::Urine, S::Wall],
