@@ -45,6 +45,11 @@ pub enum PhantomError {
     /// Nothing to make.
     #[error("no kind of image was asked for; name at least one of ct, mr-t1, mr-t2, pet")]
     NoModality,
+    /// Nothing to move.
+    #[error(
+        "--misregistered moves all images but the first, and there is only one; add another to --modality, as in ct,mr-t2"
+    )]
+    NothingToMove,
     /// The body has no room for a finding.
     #[error("no place for {finding} in this body; try a smaller one or another seed")]
     Finding {

@@ -103,12 +103,15 @@ impl Default for Imaging {
 
 impl Imaging {
     /// # Errors
-    /// [`PhantomError::Setting`] for what no scanner does.
+    /// [`PhantomError::Setting`] for what no scanner does, [`PhantomError::NothingToMove`] for a misregistration of one image.
     pub fn check(&self) -> Result<(), PhantomError> {
         self.ct.check()?;
         self.mr.check()?;
         self.pet.check()?;
         if let Some(moved) = self.misregistered {
+            if self.modalities.len() < 2 {
+                return Err(PhantomError::NothingToMove);
+            }
             for shift in moved.shift_mm {
                 within("a shift of --misregistered", "mm", shift, [-200.0, 200.0])?;
             }

@@ -245,3 +245,42 @@ fn expose(hounsfield: &mut [i16], geometry: &ImageGeometry, options: &PhantomOpt
         }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::body::{Cover, Motion};
+    use crate::options::Person;
+    use crate::raster::paint;
+    use crate::sdf::ball;
+
+    /// Distance in mm over which a ball's edge rises from 10 to 90 %.
+    fn edge_mm(kernel: Kernel) -> f32 {
+        const STEP: f32 = 0.25;
+        let tissue = Tissue::Soft { hu: 0.0, mottle: 0.0 };
+        let layer =
+            Layer { label: Some(1), cover: Cover::Solid(tissue), contrast_hu: 0.0, form: ball(Vec3::ZERO, 60.0) };
+        let origin = Point::new(54.0, 0.0, 0.0);
+        let geometry = ImageGeometry::new([48, 1, 1], [f64::from(STEP); 3], origin, DMat3::IDENTITY).unwrap();
+        let options = PhantomOptions { seed: PhantomOptions::REFERENCE_SEED, ..Default::default() };
+        let pose = Pose::new(&Person::new(&options), Motion::default(), 0.0);
+        let scanner = CtAppearance::new(kernel, None);
+        let (_, values) = paint(&[layer], &geometry, Affine3A::IDENTITY, &pose, &scanner, &|_| ());
+        let crossing = |level: f32| {
+            let n = values.iter().position(|&v| f32::from(v) < level).unwrap();
+            let (a, b) = (f32::from(values[n - 1]), f32::from(values[n]));
+            (n as f32 - 1.0 + (a - level) / (a - b)) * STEP
+        };
+        crossing(-900.0) - crossing(-100.0)
+    }
+
+    #[test]
+    fn kernels_are_as_sharp_as_stated() {
+        for kernel in Kernel::ALL {
+            // A smoothstep of half width b rises from 10 to 90 % over 1.216 b.
+            let expected = 1.216 * (kernel.point_spread_mm() + 0.125);
+            let found = edge_mm(kernel);
+            assert!((found / expected - 1.0).abs() < 0.05, "{kernel:?}: {found} mm, not {expected}");
+        }
+    }
+}
