@@ -151,7 +151,20 @@ pub(crate) struct Phantom {
     /// Contrast: native, arterial, portal, late
     #[arg(long, default_value = "portal", value_parser = phase)]
     pub(crate) phase: phantom::Phase,
-    /// What the body suffers from, as NAME or NAME=SIZE; may be given more than once [default: liver-metastasis=25]
+    /// When in a quiet breath: 0 at the end of breathing out, 1 at the end of breathing in
+    #[arg(long, default_value_t = 0.0, value_parser = share)]
+    pub(crate) breath: f32,
+    /// When in the heart's cycle, from 0 in end-diastole; it is smallest at 0.4
+    #[arg(long, default_value_t = 0.0, value_parser = share)]
+    pub(crate) beat: f32,
+    /// Anatomy that differs from most people's, such as azygos-lobe; may be given more than once
+    #[arg(long = "variant", value_name = "VARIANT", value_parser = variant)]
+    pub(crate) variants: Vec<phantom::Variant>,
+    /// Days since the first examination, for findings that grow or shrink
+    #[arg(long, default_value_t = 0.0, value_parser = day)]
+    pub(crate) day: f32,
+    /// What the body suffers from, as NAME, NAME=SIZE or NAME=SIZE:DAYS, the time in which its volume doubles (negative: halves);
+    /// may be given more than once [default: liver-metastasis=25]
     #[arg(long = "finding", value_name = "FINDING", value_parser = finding, conflicts_with = "healthy")]
     pub(crate) findings: Vec<phantom::Finding>,
     /// Nothing at all
@@ -228,6 +241,25 @@ fn implant(text: &str) -> Result<phantom::Implant, String> {
 
 fn misregistration(text: &str) -> Result<phantom::Misregistration, String> {
     text.parse()
+}
+
+fn variant(text: &str) -> Result<phantom::Variant, String> {
+    text.parse()
+}
+
+fn share(text: &str) -> Result<f32, String> {
+    number(text, 0.0, 1.0)
+}
+
+fn day(text: &str) -> Result<f32, String> {
+    number(text, 0.0, 36500.0)
+}
+
+fn number(text: &str, least: f32, most: f32) -> Result<f32, String> {
+    match text.parse() {
+        Ok(number) if (least..=most).contains(&number) => Ok(number),
+        _ => Err(format!("a number from {least} to {most} is asked for")),
+    }
 }
 
 fn finding(text: &str) -> Result<phantom::Finding, String> {

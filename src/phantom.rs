@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use phantom::{CtSettings, Imaging, MrSettings, PhantomOptions, Physique, Sex};
+use phantom::{CtSettings, Imaging, Motion, MrSettings, PhantomOptions, Physique, Sex};
 
 use crate::progress::Progress;
 use crate::{cli, output};
@@ -46,6 +46,11 @@ fn options(arguments: &cli::Phantom) -> PhantomOptions {
     }
     options.phase = arguments.phase;
     options.imaging = imaging(&arguments.imaging);
+    options.motion = Motion { breath: arguments.breath, beat: arguments.beat };
+    options.day = arguments.day;
+    if !arguments.variants.is_empty() {
+        options.variants.clone_from(&arguments.variants);
+    }
     if arguments.healthy {
         options.findings.clear();
     } else if !arguments.findings.is_empty() {

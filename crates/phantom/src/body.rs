@@ -34,7 +34,7 @@ pub use frame::{Side, Spine, SpineLevel};
 pub use pose::{Motion, Pose};
 
 use crate::error::PhantomError;
-use crate::findings::Finding;
+use crate::findings::{Finding, FindingKind};
 use crate::options::Person;
 use crate::phase::Phase;
 use crate::sdf::{Form, Shape};
@@ -74,7 +74,11 @@ pub struct Structure {
 }
 
 /// Structures of several pieces.
-const MANY: [&str; 20] = [
+const MANY: [&str; 24] = [
+    "skeletal_muscle",
+    "intercostal_muscles",
+    "coronary_plaque",
+    "carotid_plaque",
     "liver_lesion",
     "liver_cyst",
     "lung_lesion",
@@ -97,6 +101,19 @@ const MANY: [&str; 20] = [
     "pulmonary_vein",
 ];
 
+/// Muscles of the trunk's wall that have a name of their own, one on each side.
+const WALL_MUSCLES: [&str; 9] = [
+    "deltoid",
+    "pectoralis_major",
+    "trapezius",
+    "latissimus_dorsi",
+    "serratus_anterior",
+    "rectus_abdominis",
+    "external_oblique",
+    "internal_oblique",
+    "transversus_abdominis",
+];
+
 /// The layers of a body, outermost first.
 #[derive(Clone, Debug, Default)]
 pub struct Model {
@@ -105,36 +122,40 @@ pub struct Model {
 }
 
 impl Model {
-    /// The body of a person with some findings.
+    /// The body of a person with some findings, that many days after the first examination.
     ///
     /// # Errors
     /// [`PhantomError::Finding`] if there is no room for one.
-    pub fn new(person: &Person, findings: &[Finding]) -> Result<Self, PhantomError> {
+    pub fn new(person: &Person, findings: &[Finding], day: f32) -> Result<Self, PhantomError> {
         let mut model = Self::default();
         let spine = Spine::new();
         let cavities = thorax::Cavities::new(&spine);
         wall::paint(&mut model, person);
+        muscles::paint_wall(&mut model, &cavities);
         muscles::paint_trunk(&mut model, &spine);
         wall::paint_recesses(&mut model);
-        thorax::paint(&mut model, &spine, &cavities);
+        thorax::paint(&mut model, person, &spine, &cavities);
         muscles::paint_deep(&mut model);
         let liver = abdomen::paint(&mut model, person, &cavities);
         bowel::paint(&mut model, person, &cavities);
         abdomen::paint_retroperitoneal(&mut model, person, &cavities);
         pelvis::paint_genital(&mut model, person);
         heart::paint(&mut model, person);
-        findings::paint(&mut model, person, &cavities, findings, Stage::BeforeVessels)?;
+        findings::paint(&mut model, person, &cavities, (findings, day), Stage::BeforeVessels)?;
         liver::paint_vessels(&mut model, person, &liver);
-        vessels::paint(&mut model);
+        findings::grow(&mut model, liver.form(), (findings, day));
+        vessels::paint(&mut model, person);
         valves::paint(&mut model, person);
         coronaries::paint(&mut model, person);
         thorax::paint_airways(&mut model, person, &cavities);
-        spine::paint(&mut model, &spine);
+        let fracture = findings.iter().find(|f| f.kind == FindingKind::VertebralFracture);
+        spine::paint(&mut model, &spine, fracture.map(|f| f.size / 100.0));
         ribs::paint(&mut model, &spine, &cavities.cage);
         shoulder::paint(&mut model);
-        pelvis::paint(&mut model);
-        findings::paint(&mut model, person, &cavities, findings, Stage::Last)?;
+        pelvis::paint(&mut model, person);
+        findings::paint(&mut model, person, &cavities, (findings, day), Stage::Last)?;
         model.gather();
+        model.age(person.bone_loss_hu());
         Ok(model)
     }
 
@@ -201,6 +222,18 @@ impl Model {
         self.paint(name, tissue, place(person, name, shift_mm, form));
     }
 
+    /// Takes density from trabecular bone.
+    fn age(&mut self, loss_hu: f32) {
+        for layer in &mut self.layers {
+            // Stones are no bone.
+            if let Cover::Solid(Tissue::Bone { spongy, .. }) = &mut layer.cover
+                && *spongy > 150.0
+            {
+                *spongy -= loss_hu;
+            }
+        }
+    }
+
     /// Sets the phase of contrast.
     pub(crate) fn enhance(&mut self, phase: Phase) {
         let by_label: Vec<f32> =
@@ -246,6 +279,9 @@ impl Model {
             let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
             self.unite(&format!("lung_{side}"), &parts);
         }
+        let muscles = WALL_MUSCLES.iter().flat_map(|m| ["left", "right"].map(|side| format!("{m}_{side}")));
+        let muscles: Vec<String> = muscles.chain(["intercostal_muscles".to_owned()]).collect();
+        self.unite("skeletal_muscle", &muscles.iter().map(String::as_str).collect::<Vec<_>>());
         self.unite(
             "heart",
             &[

@@ -25,6 +25,7 @@ mod scan;
 pub mod sdf;
 mod spline;
 mod tissue;
+mod variants;
 mod write;
 
 pub use body::Motion;
@@ -35,4 +36,5 @@ pub use options::{PhantomOptions, Physique, Sex, Variation};
 pub use phase::Phase;
 pub use scan::{Body, Image, body, image};
 pub use tissue::Tissue;
+pub use variants::Variant;
 pub use write::{ImageSummary, PhantomSummary, write_phantom};

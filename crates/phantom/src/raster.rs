@@ -125,8 +125,7 @@ impl Raster<'_> {
         let offset = Vec3::new(start[0] as f32, start[1] as f32, (start[2] + slab.first) as f32);
         let center = Vec3::from(self.body_from_index.transform_point3a(Vec3A::from(offset + half)));
         let radius = (half * self.step).length() + 1e-3;
-        let stretch = self.pose.stretch(center, radius);
-        let (center, radius) = (self.pose.drawn_at(center), radius * stretch);
+        let (center, radius) = self.pose.ball(center, half * self.step, radius);
         let reach = radius * SLACK + self.blur;
         let mut live: Vec<Live<'_>> = Vec::with_capacity(above.len());
         for l in above {
@@ -137,15 +136,19 @@ impl Raster<'_> {
             if l.bounds.distance(center) > radius + self.blur {
                 continue;
             }
+            // What it could take a part of is not here.
+            if let Cover::Part(of) = l.layer.cover
+                && live.iter().all(|below| below.layer.label != Some(of))
+            {
+                continue;
+            }
             let d = l.form.distance(center);
             if d > reach {
                 continue;
             }
             let whole = d < -reach && l.layer.label.is_some();
-            match l.layer.cover {
-                Cover::Solid(_) if whole => live.clear(),
-                Cover::Part(of) if live.iter().all(|below| below.layer.label != Some(of)) => continue,
-                _ => (),
+            if whole && matches!(l.layer.cover, Cover::Solid(_)) {
+                live.clear();
             }
             let form = if whole { l.form.clone() } else { Shape::narrow(&l.form, center, radius + self.blur) };
             live.push(Live { layer: l.layer, form, bounds: l.bounds, whole });
@@ -220,7 +223,7 @@ mod tests {
     fn blocks_change_nothing() {
         let options = PhantomOptions { seed: PhantomOptions::REFERENCE_SEED, ..Default::default() };
         let person = Person::new(&options);
-        let model = Model::new(&person, &options.findings).unwrap();
+        let model = Model::new(&person, &options.findings, 0.0).unwrap();
         let origin = space::Point::new(-230.0, -130.0, -200.0);
         let geometry = ImageGeometry::new([115, 65, 138], [4.0, 4.0, 5.0], origin, DMat3::IDENTITY).unwrap();
         let motion = Motion { breath: 0.8, beat: 0.3 };

@@ -10,6 +10,7 @@ use volume::{ImageGeometry, Label, LabelMap, ScanVolume, Segment, Volume};
 use crate::body::{Layer, Model, Motion, Pose, Structure};
 use crate::crumbs;
 use crate::error::PhantomError;
+use crate::findings::FindingKind;
 use crate::imaging::{Modality, Substance, Values, Weighting, acquire_ct, acquire_mr, acquire_pet, put_in};
 use crate::options::{Person, PhantomOptions};
 use crate::raster::{Appearance, paint};
@@ -66,6 +67,7 @@ pub(crate) struct Subject {
     person: Person,
     model: Model,
     motion: Motion,
+    cobb_degrees: f32,
     pose: Pose,
     /// Those of the model and of implants.
     layers: Vec<Layer>,
@@ -77,12 +79,14 @@ impl Subject {
         options.physique.check()?;
         options.imaging.check()?;
         let person = Person::new(options);
-        let mut model = Model::new(&person, &options.findings)?;
+        let mut model = Model::new(&person, &options.findings, options.day)?;
         model.enhance(options.phase);
         let (mut layers, mut structures) = (model.layers().to_vec(), model.structures().to_vec());
         put_in(&options.imaging.implants, &mut layers, &mut structures);
-        let pose = pose(&person, options.motion);
-        Ok(Self { person, model, motion: options.motion, pose, layers, structures })
+        let scoliosis = options.findings.iter().find(|f| f.kind == FindingKind::Scoliosis);
+        let cobb_degrees = scoliosis.map_or(0.0, |f| f.size);
+        let pose = Pose::new(&person, options.motion, cobb_degrees);
+        Ok(Self { person, model, motion: options.motion, cobb_degrees, pose, layers, structures })
     }
 
     pub(crate) fn image(
@@ -135,7 +139,8 @@ impl Subject {
 
     /// The pose deeper in breath.
     pub(crate) fn inhaling(&self, breath: f32) -> Pose {
-        pose(&self.person, Motion { breath: self.motion.breath + breath, ..self.motion })
+        let motion = Motion { breath: self.motion.breath + breath, ..self.motion };
+        Pose::new(&self.person, motion, self.cobb_degrees)
     }
 
     /// As [`Self::paint`], in another pose.
@@ -185,11 +190,6 @@ impl Subject {
         let segments: BTreeMap<Label, Segment> = self.structures.iter().map(|s| (s.label, segment(s))).collect();
         Ok(LabelMap { voxels: Volume::new(geometry, labels)?, segments })
     }
-}
-
-/// The pose of a person at a time.
-fn pose(person: &Person, motion: Motion) -> Pose {
-    Pose::new(person, motion, 0.0)
 }
 
 /// Name, code and colour of a structure.

@@ -175,7 +175,18 @@ impl Shape {
             Self::Plate { corners, radii } => Bounds::around(corners.iter().copied().zip(radii.iter().copied())),
             Self::Tube(tube) => tube.bounds(),
             Self::Loft(loft) => loft.bounds(),
-            Self::HalfSpace { .. } | Self::Complement(_) => Bounds::ALL,
+            Self::HalfSpace { normal, offset } => {
+                let mut b = Bounds::ALL;
+                for (axis, way) in Vec3::AXES.into_iter().enumerate() {
+                    if *normal == way {
+                        b.max[axis] = *offset;
+                    } else if *normal == -way {
+                        b.min[axis] = -*offset;
+                    }
+                }
+                b
+            }
+            Self::Complement(_) => Bounds::ALL,
             Self::Offset(form, by) => form.bounds().grown(by.max(0.0)),
             Self::Placed { form, pivot, shift, scale } => {
                 let b = form.bounds();

@@ -119,6 +119,8 @@ impl Tissue {
     pub const PROSTATE: Self = soft(55.0, 10.0);
     /// Myometrium, enhancing.
     pub const UTERUS: Self = soft(102.0, 9.0);
+    /// Plaque, soft and calcified by turns.
+    pub const PLAQUE: Self = soft(260.0, 210.0);
     /// Clotted blood.
     pub const THROMBUS: Self = soft(45.0, 8.0);
     /// Fluid in the chest.

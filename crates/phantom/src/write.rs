@@ -11,12 +11,14 @@ use glam::{DAffine3, DMat4};
 use serde::Serialize;
 use volume::{ScanVolume, Volume};
 
+use crate::body::Motion;
 use crate::error::PhantomError;
 use crate::findings::Finding;
 use crate::imaging::{CtSettings, Modality, Weighting};
 use crate::options::{PhantomOptions, Physique, Sex};
 use crate::phase::Phase;
 use crate::scan::{Image, Subject};
+use crate::variants::Variant;
 
 /// What was written.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -25,8 +27,14 @@ pub struct PhantomSummary {
     pub seed: u64,
     /// Sex, age and size.
     pub physique: Physique,
+    /// What runs otherwise than in most.
+    pub variants: Vec<Variant>,
     /// As given on the command line.
     pub findings: Vec<String>,
+    /// Days since the first examination.
+    pub day: f32,
+    /// When in breath and heartbeat.
+    pub motion: Motion,
     /// As given on the command line.
     pub phase: &'static str,
     /// Columns, rows, slices of the first series.
@@ -149,6 +157,9 @@ pub fn write_phantom(
     Ok(PhantomSummary {
         seed: options.seed,
         physique: options.physique,
+        variants: options.variants.clone(),
+        day: options.day,
+        motion: options.motion,
         findings: options.findings.iter().map(Finding::to_string).collect(),
         phase: options.phase.name(),
         size: first.size,

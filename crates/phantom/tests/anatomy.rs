@@ -245,7 +245,7 @@ fn two_thirds_of_a_kidney_are_cortex() {
 fn what_nature_makes_one_is_one() {
     let labels = &REFERENCE.labels;
     let options = PhantomOptions { seed: PhantomOptions::REFERENCE_SEED, ..Default::default() };
-    let model = Model::new(&Person::new(&options), &options.findings).unwrap();
+    let model = Model::new(&Person::new(&options), &options.findings, 0.0).unwrap();
     let [width, height, depth] = labels.geometry().size();
     let data = labels.voxels.data();
     let mut seen = vec![false; data.len()];
@@ -273,9 +273,9 @@ fn what_nature_makes_one_is_one() {
         }
         pieces.entry(data[start]).or_default().push(count);
     }
-    for (label, sizes) in pieces {
-        assert_eq!(sizes.len(), 1, "{} falls into {sizes:?} voxels", labels.segments[&label].name);
-    }
+    pieces.retain(|_, sizes| sizes.len() > 1);
+    let broken: Vec<_> = pieces.iter().map(|(label, sizes)| (labels.segments[label].name.as_str(), sizes)).collect();
+    assert!(broken.is_empty(), "in pieces of so many voxels: {broken:?}");
 }
 
 #[test]

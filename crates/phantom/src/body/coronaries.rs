@@ -6,7 +6,7 @@
 use glam::{Vec3, vec3};
 
 use super::heart::{outline, place_together};
-use super::{Model, vessels};
+use super::{Model, findings, vessels};
 use crate::options::Person;
 use crate::sdf::{Form, union};
 use crate::spline::curve;
@@ -66,8 +66,19 @@ fn laid(stations: &[(Vec3, f32)], surface: &Form, free: f32) -> Vec<(Vec3, f32)>
     course
 }
 
+/// What the arteries lie on.
+fn surface() -> Form {
+    union(vec![outline(), vessels::pulmonary_trunk()], 2.0)
+}
+
+/// A plaque in the proximal left anterior descending artery and the lumen it leaves, `percent` of the diameter lost.
+pub(super) fn narrowed(person: &Person, percent: f32) -> [Form; 2] {
+    let course = laid(&LEFT_DESCENDING, &surface(), 0.0);
+    findings::narrowed(&course, [8.0, 26.0], percent).map(|form| place_together(person, &form))
+}
+
 pub(super) fn paint(model: &mut Model, person: &Person) {
-    let surface = union(vec![outline(), vessels::pulmonary_trunk()], 2.0);
+    let surface = surface();
     let place = |form: &Form| place_together(person, form);
     let main = laid(&LEFT_MAIN, &surface, 8.0);
     let join = main.last().copied().map_or(Vec3::ZERO, |(p, _)| p);

@@ -3,12 +3,12 @@
 use glam::{Vec3, vec3};
 
 use super::thorax::Cavities;
-use super::{Model, Side};
+use super::{Layer, Model, Side, coronaries, vessels};
 use crate::error::PhantomError;
 use crate::findings::{Finding, FindingKind};
 use crate::noise::Stream;
 use crate::options::Person;
-use crate::sdf::{Bounds, ball, ellipsoid, half_space, intersection, rod, without};
+use crate::sdf::{Bounds, Form, ball, ellipsoid, half_space, intersection, offset, rod, without};
 use crate::tissue::Tissue;
 
 /// Where a lesion of the liver lies if it has room there, in segment VI–VII of the right lobe.
@@ -38,18 +38,19 @@ impl Stage {
     }
 }
 
-/// Paints the findings whose time it is.
+/// Paints the findings whose time it is, with their size of the first day if they lie in the liver, else with that of `day`.
 pub(super) fn paint(
     model: &mut Model,
     person: &Person,
     cavities: &Cavities,
-    findings: &[Finding],
+    (findings, day): (&[Finding], f32),
     stage: Stage,
 ) -> Result<(), PhantomError> {
     for (n, finding) in findings.iter().enumerate().filter(|(_, f)| Stage::of(f.kind) == stage) {
         let draw = person.stream(&format!("finding {n}"));
         let radius = finding.size / 2.0;
         let name = finding.kind.structure();
+        let grown = if stage == Stage::Last { finding.size_on(day) / finding.size } else { 1.0 };
         let painted = match finding.kind {
             FindingKind::PleuralEffusion => {
                 let level = BACK_MM - finding.size;
@@ -68,9 +69,29 @@ pub(super) fn paint(
                 true
             }
             FindingKind::Gallstones => stones(model, draw, radius),
+            FindingKind::CoronaryStenosis => {
+                plaque(model, name, "coronary_artery_left", coronaries::narrowed(person, finding.size));
+                true
+            }
+            FindingKind::CarotidStenosis => {
+                plaque(model, name, "common_carotid_artery_left", vessels::narrowed_carotid(finding.size));
+                true
+            }
+            // Drawn with the spine.
+            FindingKind::VertebralFracture | FindingKind::Scoliosis => true,
             kind => Site::of(kind).place(model, draw, radius).is_some_and(|center| {
-                let form = ellipsoid(center, radius * vec3(1.0, 0.96, 1.03));
-                model.paint(name, tissue(kind), form);
+                let ball = lesion(center, radius * grown);
+                let form = match kind {
+                    FindingKind::LungNodule | FindingKind::GroundGlassNodule if grown > 1.0 => {
+                        let side = if center.x > 0.0 { Side::Left } else { Side::Right };
+                        intersection(vec![ball, cavities.lung(side)], 0.0)
+                    }
+                    _ => ball,
+                };
+                // What therapy has left under a millimetre is gone.
+                if radius * grown > 0.5 {
+                    model.paint(name, tissue(kind), form);
+                }
                 true
             }),
         };
@@ -79,6 +100,49 @@ pub(super) fn paint(
         }
     }
     Ok(())
+}
+
+fn lesion(center: Vec3, radius: f32) -> Form {
+    ellipsoid(center, radius * vec3(1.0, 0.96, 1.03))
+}
+
+/// Gives the liver's findings their size of a day. Vessels have grown round that of the first day: one that is larger has grown round
+/// them, and where one has shrunk, its segment is back.
+pub(super) fn grow(model: &mut Model, liver: &Form, (findings, day): (&[Finding], f32)) {
+    let in_liver = || findings.iter().filter(|f| Stage::of(f.kind) == Stage::BeforeVessels);
+    let names: Vec<_> = in_liver().map(|f| model.label(f.kind.structure())).collect();
+    let mut layers: Vec<&mut Layer> =
+        model.layers.iter_mut().filter(|l| l.label.is_some() && names.contains(&l.label)).collect();
+    for (finding, layer) in in_liver().zip(&mut layers) {
+        let Bounds { min, max } = layer.form.bounds();
+        let ball = lesion((min + max) * 0.5, finding.size_on(day) / 2.0);
+        layer.form = intersection(vec![ball, offset(liver, -0.5)], 0.0);
+    }
+}
+
+/// A plaque round a lumen, both in the place of a part of an artery.
+fn plaque(model: &mut Model, name: &str, artery: &str, [plaque, lumen]: [Form; 2]) {
+    model.paint(name, Tissue::PLAQUE, plaque);
+    model.paint(artery, Tissue::ARTERY, lumen);
+}
+
+/// The outer side of a plaque and the lumen it leaves: a stretch of a vessel from `from` to `to` mm, of which `percent` of the diameter
+/// is lost in the middle.
+pub(super) fn narrowed(course: &[(Vec3, f32)], [from, to]: [f32; 2], percent: f32) -> [Form; 2] {
+    /// Thickness in mm of the wall round the plaque, which is left where the lumen narrows.
+    const RIM_MM: f32 = 0.8;
+    let mut walked = 0.0;
+    let (mut outer, mut inner) = (Vec::new(), Vec::new());
+    for (i, &(at, radius)) in course.iter().enumerate() {
+        walked += i.checked_sub(1).map_or(0.0, |before| at.distance(course[before].0));
+        let t = ((walked - from) / (to - from)).clamp(0.0, 1.0);
+        if t > 0.0 && t < 1.0 {
+            let depth = (std::f32::consts::PI * t).sin().powi(2);
+            outer.push((at, radius + RIM_MM * depth.sqrt()));
+            inner.push((at, radius * (1.0 - percent / 100.0 * depth)));
+        }
+    }
+    [vessels::chain(&outer), vessels::chain(&inner)]
 }
 
 fn tissue(kind: FindingKind) -> Tissue {
@@ -217,3 +281,20 @@ fn aneurysm(model: &mut Model, radius: f32) {
 /// Farthest back and front of the pleura.
 const BACK_MM: f32 = 99.0;
 const FRONT_MM: f32 = -93.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plaque_leaves_the_lumen_it_says() {
+        let course: Vec<(Vec3, f32)> = (0..=60).map(|n| (vec3(0.0, 0.0, n as f32), 2.0)).collect();
+        let [plaque, lumen] = narrowed(&course, [20.0, 40.0], 70.0);
+        let radius = |form: &Form, z: f32| {
+            let steps = (0..400).map(|n| n as f32 * 0.01);
+            steps.take_while(|x| form.distance(vec3(*x, 0.0, z)) < 0.0).count() as f32 * 0.01
+        };
+        assert!((radius(&lumen, 30.0) - 0.6).abs() < 0.05, "{}", radius(&lumen, 30.0));
+        assert!(radius(&plaque, 30.0) > 2.6 && radius(&lumen, 22.0) > 1.7);
+    }
+}

@@ -23,6 +23,7 @@ use crate::sdf::{
 };
 use crate::spline::curve;
 use crate::tissue::Tissue;
+use crate::variants::Variant;
 
 /// A point on the vena cava's axis, where the planes of the hepatic veins meet.
 const CAVA: Vec3 = vec3(-27.0, -13.0, 245.0);
@@ -91,6 +92,13 @@ fn whole(person: &Person, cavities: &Cavities) -> Form {
 pub(super) struct Liver {
     form: Form,
     layers: usize,
+}
+
+impl Liver {
+    /// The whole liver.
+    pub(super) fn form(&self) -> &Form {
+        &self.form
+    }
 }
 
 /// Paints the segments.
@@ -186,8 +194,9 @@ pub(super) fn paint_vessels(model: &mut Model, person: &Person, liver: &Liver) {
         },
         &mut draw,
     );
-    let arteries = beside(&portal, ARTERY_ROOT, 1.0, 0.36);
-    let ducts = beside(&portal, DUCT_ROOT, -1.0, 0.26);
+    let replaced = person.has(Variant::ReplacedRightHepaticArtery).then_some(vessels::REPLACED_END);
+    let arteries = beside(&portal, [Some(ARTERY_ROOT), replaced], 1.0, 0.36);
+    let ducts = beside(&portal, [Some(DUCT_ROOT), None], -1.0, 0.26);
     let triads = union([tube(&portal), arteries.clone(), ducts.clone()].into(), 0.0);
 
     let mut trunk = vec![Joint { at: vec3(-28.0, -14.0, 269.0), parent: 0, territory: 1 }];
@@ -264,8 +273,9 @@ fn tube(branches: &[Branch]) -> Form {
     Arc::new(Shape::Tube(Tube::tree(&ends)))
 }
 
-/// A vessel on one side of all portal branches of a certain size, thinner by `share`.
-fn beside(portal: &[Branch], root: Vec3, side: f32, share: f32) -> Form {
+/// A vessel on one side of all portal branches of a certain size, thinner by `share`; `roots` says where that of the whole liver begins,
+/// and that of its right side if it has one of its own.
+fn beside(portal: &[Branch], [root, right_root]: [Option<Vec3>; 2], side: f32, share: f32) -> Form {
     /// Radius in mm of the least branch that has a companion one can see.
     const LEAST_MM: f32 = 1.9;
     /// Radius in mm of the thinnest companion.
@@ -287,6 +297,13 @@ fn beside(portal: &[Branch], root: Vec3, side: f32, share: f32) -> Form {
     let radius = |b: &Branch| (b.radius * share).max(THINNEST_MM);
     let at = |i: usize| portal[i].to + sides[i] * (side * (portal[i].radius + radius(&portal[i]) + 0.6));
     let large = portal.iter().enumerate().filter(|(_, b)| b.radius >= LEAST_MM);
-    let ends = large.map(|(i, b)| [(b.parent.map_or(root, at), radius(b)), (at(i), radius(b))]);
+    // The right portal vein begins where the trunk has turned to the right.
+    let on_the_right = |b: &Branch| b.to.x < vessels::REPLACED_END.x;
+    let start = |b: &Branch| match b.parent.map(|p| &portal[p]) {
+        Some(before) if on_the_right(b) && !on_the_right(before) && right_root.is_some() => right_root,
+        Some(_) => b.parent.map(at),
+        None => root,
+    };
+    let ends = large.filter_map(|(i, b)| start(b).map(|from| [(from, radius(b)), (at(i), radius(b))]));
     Arc::new(Shape::Tube(Tube::tree(&ends.collect::<Vec<_>>())))
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use glam::{Vec3, vec3};
 
+use super::thorax::Cavities;
 use super::{Model, Side, Spine};
 use crate::sdf::{
-    Form, Node, Shape, Tube, axes_along, ellipsoid_along, half_space, intersection, offset, union, without,
+    Form, Node, Shape, Tube, axes_along, ellipsoid, ellipsoid_along, half_space, intersection, offset, union, without,
 };
 use crate::spline::curve;
 use crate::tissue::Tissue;
@@ -26,6 +27,49 @@ fn oval(stations: &[(Vec3, f32, f32)], normal: Vec3) -> Form {
 fn sheathed(model: &mut Model, name: &str, muscle: Form) {
     model.shade(Tissue::FAT, without(offset(&muscle, 1.4), vec![muscle.clone()], 0.0));
     model.paint(name, Tissue::Muscle, muscle);
+}
+
+/// Parts of the wall by where they lie and how deep below the fascia, as on a cross-section (Standring, Gray's Anatomy, 41st ed., 2016):
+/// three layers in the flank, two on the chest. What is left keeps the name of all.
+pub(super) fn paint_wall(model: &mut Model, cavities: &Cavities) {
+    const ALL: &str = "skeletal_muscle";
+    let fascia = super::wall::fascia();
+    let below = |depth: f32| offset(&fascia, -depth);
+    let layer = |from: f32, to: f32| without(below(from), vec![below(to)], 0.0);
+    let above = |z: f32| half_space(Vec3::Z * z, Vec3::NEG_Z);
+    let under = |z: f32| half_space(Vec3::Z * z, Vec3::Z);
+    let before = |y: f32| half_space(Vec3::Y * y, Vec3::Y);
+    let behind = |y: f32| half_space(Vec3::Y * y, Vec3::NEG_Y);
+    for side in Side::BOTH {
+        let lateral = |x: f32| half_space(side.at(x, 0.0, 0.0), side.at(-1.0, 0.0, 0.0));
+        let medial = |x: f32| half_space(side.at(x, 0.0, 0.0), side.at(1.0, 0.0, 0.0));
+        let deltoid = ellipsoid(side.at(167.0, 36.0, 424.0), vec3(36.0, 36.0, 76.0));
+        let breast = ellipsoid(side.at(74.0, -70.0, 364.0), vec3(72.0, 66.0, 62.0));
+        let muscles = [
+            ("deltoid", vec![deltoid, below(0.0)]),
+            ("pectoralis_major", vec![breast, layer(0.0, 12.0), before(-8.0), lateral(6.0)]),
+            ("trapezius", vec![layer(0.0, 8.0), behind(44.0), lateral(1.0), medial(104.0), above(300.0), under(486.0)]),
+            ("latissimus_dorsi", vec![layer(0.0, 9.0), behind(30.0), lateral(34.0), above(64.0), under(372.0)]),
+            (
+                "serratus_anterior",
+                vec![layer(0.0, 10.0), before(30.0), behind(-62.0), lateral(84.0), above(214.0), under(392.0)],
+            ),
+            (
+                "rectus_abdominis",
+                vec![below(0.0), before(-36.0), medial(66.0), lateral(2.5), above(-112.0), under(200.0)],
+            ),
+            ("external_oblique", vec![layer(0.0, 5.0), lateral(68.0), before(56.0), above(40.0), under(196.0)]),
+            ("internal_oblique", vec![layer(5.0, 10.5), lateral(68.0), before(56.0), above(40.0), under(186.0)]),
+            ("transversus_abdominis", vec![layer(10.5, 26.0), lateral(60.0), before(56.0), above(40.0), under(186.0)]),
+        ];
+        for (name, parts) in muscles {
+            model.divide(ALL, &format!("{name}_{}", side.name()), intersection(parts, 0.0));
+        }
+    }
+    let cage: Form = Arc::new(Shape::Loft(cavities.cage.clone()));
+    let between =
+        vec![offset(&cage, 6.0), Arc::new(Shape::Complement(offset(&cage, -6.0))), above(150.0), under(462.0)];
+    model.divide(ALL, "intercostal_muscles", intersection(between, 0.0));
 }
 
 /// Muscles of the trunk's wall: erector spinae and the glutei.

@@ -17,7 +17,7 @@ use crate::tissue::Tissue;
 const HIP: Vec3 = vec3(88.0, 6.0, -104.0);
 const HEAD_RADIUS_MM: f32 = 24.0;
 
-fn hip(side: Side) -> Form {
+fn hip(side: Side, sex: Sex) -> Form {
     let at = |x: f32, y: f32, z: f32| side.at(x, y, z);
     let anterior_spine = at(122.0, -46.0, -14.0);
     let tubercle = at(139.0, -16.0, 26.0);
@@ -56,12 +56,17 @@ fn hip(side: Side) -> Form {
     bone.push(ball(center, HEAD_RADIUS_MM + 9.5));
     // Pubis: upper ramus, body, lower ramus; ischium: body, tuberosity, ramus, spine.
     let (pubis, pubis_low) = (at(11.0, -44.0, -108.0), at(11.0, -38.0, -134.0));
-    let (tuber, ischium) = (at(62.0, 32.0, -156.0), at(74.0, 34.0, -122.0));
+    // The lower rami meet at 67° in men and 90° in women.
+    let (ramus, tuber) = match sex {
+        Sex::Male => (at(27.0, -10.0, -157.0), at(61.0, 32.0, -157.0)),
+        Sex::Female => (at(34.0, -8.0, -156.0), at(66.0, 32.0, -155.0)),
+    };
+    let ischium = at(74.0, 34.0, -122.0);
     bone.push(rod(at(66.0, -18.0, -96.0), 11.0, at(34.0, -40.0, -104.0), 7.0));
     bone.push(rod(at(34.0, -40.0, -104.0), 7.0, pubis, 7.5));
     bone.push(ellipsoid(at(10.5, -42.0, -119.0), vec3(8.5, 8.0, 19.0)));
-    bone.push(rod(pubis_low, 6.0, at(34.0, -8.0, -156.0), 6.0));
-    bone.push(rod(at(34.0, -8.0, -156.0), 6.0, tuber, 9.0));
+    bone.push(rod(pubis_low, 6.0, ramus, 6.0));
+    bone.push(rod(ramus, 6.0, tuber, 9.0));
     bone.push(rod(ischium, 14.0, tuber, 14.5));
     bone.push(rod(at(74.0, 40.0, -104.0), 9.0, at(60.0, 50.0, -108.0), 4.2));
     bone.push(rod(ischium, 14.0, roof, 15.0));
@@ -119,9 +124,9 @@ pub(super) fn paint_genital(model: &mut Model, person: &Person) {
     }
 }
 
-pub(super) fn paint(model: &mut Model) {
+pub(super) fn paint(model: &mut Model, person: &Person) {
     for side in Side::BOTH {
-        model.paint(&format!("hip_{}", side.name()), Tissue::PELVIS, hip(side));
+        model.paint(&format!("hip_{}", side.name()), Tissue::PELVIS, hip(side, person.physique().sex));
         model.paint(&format!("femur_{}", side.name()), Tissue::LONG_BONE, femur(side));
     }
     model.paint("pubic_symphysis", Tissue::CARTILAGE, ellipsoid(vec3(0.0, -42.0, -119.0), vec3(3.6, 8.0, 18.0)));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use glam::{Mat3, Vec3, vec3};
 
 use super::{Model, Side, Spine, SpineLevel};
-use crate::sdf::{Form, Node, Shape, Tube, half_space, plate, rod, union, without};
+use crate::sdf::{Form, Node, Shape, Tube, half_space, intersection, offset, plate, rod, union, without};
 use crate::tissue::Tissue;
 
 /// Which way a vertebra's parts grow.
@@ -30,18 +30,47 @@ fn strap(from: Vec3, to: Vec3, normal: Vec3, thin: f32, wide: [f32; 2]) -> Form 
     Arc::new(Shape::Tube(Tube::oval(&[node(from, wide[0]), node(to, wide[1])])))
 }
 
+/// The first lumbar vertebra, which breaks more often than any other.
+const BROKEN: &str = "L1";
+
+/// What lies under the upper end plate of a vertebra that has lost a part of its height in front and less behind: a wedge.
+fn under_wedge(l: &SpineLevel, lost: f32) -> Form {
+    let (half_height, half_depth) = (l.height / 2.0, l.depth / 2.0);
+    let front = l.mid(-half_depth, half_height - lost * l.height);
+    let back = l.mid(half_depth, half_height - 0.15 * lost * l.height);
+    let normal = l.axes.x_axis.cross(back - front).normalize_or(Vec3::Z);
+    half_space(front, normal)
+}
+
+/// Paints what a broken vertebra loses as disc, which sinks in, and packs the bone below it.
+fn paint_fracture(model: &mut Model, l: &SpineLevel, lost: f32) {
+    let whole = body(l, 0.2);
+    let above: Form = Arc::new(Shape::Complement(under_wedge(l, lost)));
+    model.paint("intervertebral_discs", Tissue::DISC, intersection(vec![whole.clone(), above], 1.0));
+    let name = format!("vertebrae_{}", l.name);
+    let left = intersection(vec![vertebra(l), union(vec![under_wedge(l, lost), behind(l)], 0.0)], 1.0);
+    model.paint(&name, Tissue::VERTEBRA, left.clone());
+    let (edge, packed) = (under_wedge(l, lost), Tissue::Soft { hu: 430.0, mottle: 60.0 });
+    let band = vec![left, body(l, 0.0), without(edge.clone(), vec![offset(&edge, -4.0)], 0.0)];
+    model.shade(packed, intersection(band, 1.0));
+}
+
+/// The arch's side of a vertebral body.
+fn behind(l: &SpineLevel) -> Form {
+    half_space(l.mid(l.depth / 2.0 - 1.0, 0.0), -l.axes.y_axis)
+}
+
+/// A vertebral body, grown by some mm.
+fn body(l: &SpineLevel, by: f32) -> Form {
+    let half = vec3(l.width, l.depth, l.height) / 2.0 + by;
+    Arc::new(Shape::Drum { center: l.center, axes: l.axes, half, waist: 0.11, rim: 2.2 })
+}
+
 fn vertebra(l: &SpineLevel) -> Form {
     let region = region(l.name);
     let [half_width, half_depth, half_height] = [l.width / 2.0, l.depth / 2.0, l.height / 2.0];
     let (cw, cd) = (l.canal[0] / 2.0, l.canal[1]);
     let lumbar = region == Region::Lumbar;
-    let body = Shape::Drum {
-        center: l.center,
-        axes: l.axes,
-        half: vec3(half_width, half_depth, half_height),
-        waist: 0.11,
-        rim: 2.2,
-    };
     let mut arch: Vec<Form> = Vec::new();
     let wall = half_depth;
     let spine_base = wall + cd + 2.5;
@@ -88,7 +117,7 @@ fn vertebra(l: &SpineLevel) -> Form {
             ));
         }
     }
-    let bone = union(vec![Arc::new(body), union(arch, 3.0)], 3.5);
+    let bone = union(vec![body(l, 0.0), union(arch, 3.0)], 3.5);
     let canal = Node { at: Vec3::ZERO, normal: l.axes.y_axis, along: cd / 2.0, across: cw };
     let ends = [-1.0, 1.0].map(|way| Node { at: l.mid(wall + cd / 2.0 - 0.3, way * (half_height + 12.0)), ..canal });
     without(bone, vec![Arc::new(Shape::Tube(Tube::oval(&ends)))], 1.5)
@@ -187,7 +216,8 @@ fn sacrum() -> Form {
     without(bone, holes, 2.0)
 }
 
-pub(super) fn paint(model: &mut Model, spine: &Spine) {
+/// Paints the column; `lost` is the part of its height that a broken vertebra has lost in front.
+pub(super) fn paint(model: &mut Model, spine: &Spine, lost: Option<f32>) {
     let mut canal: Vec<Node> = vec![
         Node { at: vec3(0.0, 74.0, -36.0), normal: Vec3::Y, along: 3.0, across: 6.0 },
         Node { at: vec3(0.0, 65.0, -12.0), normal: Vec3::Y, along: 5.0, across: 10.0 },
@@ -219,7 +249,10 @@ pub(super) fn paint(model: &mut Model, spine: &Spine) {
     }
     // Bones do not cover the canal, which their own shapes leave free.
     for level in &spine.levels {
-        model.paint(&format!("vertebrae_{}", level.name), Tissue::VERTEBRA, vertebra(level));
+        match lost {
+            Some(lost) if level.name == BROKEN => paint_fracture(model, level, lost),
+            _ => model.paint(&format!("vertebrae_{}", level.name), Tissue::VERTEBRA, vertebra(level)),
+        }
     }
     model.paint("sacrum", Tissue::PELVIS, sacrum());
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use glam::{Mat3, Vec3, vec3};
 
 use super::bronchi::Lobe;
-use super::{Model, Side, Spine, bronchi, lung_vessels};
+use super::{Model, Side, Spine, bronchi, lung_vessels, vessels};
 use crate::options::Person;
 use crate::sdf::{
     Form, Loft, Node, Section, Shape, Tube, ellipsoid, ellipsoid_along, half_space, intersection, offset, rod, union,
@@ -16,6 +16,7 @@ use crate::sdf::{
 };
 use crate::spline::curve;
 use crate::tissue::{Tissue, smooth_step};
+use crate::variants::Variant;
 
 /// Spaces that several systems refer to.
 #[derive(Debug)]
@@ -204,7 +205,7 @@ fn horizontal(side: Side) -> Form {
     half_space(side.at(60.0, -50.0, 338.0), vec3(0.0, 0.12, 1.0))
 }
 
-pub(super) fn paint(model: &mut Model, spine: &Spine, cavities: &Cavities) {
+pub(super) fn paint(model: &mut Model, person: &Person, spine: &Spine, cavities: &Cavities) {
     model.paint("torso_fat", Tissue::FAT, cavities.trunk.clone());
     for side in Side::BOTH {
         let lung = intersection(
@@ -224,7 +225,10 @@ pub(super) fn paint(model: &mut Model, spine: &Spine, cavities: &Cavities) {
         let lower = intersection(vec![lung.clone(), oblique(side)], 1.0);
         model.paint(&name("lower"), Tissue::Lung, lower);
         let fissure = without(offset(&oblique(side), 0.4), vec![offset(&oblique(side), -0.4)], 0.0);
-        model.shade(Tissue::FISSURE, intersection(vec![lung, fissure], 0.0));
+        model.shade(Tissue::FISSURE, intersection(vec![lung.clone(), fissure], 0.0));
+        if side == Side::Right && person.has(Variant::AzygosLobe) {
+            model.shade(Tissue::FISSURE, intersection(vec![lung, vessels::azygos_fissure()], 0.0));
+        }
     }
     model.paint(
         "torso_fat",
@@ -287,7 +291,9 @@ pub(super) fn paint_airways(model: &mut Model, person: &Person, cavities: &Cavit
         model.paint("thyroid_gland", Tissue::THYROID, lobe);
     }
     model.paint("thyroid_gland", Tissue::THYROID, rod(vec3(-14.0, -26.0, 482.0), 5.0, vec3(14.0, -26.0, 482.0), 5.0));
-    let trees = Side::BOTH.map(|side| (side, bronchi::tree(side, cavities, &mut bronchi::stream(person, side))));
+    let tree = |side| (side, bronchi::tree(side, cavities, &mut bronchi::stream(person, side)));
+    let (left, right) = rayon::join(|| tree(Side::Left), || tree(Side::Right));
+    let trees = [left, right];
     for (side, pieces) in &trees {
         lung_vessels::paint(model, person, cavities, *side, pieces);
     }

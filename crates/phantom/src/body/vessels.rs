@@ -12,10 +12,12 @@ use std::sync::Arc;
 
 use glam::{Vec3, vec3};
 
-use super::{Model, Side};
-use crate::sdf::{Form, Shape, Tube, union};
+use super::{Model, Side, findings};
+use crate::options::Person;
+use crate::sdf::{Form, Shape, Tube, offset, plate, union};
 use crate::spline::curve;
 use crate::tissue::Tissue;
+use crate::variants::Variant;
 
 /// A round vessel through stations of position and radius in mm.
 pub(super) fn vessel(stations: &[(Vec3, f32)]) -> Form {
@@ -93,13 +95,37 @@ const AZYGOS: [(Vec3, f32); 11] = [
     at(-32.0, -31.0, 387.0, 4.5),
 ];
 
-pub(super) fn paint(model: &mut Model) {
-    veins(model);
-    pulmonary(model);
-    arteries(model);
+/// The same where it has sunk through the upper lobe: its arch runs out and up, and hangs in a fold of the pleura.
+const LATERAL_AZYGOS: [(Vec3, f32); 11] = [
+    at(-9.0, 10.0, 205.0, 2.6),
+    at(-9.0, 18.5, 245.0, 2.8),
+    at(-9.0, 25.5, 290.0, 3.1),
+    at(-10.0, 29.0, 335.0, 3.4),
+    at(-12.0, 29.0, 385.0, 3.7),
+    at(-26.0, 26.0, 404.0, 4.0),
+    at(-44.0, 14.0, 412.0, 4.3),
+    at(-53.0, -2.0, 410.0, 4.5),
+    at(-51.0, -18.0, 404.0, 4.5),
+    at(-41.0, -28.0, 399.0, 4.5),
+    at(-31.0, -33.0, 396.0, 4.5),
+];
+
+/// The fold of pleura over that arch, up to the apex.
+pub(super) fn azygos_fissure() -> Form {
+    let sheet = [AZYGOS_FOLD[0], AZYGOS_FOLD[1], AZYGOS_FOLD[2]];
+    union(vec![plate(sheet[0], sheet[1], sheet[2], 0.5), plate(sheet[1], sheet[2], AZYGOS_FOLD[3], 0.5)], 0.0)
 }
 
-fn veins(model: &mut Model) {
+const AZYGOS_FOLD: [Vec3; 4] =
+    [vec3(-30.0, 30.0, 404.0), vec3(-47.0, -28.0, 404.0), vec3(-16.0, 30.0, 470.0), vec3(-30.0, -20.0, 470.0)];
+
+pub(super) fn paint(model: &mut Model, person: &Person) {
+    veins(model, person);
+    pulmonary(model);
+    arteries(model, person);
+}
+
+fn veins(model: &mut Model, person: &Person) {
     for side in Side::BOTH {
         let name = |vessel: &str| format!("{vessel}_{}", side.name());
         let common = match side {
@@ -158,7 +184,8 @@ fn veins(model: &mut Model) {
         model.paint(&format!("renal_vein_{}", side.name()), Tissue::VEIN, vessel(&renal));
     }
     model.paint("inferior_vena_cava", Tissue::VEIN, inferior_cava());
-    model.paint("azygos_vein", Tissue::VEIN, vessel(&AZYGOS));
+    let azygos: &[(Vec3, f32)] = if person.has(Variant::AzygosLobe) { &LATERAL_AZYGOS } else { &AZYGOS };
+    model.paint("azygos_vein", Tissue::VEIN, vessel(azygos));
     model.paint("superior_vena_cava", Tissue::VEIN, vessel(&SUPERIOR_CAVA));
 }
 
@@ -271,7 +298,7 @@ pub(super) fn aorta() -> Form {
     vessel(&AORTA)
 }
 
-fn arteries(model: &mut Model) {
+fn arteries(model: &mut Model, person: &Person) {
     for side in Side::BOTH {
         let name = |vessel: &str| format!("{vessel}_{}", side.name());
         let fork = side.at(35.0, -2.0, 2.0);
@@ -299,6 +326,15 @@ fn arteries(model: &mut Model) {
             Side::Right => vec![at(5.0, -6.0, 170.0, 3.0), at(-18.0, 5.0, 166.0, 2.8), at(-42.0, 22.0, 163.0, 2.6)],
         };
         model.paint(&name("renal_artery"), Tissue::ARTERY, vessel(&renal));
+        if side == Side::Left && person.has(Variant::AccessoryRenalArtery) {
+            let lower = [
+                at(5.0, -8.0, 132.0, 2.0),
+                at(26.0, 1.0, 134.0, 1.9),
+                at(46.0, 14.0, 138.0, 1.8),
+                at(60.0, 22.0, 142.0, 1.7),
+            ];
+            model.paint("accessory_renal_artery_left", Tissue::ARTERY, vessel(&lower));
+        }
     }
     let innominate = [at(-6.0, -35.0, 408.0, 6.2), at(-11.0, -26.0, 424.0, 5.6), at(-21.0, -19.0, 440.0, 5.6)];
     let carotid = |side: Side, from: &[(Vec3, f32)]| {
@@ -321,25 +357,54 @@ fn arteries(model: &mut Model) {
         ]);
         vessel(&stations)
     };
-    model.paint("brachiocephalic_trunk", Tissue::ARTERY, vessel(&innominate));
-    model.paint("common_carotid_artery_right", Tissue::ARTERY, carotid(Side::Right, &[at(-20.0, -19.5, 439.0, 4.0)]));
-    model.paint(
-        "common_carotid_artery_left",
-        Tissue::ARTERY,
-        carotid(Side::Left, &[at(8.0, -22.0, 413.0, 4.2), at(15.0, -20.0, 432.0, 3.8)]),
-    );
-    model.paint("subclavian_artery_right", Tissue::ARTERY, subclavian(Side::Right, &[at(-21.0, -18.5, 440.0, 5.0)]));
+    let aberrant = person.has(Variant::AberrantRightSubclavian);
+    // Without the subclavian artery there is no trunk to share.
+    if !aberrant {
+        model.paint("brachiocephalic_trunk", Tissue::ARTERY, vessel(&innominate));
+    }
+    let right: &[(Vec3, f32)] = if aberrant {
+        &[at(-6.0, -35.0, 408.0, 4.2), at(-12.0, -27.0, 424.0, 3.9), at(-21.0, -20.0, 441.0, 3.8)]
+    } else {
+        &[at(-20.0, -19.5, 439.0, 4.0)]
+    };
+    model.paint("common_carotid_artery_right", Tissue::ARTERY, carotid(Side::Right, right));
+    let left: &[(Vec3, f32)] = if person.has(Variant::CommonTrunk) && !aberrant {
+        &[at(-7.0, -33.5, 412.0, 4.4), at(2.0, -30.0, 427.0, 4.0), at(14.0, -22.0, 443.0, 3.8)]
+    } else {
+        &[at(8.0, -22.0, 413.0, 4.2), at(15.0, -20.0, 432.0, 3.8)]
+    };
+    model.paint("common_carotid_artery_left", Tissue::ARTERY, carotid(Side::Left, left));
+    let right: &[(Vec3, f32)] = if aberrant {
+        &[
+            at(24.0, 14.0, 409.0, 6.0),
+            at(15.0, 26.5, 416.0, 4.8),
+            at(2.0, 28.0, 424.0, 4.4),
+            at(-14.0, 16.0, 438.0, 4.4),
+        ]
+    } else {
+        &[at(-21.0, -18.5, 440.0, 5.0)]
+    };
+    model.paint("subclavian_artery_right", Tissue::ARTERY, subclavian(Side::Right, right));
     model.paint(
         "subclavian_artery_left",
         Tissue::ARTERY,
         subclavian(Side::Left, &[at(20.0, -4.0, 412.0, 5.0), at(26.0, -2.0, 436.0, 4.8)]),
     );
-    abdominal(model);
-    model.paint("aorta", Tissue::ARTERY, aorta());
+    abdominal(model, person);
+    model.paint("aorta", Tissue::ARTERY, offset(&aorta(), person.aorta_gain_mm()));
+}
+
+/// Where a replaced right hepatic artery enters the liver.
+pub(super) const REPLACED_END: Vec3 = vec3(-40.0, -28.0, 201.0);
+
+/// A plaque in the left common carotid artery, near the upper end of what is scanned, and the lumen it leaves.
+pub(super) fn narrowed_carotid(percent: f32) -> [Form; 2] {
+    let course = [(Side::Left.at(25.0, -16.0, 462.0), 3.6), (Side::Left.at(25.0, -12.0, 490.0), 3.5)];
+    findings::narrowed(&curve(&course, 1.5), [3.0, 23.0], percent)
 }
 
 /// The unpaired branches of the abdominal aorta.
-fn abdominal(model: &mut Model) {
+fn abdominal(model: &mut Model, person: &Person) {
     let celiac = [at(7.0, -2.0, 196.0, 3.6), at(6.0, -22.0, 197.0, 3.4)];
     let hepatic = [
         at(6.0, -22.0, 197.0, 2.8),
@@ -365,6 +430,18 @@ fn abdominal(model: &mut Model) {
     model.paint("splenic_artery", Tissue::ARTERY, vessel(&splenic));
     model.paint("hepatic_artery", Tissue::ARTERY, vessel(&hepatic));
     model.paint("celiac_trunk", Tissue::ARTERY, vessel(&celiac));
+    if person.has(Variant::ReplacedRightHepaticArtery) {
+        // Between the portal vein and the vena cava to the right of the hilum.
+        let replaced = [
+            at(5.0, -25.0, 171.0, 2.4),
+            at(-4.0, -18.0, 173.0, 2.3),
+            at(-10.0, -16.5, 181.0, 2.2),
+            at(-22.0, -22.5, 189.0, 2.1),
+            at(-33.0, -26.0, 197.0, 2.0),
+            (REPLACED_END, 2.0),
+        ];
+        model.paint("replaced_right_hepatic_artery", Tissue::ARTERY, vessel(&replaced));
+    }
     let superior = [
         at(6.0, -6.0, 182.0, 3.6),
         at(5.0, -24.0, 172.0, 3.5),

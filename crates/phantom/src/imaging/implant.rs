@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn screws_keep_out_of_the_canal() {
         let options = PhantomOptions { seed: PhantomOptions::REFERENCE_SEED, ..Default::default() };
-        let model = Model::new(&Person::new(&options), &[]).unwrap();
+        let model = Model::new(&Person::new(&options), &[], 0.0).unwrap();
         let canal = model.label("spinal_canal").unwrap();
         let screws = pedicle_screws();
         let bounds = screws.bounds();

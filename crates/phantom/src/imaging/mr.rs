@@ -242,7 +242,7 @@ mod tests {
                 (S::Fat, S::Muscle),
                 (S::Muscle, S::Fluid),
                 (S::KidneyCortex, S::KidneyMedulla),
-                (S::Liver, S::Tumor),
+                (S::Liver, S::Necrosis),
                 (S::Fluid, S::Cortex),
                 (S::Muscle, S::Blood),
             ] {

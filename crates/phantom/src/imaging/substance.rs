@@ -51,7 +51,7 @@ pub(crate) enum Substance {
 }
 
 /// Tissues of one substance.
-const EVEN: [(Tissue, Substance); 32] = [
+const EVEN: [(Tissue, Substance); 33] = [
     (Tissue::FISSURE, Substance::Lung),
     (Tissue::AIRWAY, Substance::Wall),
     (Tissue::AIR, Substance::Gas),
@@ -79,6 +79,7 @@ const EVEN: [(Tissue, Substance); 32] = [
     (Tissue::PROSTATE, Substance::Prostate),
     (Tissue::UTERUS, Substance::Uterus),
     (Tissue::THROMBUS, Substance::Thrombus),
+    (Tissue::PLAQUE, Substance::Thrombus),
     (Tissue::EFFUSION, Substance::Fluid),
     (Tissue::COBALT_CHROME, Substance::Metal),
     (Tissue::TITANIUM, Substance::Metal),
@@ -165,7 +166,7 @@ mod tests {
     fn every_tissue_of_a_body_is_made_of_something_likely() {
         let findings = crate::FindingKind::ALL.map(|k| k.name().parse().unwrap());
         let options = PhantomOptions { seed: PhantomOptions::REFERENCE_SEED, ..Default::default() };
-        let model = Model::new(&Person::new(&options), &findings).unwrap();
+        let model = Model::new(&Person::new(&options), &findings, 0.0).unwrap();
         for layer in model.layers() {
             let Cover::Solid(tissue) = layer.cover else { continue };
             let name = model.structures().iter().find(|s| Some(s.label) == layer.label).map_or("", |s| &s.name);
