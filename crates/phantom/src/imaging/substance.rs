@@ -107,7 +107,7 @@ pub(crate) fn made_of(name: &str, tissue: Tissue) -> [Substance; 2] {
         Tissue::Spleen => [S::Spleen; 2],
         Tissue::Soft { hu, .. } if name.ends_with("_cyst") || (name.is_empty() && hu.abs() < 30.0) => [S::Fluid; 2],
         Tissue::Soft { hu, .. } if hu < -300.0 => [S::GroundGlass; 2],
-        Tissue::Soft { hu, .. } if hu > 600.0 => [S::Cortex; 2],
+        Tissue::Soft { hu, .. } if hu > 400.0 => [S::Cortex; 2],
         Tissue::Soft { hu, .. } if hu < -30.0 => [S::Fat; 2],
         Tissue::Soft { .. } => [S::Tumor; 2],
     }
