@@ -15,6 +15,7 @@ use crate::body::Motion;
 use crate::error::PhantomError;
 use crate::findings::Finding;
 use crate::imaging::{CtSettings, Modality, Weighting};
+use crate::noise::scatter;
 use crate::options::{PhantomOptions, Physique, Sex};
 use crate::phase::Phase;
 use crate::scan::{Image, Subject};
@@ -196,6 +197,18 @@ fn write_truth(dir: &Path, options: &PhantomOptions, images: &[ImageSummary]) ->
     Ok(path)
 }
 
+/// A number for all that may make voxels differ from those of the seed's usual body; 0 for that.
+fn variant(options: &PhantomOptions) -> u64 {
+    let mut made = options.clone();
+    if made.imaging.misregistered.is_none() {
+        made.imaging.modalities = vec![Modality::Ct];
+    }
+    if made == (PhantomOptions { seed: options.seed, ..Default::default() }) {
+        return 0;
+    }
+    format!("{made:?}").bytes().fold(scatter(1), |key, byte| scatter(key ^ u64::from(byte)))
+}
+
 fn patient(options: &PhantomOptions) -> InventedPatient {
     InventedPatient {
         name: "Vestibule^Phantom".to_owned(),
@@ -215,6 +228,7 @@ fn write_series(dir: &Path, options: &PhantomOptions, image: &Image) -> Result<S
     let spacing = image.labels.geometry().spacing();
     let named = |series: &str, series_number: u32, window: (f32, f32)| SeriesOptions {
         seed: options.seed,
+        variant: variant(options),
         study: STUDY.to_owned(),
         series: series.to_owned(),
         series_number,
@@ -257,6 +271,7 @@ fn ct_options(options: &PhantomOptions, slice_spacing_mm: f64) -> CtOptions {
     let usual = CtSettings::default();
     CtOptions {
         seed: options.seed,
+        variant: variant(options),
         study: STUDY.to_owned(),
         series: options.phase.series().to_owned(),
         body_part: BODY_PART.to_owned(),

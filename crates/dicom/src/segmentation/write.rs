@@ -51,12 +51,16 @@ pub fn write_segmentation(file: &Path, labels: &LabelMap, series: &SeriesReferen
     let mut pixels = packed_frames(labels, &segments, &frames);
     pixels.resize(pixels.len().next_multiple_of(2), 0);
 
-    let organization = derived_uid(series.seed, "dimension organization", series.segmentation);
+    let organization = derived_uid(series.content_seed, "dimension organization", series.segmentation);
     let data_set = common_modules(series)
         .text(tags::SOP_CLASS_UID, VR::UI, uids::SEGMENTATION_STORAGE)
-        .text(tags::SOP_INSTANCE_UID, VR::UI, derived_uid(series.seed, "segmentation", series.segmentation))
+        .text(tags::SOP_INSTANCE_UID, VR::UI, derived_uid(series.content_seed, "segmentation", series.segmentation))
         .text(tags::MODALITY, VR::CS, "SEG")
-        .text(tags::SERIES_INSTANCE_UID, VR::UI, derived_uid(series.seed, "segmentation series", series.segmentation))
+        .text(
+            tags::SERIES_INSTANCE_UID,
+            VR::UI,
+            derived_uid(series.content_seed, "segmentation series", series.segmentation),
+        )
         .text(tags::SERIES_NUMBER, VR::IS, (SERIES_NUMBER + series.segmentation.max(1)).to_string())
         .text(tags::SERIES_DESCRIPTION, VR::LO, "Segmentation")
         .text(tags::INSTANCE_NUMBER, VR::IS, "1")

@@ -19,6 +19,8 @@ const CT: ImageKind = ImageKind { modality: "CT", sop_class_uid: uids::CT_IMAGE_
 pub struct CtOptions {
     /// All UIDs derive from it.
     pub seed: u64,
+    /// Tells series apart that share seed and number but not their voxels; 0 for the usual one.
+    pub variant: u64,
     /// Study description.
     pub study: String,
     /// Series description.
@@ -45,6 +47,7 @@ impl Default for CtOptions {
     fn default() -> Self {
         Self {
             seed: 0,
+            variant: 0,
             study: "Phantom".to_owned(),
             series: "Phantom".to_owned(),
             series_number: 2,
@@ -63,6 +66,7 @@ impl CtOptions {
     fn common(&self) -> SeriesOptions {
         SeriesOptions {
             seed: self.seed,
+            variant: self.variant,
             study: self.study.clone(),
             series: self.series.clone(),
             series_number: self.series_number,

@@ -24,6 +24,8 @@ pub(super) const SCAN_TIME: &str = "101500";
 pub struct SeriesOptions {
     /// All UIDs derive from it; series of one seed share study and frame of reference.
     pub seed: u64,
+    /// Tells series apart that share seed and number but not their voxels; 0 for the usual one.
+    pub variant: u64,
     /// Study description.
     pub study: String,
     /// Series description.
@@ -42,6 +44,7 @@ impl Default for SeriesOptions {
     fn default() -> Self {
         Self {
             seed: 0,
+            variant: 0,
             study: "Phantom".to_owned(),
             series: "Phantom".to_owned(),
             series_number: 2,
@@ -56,6 +59,8 @@ impl Default for SeriesOptions {
 #[derive(Clone, Debug)]
 pub struct SeriesReference {
     pub(crate) seed: u64,
+    /// From which the UIDs of what is in the series derive.
+    pub(crate) content_seed: u64,
     pub(crate) patient: InventedPatient,
     pub(crate) study: String,
     pub(crate) study_uid: String,
@@ -86,20 +91,21 @@ impl SeriesReference {
         patient: &InventedPatient,
         options: &SeriesOptions,
     ) -> Self {
-        let seed = options.seed;
+        let (seed, content_seed) = (options.seed, options.seed ^ options.variant);
         let [_, _, slices] = geometry.size();
         let number = options.series_number as usize;
         let is_ct = kind.modality == "CT";
         let role = if is_ct { kind.role.to_owned() } else { format!("{} {number}", kind.role) };
         Self {
             seed,
+            content_seed,
             patient: patient.clone(),
             study: options.study.clone(),
             study_uid: derived_uid(seed, "study", 0),
-            series_uid: derived_uid(seed, "series", number),
+            series_uid: derived_uid(content_seed, "series", number),
             frame_of_reference_uid: derived_uid(seed, "frame of reference", 0),
             sop_class_uid: kind.sop_class_uid,
-            instance_uids: (0..slices).map(|k| derived_uid(seed, &role, k)).collect(),
+            instance_uids: (0..slices).map(|k| derived_uid(content_seed, &role, k)).collect(),
             geometry,
             segmentation: if is_ct { 0 } else { number },
         }
