@@ -17,11 +17,12 @@ mod masks;
 mod smooth;
 mod sweep;
 
-use glam::Vec3A;
+use bytemuck::allocation::{cast_vec, try_cast_vec};
+use glam::{Vec3A, Vec4};
 use rayon::prelude::*;
 use volume::Volume;
 
-use crate::axes::{each, per_axis};
+use crate::axes::{dot, each, minus};
 use crate::error::SurfaceError;
 pub(crate) use fit::Bound;
 use knots::{Between, Knots};
@@ -64,8 +65,9 @@ pub struct LabelSurface {
 /// # Errors
 /// [`SurfaceError`] for a grid or a net too large to number, or a smoothing beyond half a voxel.
 pub fn label_surface<T: LabelVoxel>(map: &Volume<T>, smoothing: &Smoothing) -> Result<LabelSurface, SurfaceError> {
-    let net = Net::extract(map, smoothing)?;
-    let vertices = net.positions(Bound::Box(smoothing.max_move_voxels));
+    let mut net = Net::extract(map, smoothing)?;
+    let room = std::mem::take(&mut net.room);
+    let vertices = net.positions_in(room, Bound::Box(smoothing.max_move_voxels));
     let (triangles, sides) = net.triangulate(&vertices);
     Ok(LabelSurface { vertices, triangles, sides })
 }
@@ -73,10 +75,30 @@ pub fn label_surface<T: LabelVoxel>(map: &Volume<T>, smoothing: &Smoothing) -> R
 /// Largest grid: cells are numbered from 0 to the number of voxels in 16 bits.
 const MAX_AXIS: usize = u16::MAX as usize - 1;
 
+/// A quad of corners a, b, c and d as the triangles [a, b, c] and [a, c, d], into which it may be cut.
+pub(crate) type Quad = [[u32; 3]; 2];
+
+/// The quad of four corners.
+#[inline(always)]
+fn split([a, b, c, d]: [u32; 4]) -> Quad {
+    [[a, b, c], [a, c, d]]
+}
+
+/// The four corners of a quad.
+#[inline(always)]
+pub(crate) fn corners([[a, b, c], [_, _, d]]: Quad) -> [u32; 4] {
+    [a, b, c, d]
+}
+
 /// The net before triangulation.
 pub(crate) struct Net {
-    /// Filtered displacement of each vertex from the middle of its cell, in voxels. Empty without smoothing.
-    moves: Vec<Vec3A>,
+    /// The filtered place of each vertex, from the middle of the grid, in voxels. Empty without smoothing.
+    places: Vec<Vec3A>,
+    /// How far each vertex goes back from there along its normal, in voxels: first one number a vertex, then memory to spare, which
+    /// takes longer to give back than to keep. Empty without smoothing.
+    back: Vec<Vec4>,
+    /// The middle of the first cell, from the middle of the grid.
+    origin: Vec3A,
     /// Area vectors of the filtered net, in index space, to the side of the lower label; zero where three labels meet. Empty without
     /// smoothing.
     pub(crate) normals: Vec<Vec3A>,
@@ -84,13 +106,15 @@ pub(crate) struct Net {
     /// The cell of each vertex; cell `c` lies between voxels `c − 1` and `c`.
     pub(crate) cells: Vec<[u16; 3]>,
     /// Corners of each quad, counterclockwise seen from the side of the lower label.
-    pub(crate) quads: Vec<[u32; 4]>,
-    /// The lower and the higher label each quad separates.
-    pub(crate) sides: Vec<[u16; 2]>,
+    pub(crate) quads: Vec<Quad>,
+    /// The lower and the higher label each quad separates, once for each of its triangles.
+    pub(crate) sides: Vec<[[u16; 2]; 2]>,
     /// Vertices to insert in a quad's outline: quad, side after that corner, vertex; in order.
     pub(crate) inserts: Vec<Insert>,
     /// One bit a quad, set if `inserts` names it; empty if that is empty.
     has_inserts: Vec<u64>,
+    /// Memory at hand for positions.
+    room: Vec<[f32; 3]>,
 }
 
 /// A vertex between two corners of a quad.
@@ -119,24 +143,29 @@ impl Net {
         let masks = Masks::of(map.data(), size);
         let smooth = smoothing.passes > 0 && max_move > 0.0;
         let mut sweep = sweep::sweep(map.data(), &masks, smooth)?;
-        let knots = Knots::find(map.data(), &masks, &sweep);
+        let knots = Knots::of(&masks, std::mem::take(&mut sweep.knots));
         let inserts = knots.apply(&masks, &mut sweep, smooth)?;
-        let (mut moves, mut normals) = (Vec::new(), Vec::new());
+        let (mut places, mut normals, mut back) = (Vec::new(), Vec::new(), Vec::new());
         if smooth {
-            let places = std::mem::take(&mut sweep.places);
+            let start = std::mem::take(&mut sweep.places);
             let layers = Layers::of(&masks, &sweep);
-            let graph = smooth::Graph::of(&sweep, &layers);
-            moves = smooth::smooth(&places, &graph, smoothing.passes);
-            moves.par_iter_mut().zip(&sweep.cells).with_min_len(8192).for_each(|(m, c)| *m -= masks.middle(*c));
-            normals = fit::area_vectors(&masks, &sweep, &moves, places);
-            smooth::restore(&mut moves, &normals, &graph, smoothing.passes);
+            let graph = smooth::Graph { sweep: &sweep, layers: &layers };
+            let filtered;
+            [filtered, back] = smooth::smooth(&start, &graph, smoothing.passes);
+            places = cast_vec(filtered);
+            let (back, rest) = bytemuck::cast_slice_mut(&mut back).split_at_mut(places.len());
+            let (moved, rest) = rest.split_at_mut(places.len());
+            normals = fit::area_vectors(&masks, &sweep, &places, cast_vec(start), moved);
+            smooth::back(moved, &graph, smoothing.passes, [back, &mut rest[..places.len()]]);
         }
-        let sweep::Sweep { cells, quads, sides, between, .. } = sweep;
+        let sweep::Sweep { cells, links, quads, sides, between, .. } = sweep;
+        let room = room_for_positions(links);
         let mut has_inserts = vec![0u64; if inserts.is_empty() { 0 } else { quads.len().div_ceil(64) }];
         for insert in &inserts {
             has_inserts[insert.quad as usize / 64] |= 1 << (insert.quad % 64);
         }
-        Ok(Self { moves, normals, cells, quads, sides, inserts, has_inserts, between })
+        let origin = masks.middle([0; 3]);
+        Ok(Self { places, back, origin, normals, cells, quads, sides, inserts, has_inserts, between, room })
     }
 
     /// Number of vertices.
@@ -152,8 +181,22 @@ impl Net {
     /// How far the filter wanted to move a vertex along its normal, in voxels.
     pub(crate) fn strain(&self, vertex: u32) -> f32 {
         let v = vertex as usize;
-        let (Some(m), Some(n)) = (self.moves.get(v), self.normals.get(v)) else { return 0.0 };
-        m.dot(n.normalize_or_zero()).abs()
+        if self.normals.is_empty() {
+            return 0.0;
+        }
+        let filtered = self.filtered(self.cells[v], self.places[v], self.normals[v], self.back()[v]);
+        filtered.dot(self.normals[v].normalize_or_zero()).abs()
+    }
+
+    fn back(&self) -> &[f32] {
+        bytemuck::cast_slice(&self.back)
+    }
+
+    /// How far the filter wanted to move a vertex from the middle of its cell, in voxels.
+    #[inline(always)]
+    fn filtered(&self, cell: [u16; 3], place: Vec3A, normal: Vec3A, back: f32) -> Vec3A {
+        let middle = self.origin + Vec3A::from_array(each(cell, f32::from));
+        (place - middle) - normal.normalize_or_zero() * back
     }
 
     /// True where three or more labels meet.
@@ -164,13 +207,21 @@ impl Net {
 
     /// The filtered places brought within a bound, in continuous voxel index.
     pub(crate) fn positions(&self, bound: Bound) -> Vec<[f32; 3]> {
+        self.positions_in(Vec::new(), bound)
+    }
+
+    fn positions_in(&self, mut positions: Vec<[f32; 3]>, bound: Bound) -> Vec<[f32; 3]> {
         let middle = |c: &[u16; 3]| each(*c, |c| f32::from(c) - 0.5);
-        let mut positions: Vec<[f32; 3]> = if self.normals.is_empty() {
-            self.cells.par_iter().with_min_len(8192).map(middle).collect()
+        if self.normals.is_empty() {
+            self.cells.par_iter().with_min_len(8192).map(middle).collect_into_vec(&mut positions);
         } else {
-            let rows = self.cells.par_iter().zip(&self.moves).zip(&self.normals).with_min_len(8192);
-            rows.map(|((c, m), n)| (Vec3A::from_array(middle(c)) + bound.fit(*m, *n)).to_array()).collect()
-        };
+            let rows = self.cells.par_iter().zip(&self.places).zip(&self.normals).zip(self.back()).with_min_len(8192);
+            rows.map(|(((c, place), normal), back)| {
+                let filtered = self.filtered(*c, *place, *normal, *back);
+                (Vec3A::from_array(middle(c)) + bound.fit(filtered, *normal)).to_array()
+            })
+            .collect_into_vec(&mut positions);
+        }
         self.place_inserts(&mut positions);
         positions
     }
@@ -188,24 +239,14 @@ impl Net {
         if self.has_inserts.get(quad as usize / 64).is_some_and(|bits| bits >> (quad % 64) & 1 == 1) {
             return self.triangles_with_inserts(quad, emit);
         }
-        let [a, b, c, d] = self.quads[quad as usize];
-        let square = |v: u32, w: u32| {
-            let (p, q) = (positions[v as usize], positions[w as usize]);
-            let off = per_axis(|x| p[x] - q[x]);
-            off[0] * off[0] + off[1] * off[1] + off[2] * off[2]
-        };
-        if square(b, d) < square(a, c) {
-            emit([b, c, d]);
-            emit([b, d, a]);
-        } else {
-            emit([a, b, c]);
-            emit([a, c, d]);
-        }
+        let [first, second] = cut(self.quads[quad as usize], positions);
+        emit(first);
+        emit(second);
     }
 
     /// A fan from an inserted vertex, which leaves out the edge that was doubled.
     fn triangles_with_inserts(&self, quad: u32, mut emit: impl FnMut([u32; 3])) {
-        let q = self.quads[quad as usize];
+        let q = corners(self.quads[quad as usize]);
         let first = self.inserts.partition_point(|i| i.quad < quad);
         let mut pending = self.inserts[first..].iter().take_while(|i| i.quad == quad).peekable();
         let mut outline = [0; 8];
@@ -224,39 +265,49 @@ impl Net {
         }
     }
 
-    fn triangulate(&self, positions: &[[f32; 3]]) -> (Vec<[u32; 3]>, Vec<[u16; 2]>) {
-        let plain = self.quads.len();
-        let mut triangles = vec![[0u32; 3]; 2 * plain];
-        let mut sides = vec![[0u16; 2]; 2 * plain];
-        triangles.par_chunks_mut(8192).zip(sides.par_chunks_mut(8192)).enumerate().for_each(|(chunk, (out, side))| {
-            for (pair, (t, s)) in out.chunks_exact_mut(2).zip(side.chunks_exact_mut(2)).enumerate() {
-                let quad = chunk * 4096 + pair;
-                let mut n = 0;
-                self.triangles_of(positions, quad as u32, |triangle| {
-                    if n < 2 {
-                        t[n] = triangle;
-                    }
-                    n += 1;
-                });
-                s.fill(self.sides[quad]);
-            }
-        });
-        let mut last = None;
-        for insert in &self.inserts {
-            if last != Some(insert.quad) {
-                let mut n = 0;
-                self.triangles_of(positions, insert.quad, |triangle| {
-                    if n >= 2 {
-                        triangles.push(triangle);
-                        sides.push(self.sides[insert.quad as usize]);
-                    }
-                    n += 1;
-                });
-                last = Some(insert.quad);
-            }
+    /// Cuts the quads where they stand; what fans have beyond two triangles comes at the end.
+    fn triangulate(self, positions: &[[f32; 3]]) -> (Vec<[u32; 3]>, Vec<[u16; 2]>) {
+        let mut fanned: Vec<u32> = self.inserts.iter().map(|i| i.quad).collect();
+        fanned.dedup();
+        let fan = |quad| {
+            let mut fan = Vec::new();
+            self.triangles_with_inserts(quad, |triangle| fan.push(triangle));
+            fan
+        };
+        let fans: Vec<Vec<[u32; 3]>> = fanned.iter().map(|&quad| fan(quad)).collect();
+        let Self { mut quads, sides, places, normals, cells, back, .. } = self;
+        // To give much memory back takes a while.
+        rayon::join(
+            || quads.par_iter_mut().with_min_len(4096).for_each(|quad| *quad = cut(*quad, positions)),
+            || drop((places, normals, cells, back)),
+        );
+        let (mut triangles, mut sides): (Vec<[u32; 3]>, Vec<[u16; 2]>) = (cast_vec(quads), cast_vec(sides));
+        for (quad, fan) in fanned.into_iter().zip(fans) {
+            let (two, more) = fan.split_at(2);
+            let first = 2 * quad as usize;
+            triangles[first..first + 2].copy_from_slice(two);
+            triangles.extend(more);
+            sides.extend(vec![sides[first]; more.len()]);
         }
         (triangles, sides)
     }
+}
+
+/// A quad cut along its shorter diagonal.
+#[inline(always)]
+fn cut(quad: Quad, positions: &[[f32; 3]]) -> Quad {
+    let [a, b, c, d] = corners(quad);
+    let square = |v: u32, w: u32| {
+        let off = minus(positions[v as usize], positions[w as usize]);
+        dot(off, off)
+    };
+    if square(b, d) < square(a, c) { split([b, c, d, a]) } else { quad }
+}
+
+/// The memory of what is no longer needed, for positions.
+fn room_for_positions(mut links: Vec<[u32; 4]>) -> Vec<[f32; 3]> {
+    links.clear();
+    try_cast_vec(links).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use glam::Vec3A;
 use rayon::prelude::*;
 
+use super::corners;
 use super::masks::Masks;
 use super::sweep::{SEAM, SLAB, Sweep};
-use crate::axes::each;
 
 /// Where a vertex may go from the middle of its cell, in voxels.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,10 +44,10 @@ impl Bound {
     /// How much of `step`, at most all, can be added to `start` within the bound; for a ball the two are at right angles.
     fn share(self, start: Vec3A, step: Vec3A) -> f32 {
         match self {
-            Self::Box(half) => (0..3).fold(1.0f32, |share, a| {
-                let room = half - start[a] * step[a].signum();
-                if step[a].abs() > room { share.min(room.max(0.0) / step[a].abs()) } else { share }
-            }),
+            Self::Box(half) => {
+                let (room, length) = (Vec3A::splat(half) - start * step.signum(), step.abs());
+                Vec3A::select(length.cmpgt(room), room.max(Vec3A::ZERO) / length, Vec3A::ONE).min_element()
+            }
             Self::Ball(radius) => {
                 let (room, length) = ((radius * radius - start.length_squared()).max(0.0), step.length_squared());
                 if length > room { (room / length).sqrt() } else { 1.0 }
@@ -64,14 +64,21 @@ fn along(d: Vec3A, normal: Vec3A) -> Vec3A {
 }
 
 /// Sums at each vertex the area vectors of the quads around it, all to the side of the lower label; zero on seams, where sides
-/// differ. `sums` is as long as there are vertices, of any content.
-pub(super) fn area_vectors(masks: &Masks, sweep: &Sweep, moves: &[Vec3A], mut sums: Vec<Vec3A>) -> Vec<Vec3A> {
+/// differ. To `moved` goes how far each vertex was moved along them. `sums` and `moved` are as long as there are vertices, of any
+/// content.
+pub(super) fn area_vectors(
+    masks: &Masks,
+    sweep: &Sweep,
+    places: &[Vec3A],
+    mut sums: Vec<Vec3A>,
+    moved: &mut [f32],
+) -> Vec<Vec3A> {
     let [_, nj, nk] = masks.size;
     let plain = masks.vertex_count();
-    sums.par_iter_mut().with_min_len(8192).for_each(|sum| *sum = Vec3A::ZERO);
     let mut slabs = Vec::new();
     {
-        let mut rest = &mut sums[..plain];
+        let (mut rest, added) = sums.split_at_mut(plain);
+        added.fill(Vec3A::ZERO);
         for start in (0..=nk).step_by(SLAB) {
             let end = (start + SLAB).min(nk + 1);
             let [first, last] = [start, end].map(|z| masks.first_vertex[z * (nj + 1)]);
@@ -85,15 +92,14 @@ pub(super) fn area_vectors(masks: &Masks, sweep: &Sweep, moves: &[Vec3A], mut su
     let spills: Vec<(usize, Vec<Vec3A>, Vec<(u32, Vec3A)>)> = slabs
         .into_par_iter()
         .map(|(own, first, last, beyond, quads)| {
+            own.fill(Vec3A::ZERO);
             let mut next = vec![Vec3A::ZERO; beyond - last];
             let mut extra = Vec::new();
-            for quad in &sweep.quads[quads] {
-                let place = |n: usize| {
-                    let [x, y, z] = each(sweep.cells[quad[n] as usize], f32::from);
-                    Vec3A::new(x, y, z) + moves[quad[n] as usize]
-                };
+            for &quad in &sweep.quads[quads] {
+                let quad = corners(quad);
+                let place = |n: usize| places[quad[n] as usize];
                 let n = (place(2) - place(0)).cross(place(3) - place(1));
-                for &vertex in quad {
+                for vertex in quad {
                     let at = vertex as usize;
                     let sum = if at < first || at >= plain {
                         extra.push((vertex, n));
@@ -117,10 +123,12 @@ pub(super) fn area_vectors(masks: &Masks, sweep: &Sweep, moves: &[Vec3A], mut su
             sums[vertex as usize] += n;
         }
     }
-    sums.par_iter_mut().zip(&sweep.kinds).with_min_len(8192).for_each(|(sum, kind)| {
+    let rows = sums.par_iter_mut().zip(moved).zip(&sweep.kinds).zip(&sweep.cells).zip(places).with_min_len(8192);
+    rows.for_each(|((((sum, moved), kind), cell), place)| {
         if kind & SEAM != 0 {
             *sum = Vec3A::ZERO;
         }
+        *moved = (place - masks.middle(*cell)).dot(sum.normalize_or_zero());
     });
     sums
 }

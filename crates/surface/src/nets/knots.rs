@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use super::cell::{FACE_EDGES, FACE_NORMALS, edge_corners, edge_middle, face_middle, mean, unite};
 use super::masks::Masks;
 use super::sweep::{ADDED, SEAM, Sweep};
-use super::{Insert, LabelVoxel};
+use super::{Insert, LabelVoxel, Quad, corners};
 use crate::axes::per_axis;
 use crate::error::SurfaceError;
 
@@ -34,9 +34,10 @@ enum Passage {
     Pairs([usize; 2]),
 }
 
-struct Knot {
+/// A cell that is not plain.
+pub(super) struct Knot {
     /// The vertex of the first sheet.
-    vertex: u32,
+    pub(super) vertex: u32,
     cell: [usize; 3],
     /// Sheet of each crossing edge.
     sheet: [u8; 12],
@@ -51,7 +52,6 @@ struct Sheet {
     vertex: u32,
     links: [u32; 6],
     kind: u8,
-    place: Vec3A,
 }
 
 /// A vertex whose link through a face goes to another sheet than the first.
@@ -83,30 +83,33 @@ const TASK: usize = 512;
 /// All cells that are not plain, by vertex.
 pub(super) struct Knots {
     knots: Vec<Knot>,
+    /// Which vertices are theirs, one bit each, and how many stand before each word.
+    marks: Vec<(u64, u32)>,
 }
 
 const NO_SHEET: u8 = u8::MAX;
 
 impl Knots {
-    /// Finds the sheets of all cells that the sweep found not plain.
-    pub(super) fn find<T: LabelVoxel>(data: &[T], masks: &Masks, sweep: &Sweep) -> Self {
-        let first_extra = masks.vertex_count() as u32;
-        let mut knots: Vec<Knot> = sweep
-            .knotted
-            .par_iter()
-            .with_min_len(256)
-            .map(|&vertex| Knot::find(data, masks, vertex, sweep.cells[vertex as usize].map(usize::from)))
-            .collect();
-        let mut extra = first_extra;
+    /// Numbers the vertices of further sheets.
+    pub(super) fn of(masks: &Masks, mut knots: Vec<Knot>) -> Self {
+        let mut extra = masks.vertex_count() as u32;
+        let mut marks = vec![(0, 0); masks.vertex_count().div_ceil(64)];
         for knot in &mut knots {
             knot.extra = extra;
             extra += u32::from(knot.sheets) - 1;
+            marks[knot.vertex as usize / 64].0 |= 1u64 << (knot.vertex % 64);
         }
-        Self { knots }
+        let mut sum = 0;
+        for (bits, before) in &mut marks {
+            *before = sum;
+            sum += bits.count_ones();
+        }
+        Self { knots, marks }
     }
 
     fn of_vertex(&self, vertex: u32) -> Option<&Knot> {
-        self.knots.binary_search_by_key(&vertex, |k| k.vertex).ok().map(|n| &self.knots[n])
+        let ((bits, before), bit) = (self.marks[vertex as usize / 64], 1u64 << (vertex % 64));
+        (bits & bit != 0).then(|| &self.knots[(before + (bits & (bit - 1)).count_ones()) as usize])
     }
 
     /// Gives each sheet its vertex, and returns the vertices to insert in quads.
@@ -114,29 +117,42 @@ impl Knots {
         for knot in &self.knots {
             for sheet in 1..knot.sheets {
                 debug_assert_eq!(knot.vertex_of(sheet) as usize, sweep.cells.len());
-                sweep.push_lone(masks, knot.cell, smooth);
+                sweep.push_lone(knot.cell, knot.place(masks, sheet), smooth);
             }
         }
-        let moves: Vec<Vec<Corner>> = self.knots.par_chunks(TASK).map(|knots| corners(masks, knots)).collect();
-        for Corner { quad, from, to } in moves.into_iter().flatten() {
-            for corner in sweep.quads[quad as usize].iter_mut().filter(|c| **c == from) {
-                *corner = to;
-            }
-        }
-        if smooth {
-            self.link(masks, sweep);
-        }
+        let mut quads = std::mem::take(&mut sweep.quads);
+        rayon::join(
+            || self.turn(masks, &mut quads),
+            || {
+                if smooth {
+                    self.link(masks, sweep);
+                }
+            },
+        );
+        sweep.quads = quads;
         self.insert(masks, sweep, smooth)
     }
 
+    /// Turns the corners of quads to the sheets they belong to.
+    fn turn(&self, masks: &Masks, quads: &mut [Quad]) {
+        let moves: Vec<Vec<Corner>> = self.knots.par_chunks(TASK).map(|knots| beyond_first(masks, knots)).collect();
+        for Corner { quad, from, to } in moves.into_iter().flatten() {
+            for corner in quads[quad as usize].as_flattened_mut().iter_mut().filter(|c| **c == from) {
+                *corner = to;
+            }
+        }
+    }
+
+    /// Gives each sheet its neighbours.
     fn link(&self, masks: &Masks, sweep: &mut Sweep) {
+        let swept = &*sweep;
         let sheets: Vec<(Vec<Sheet>, Vec<Follower>)> = self
             .knots
             .par_chunks(TASK)
             .map(|knots| {
                 let mut followers = Vec::new();
                 let sheets = knots.iter().flat_map(|k| (0..k.sheets).map(move |sheet| (k, sheet)));
-                (sheets.map(|(knot, sheet)| self.sheet(masks, knot, sheet, &mut followers)).collect(), followers)
+                (sheets.map(|(knot, sheet)| self.sheet(masks, swept, knot, sheet, &mut followers)).collect(), followers)
             })
             .collect();
         for (sheets, followers) in sheets {
@@ -147,15 +163,15 @@ impl Knots {
                     sweep.link(vertex, links, sweep.kinds[vertex as usize] | ADDED);
                 }
             }
-            for Sheet { vertex, links, kind, place } in sheets {
+            for Sheet { vertex, links, kind } in sheets {
                 sweep.link(vertex, links, kind);
-                sweep.places[vertex as usize] = place;
             }
         }
     }
 
     /// The links of one sheet, and the plain neighbours that follow it.
-    fn sheet(&self, masks: &Masks, knot: &Knot, sheet: u8, followers: &mut Vec<Follower>) -> Sheet {
+    fn sheet(&self, masks: &Masks, sweep: &Sweep, knot: &Knot, sheet: u8, followers: &mut Vec<Follower>) -> Sheet {
+        let (linked, linked_faces) = (sweep.links_of(knot.vertex), sweep.kinds[knot.vertex as usize]);
         let vertex = knot.vertex_of(sheet);
         let seam = (0..6).any(|f| knot.passes(f, sheet) && knot.faces[f] == Passage::Seam);
         let (mut links, mut kind) = ([vertex; 6], if seam { SEAM } else { 0 });
@@ -163,7 +179,7 @@ impl Knots {
             if !knot.passes(face, sheet) {
                 continue;
             }
-            let primary = masks.vertex(knot.neighbor(face));
+            let primary = if linked_faces >> face & 1 == 1 { linked[face] } else { masks.vertex(knot.neighbor(face)) };
             let other = self.of_vertex(primary);
             if other.is_none() && sheet > 0 {
                 // A plain neighbour has one sheet here; it follows this one if it follows any.
@@ -180,8 +196,7 @@ impl Knots {
         if links.iter().any(|&link| link as usize >= masks.vertex_count()) {
             kind |= ADDED;
         }
-        let place = masks.middle(knot.cell.map(|c| c as u16)) + Vec3A::from_array(knot.middle(sheet));
-        Sheet { vertex, links, kind, place }
+        Sheet { vertex, links, kind }
     }
 
     fn insert(&self, masks: &Masks, sweep: &mut Sweep, smooth: bool) -> Result<Vec<Insert>, SurfaceError> {
@@ -190,11 +205,11 @@ impl Knots {
         for Doubled { cell, ends: [u, v], nudge, quads } in doubled.into_iter().flatten() {
             let vertex = sweep.cells.len() as u32;
             // Without links the filter leaves it alone; it is placed afterwards.
-            sweep.push_lone(masks, cell, smooth);
+            sweep.push_lone(cell, masks.middle(cell.map(|c| c as u16)), smooth);
             let nudge = if smooth { nudge } else { [0.0; 3] };
             sweep.between.push(Between { vertex, ends: [u, v], nudge });
             for quad in quads {
-                let q = sweep.quads[quad as usize];
+                let q = corners(sweep.quads[quad as usize]);
                 let after = (0..4).find(|&n| [q[n], q[(n + 1) % 4]] == [u, v] || [q[n], q[(n + 1) % 4]] == [v, u]);
                 inserts.extend(after.map(|n| Insert { quad, after: n as u8, vertex }));
             }
@@ -233,7 +248,8 @@ impl Knots {
     }
 }
 
-fn corners(masks: &Masks, knots: &[Knot]) -> Vec<Corner> {
+/// The corners of quads that belong to another sheet than the first of these cells.
+fn beyond_first(masks: &Masks, knots: &[Knot]) -> Vec<Corner> {
     let mut corners = Vec::new();
     for knot in knots.iter().filter(|k| k.sheets > 1) {
         for (edge, &sheet) in knot.sheet.iter().enumerate().filter(|(_, s)| !matches!(**s, 0 | NO_SHEET)) {
@@ -268,15 +284,20 @@ fn mirrored(face: usize, edge: usize) -> usize {
 }
 
 impl Knot {
-    fn find<T: LabelVoxel>(data: &[T], masks: &Masks, vertex: u32, cell: [usize; 3]) -> Self {
-        let [ni, nj, nk] = masks.size;
+    /// The sheets of a cell which these edges cross.
+    pub(super) fn find<T: LabelVoxel>(
+        data: &[T],
+        [ni, nj, nk]: [usize; 3],
+        edges: usize,
+        vertex: u32,
+        cell: [usize; 3],
+    ) -> Self {
         let labels: [u16; 8] = std::array::from_fn(|n| {
             let [i, j, k] = [cell[0] + (n & 1), cell[1] + (n >> 1 & 1), cell[2] + (n >> 2)];
             // Shifted by one: cell `c` lies between voxels `c − 1` and `c`.
             let inside = (1..=ni).contains(&i) && (1..=nj).contains(&j) && (1..=nk).contains(&k);
             if inside { data[i - 1 + ni * (j - 1 + nj * (k - 1))].into() } else { 0 }
         });
-        let edges = masks.cell_edges(cell);
         let crosses = |e: usize| edges >> e & 1 == 1;
         let mut set = std::array::from_fn(|e| e);
         let mut faces = [Passage::None; 6];
@@ -324,13 +345,15 @@ impl Knot {
         cell
     }
 
-    fn middle(&self, sheet: u8) -> [f32; 3] {
+    /// Where a sheet lies on average, from the middle of the grid.
+    pub(super) fn place(&self, masks: &Masks, sheet: u8) -> Vec3A {
         let seams = || (0..6).filter(|&f| self.faces[f] == Passage::Seam && self.passes(f, sheet));
-        if seams().next().is_some() {
+        let from_middle = if seams().next().is_some() {
             mean(seams().map(face_middle))
         } else {
             mean((0..12).filter(|&e| self.sheet[e] == sheet).map(edge_middle))
-        }
+        };
+        masks.middle(self.cell.map(|c| c as u16)) + Vec3A::from_array(from_middle)
     }
 
     fn quad(&self, masks: &Masks, edge: usize) -> u32 {

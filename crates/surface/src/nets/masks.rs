@@ -4,6 +4,7 @@ use glam::Vec3A;
 use rayon::prelude::*;
 
 use super::LabelVoxel;
+use crate::axes::each;
 
 /// Bits of the pairs of neighbours with different labels, row by row, and the running numbers of what they yield.
 ///
@@ -74,14 +75,12 @@ impl Masks {
             .enumerate()
             .with_min_len(64)
             .map(|(r, out)| {
-                let (cy, cz) = (r % (nj + 1), r / (nj + 1));
-                let mut vertices = 0;
-                for (w, out) in out.iter_mut().enumerate() {
-                    *out = self.edges(cy, cz, w).into_iter().fold(0, |a, b| a | b);
-                    vertices += out.count_ones() as usize;
-                }
-                let ones = |row: &[u64]| row.iter().map(|w| w.count_ones() as usize).sum::<usize>();
-                (vertices, ones(self.x(cy, cz)) + ones(self.y(cy, cz)) + ones(self.z(cy, cz)))
+                let around = self.around(r % (nj + 1), r / (nj + 1));
+                around.cells(out);
+                let [_, _, _, x] = around.x;
+                let [_, y] = around.y;
+                let [_, z] = around.z;
+                (ones(out), ones(x) + ones(y) + ones(z))
             })
             .collect();
         self.cells = cells;
@@ -127,23 +126,15 @@ impl Masks {
         &of[r * self.words..(r + 1) * self.words]
     }
 
-    /// The twelve edges of the 64 cells of word `w` in cell row (cy, cz), numbered as in [`super::cell`].
-    pub(super) fn edges(&self, cy: usize, cz: usize, w: usize) -> [u64; 12] {
+    /// The rows of pairs around the cell row (cy, cz).
+    pub(super) fn around(&self, cy: usize, cz: usize) -> Around<'_> {
         // Index −1 wraps to a row outside the grid, which reads as zero.
         let (y0, z0) = (cy.wrapping_sub(1), cz.wrapping_sub(1));
-        let shifted = |row: &[u64]| (row[w] << 1 | if w > 0 { row[w - 1] >> 63 } else { 0 }, row[w]);
-        let (y00, y10) = shifted(self.y(cy, z0));
-        let (y01, y11) = shifted(self.y(cy, cz));
-        let (z00, z10) = shifted(self.z(y0, cz));
-        let (z01, z11) = shifted(self.z(cy, cz));
-        let x = |j, k| self.x(j, k)[w];
-        [x(y0, z0), x(cy, z0), x(y0, cz), x(cy, cz), y00, y10, y01, y11, z00, z10, z01, z11]
-    }
-
-    /// The twelve edges of one cell as bits.
-    pub(super) fn cell_edges(&self, [cx, cy, cz]: [usize; 3]) -> u16 {
-        let words = self.edges(cy, cz, cx / 64);
-        (0..12).fold(0, |bits, e| bits | ((words[e] >> (cx % 64) & 1) as u16) << e)
+        Around {
+            x: [self.x(y0, z0), self.x(cy, z0), self.x(y0, cz), self.x(cy, cz)],
+            y: [self.y(cy, z0), self.y(cy, cz)],
+            z: [self.z(y0, cz), self.z(cy, cz)],
+        }
     }
 
     /// Number of the first vertex of a cell that has one.
@@ -153,7 +144,6 @@ impl Masks {
 
     /// Number of the quad of the pair below (`axis` 0: voxels `c − 1` and `c` on the row; and so on) the given voxel.
     pub(super) fn quad(&self, axis: usize, [i, j, k]: [usize; 3]) -> u32 {
-        let ones = |row: &[u64]| row.iter().map(|w| w.count_ones() as usize).sum::<usize>();
         let first = self.first_quad[j + (self.size[1] + 1) * k];
         let rank = match axis {
             0 => rank(self.x(j, k), i),
@@ -181,22 +171,83 @@ impl Masks {
     }
 }
 
+/// The rows of pairs that cross the cells of a row, in the order of their edges in [`super::cell`].
+pub(super) struct Around<'a> {
+    x: [&'a [u64]; 4],
+    y: [&'a [u64]; 2],
+    z: [&'a [u64]; 2],
+}
+
+impl Around<'_> {
+    /// Sets the bits of cells that any pair crosses.
+    fn cells(&self, out: &mut [u64]) {
+        let ([a, b, c, d], [e, f], [g, h]) = (self.x, self.y, self.z);
+        let mut carry = 0;
+        for (w, out) in out.iter_mut().enumerate() {
+            let upper = e[w] | f[w] | g[w] | h[w];
+            *out = a[w] | b[w] | c[w] | d[w] | upper | upper << 1 | carry;
+            carry = upper >> 63;
+        }
+    }
+
+    /// The edges of the 64 cells of a word.
+    #[inline]
+    pub(super) fn edges(&self, w: usize) -> Edges {
+        let both = |[p, q]: [&[u64]; 2]| {
+            let lower = |row: &[u64]| row[w] << 1 | if w > 0 { row[w - 1] >> 63 } else { 0 };
+            by_cell([lower(p), p[w], lower(q), q[w]])
+        };
+        let [a, b, c, d] = self.x;
+        Edges([by_cell([a[w], b[w], c[w], d[w]]), both(self.y), both(self.z)])
+    }
+}
+
+/// The edges of 64 cells along each axis: four bits a cell, those of cell `c` from bit `c & !3` of word `c & 3`.
+pub(super) struct Edges([[u64; 4]; 3]);
+
+impl Edges {
+    /// The twelve edges of one of the cells as bits.
+    #[inline]
+    pub(super) fn of_cell(&self, cell: usize) -> usize {
+        let [x, y, z] = each(self.0, |words| (words[cell & 3] >> (cell & !3) & 15) as usize);
+        x | y << 4 | z << 8
+    }
+}
+
+/// Four words, of a bit a cell each, by cell.
+#[inline]
+fn by_cell([a, b, c, d]: [u64; 4]) -> [u64; 4] {
+    const PAIR: u64 = 0x5555_5555_5555_5555;
+    const FOUR: u64 = 0x3333_3333_3333_3333;
+    let pairs = |p: u64, q: u64| [p & PAIR | (q & PAIR) << 1, p >> 1 & PAIR | q & !PAIR];
+    let fours = |p: u64, q: u64| [p & FOUR | (q & FOUR) << 2, p >> 2 & FOUR | q & !FOUR];
+    let ([ab_even, ab_odd], [cd_even, cd_odd]) = (pairs(a, b), pairs(c, d));
+    let ([first, third], [second, fourth]) = (fours(ab_even, cd_even), fours(ab_odd, cd_odd));
+    [first, second, third, fourth]
+}
+
+/// Number of bits set.
+fn ones(row: &[u64]) -> usize {
+    row.iter().map(|w| w.count_ones() as usize).sum()
+}
+
 /// Number of bits set before `bit`.
 fn rank(row: &[u64], bit: usize) -> usize {
-    let before: usize = row[..bit / 64].iter().map(|w| w.count_ones() as usize).sum();
-    before + (row[bit / 64] & ((1u64 << (bit % 64)) - 1)).count_ones() as usize
+    ones(&row[..bit / 64]) + (row[bit / 64] & ((1u64 << (bit % 64)) - 1)).count_ones() as usize
 }
 
 /// Bit `i`: `a[i] != b[i]`.
 fn differences<T: LabelVoxel>(a: &[T], b: &[T], out: &mut [u64]) {
-    let (a, a_rest) = a.as_chunks::<64>();
-    let (b, b_rest) = b.as_chunks::<64>();
-    for ((a, b), out) in a.iter().zip(b).zip(&mut *out) {
+    let ((chunks_a, rest_a), (chunks_b, rest_b)) = (a.as_chunks::<64>(), b.as_chunks::<64>());
+    for ((a, b), out) in chunks_a.iter().zip(chunks_b).zip(&mut *out) {
         *out = differences_64(a, b);
     }
-    if let Some(out) = out.get_mut(a.len()) {
-        *out = a_rest.iter().zip(b_rest).enumerate().fold(0, |w, (i, (a, b))| w | u64::from(a != b) << i);
-    }
+    let Some(out) = out.get_mut(chunks_a.len()) else { return };
+    *out = match (a.last_chunk(), b.last_chunk()) {
+        // What goes before the rest is shifted out.
+        (Some(a), Some(b)) => differences_64(a, b).checked_shr(64 - rest_a.len() as u32).unwrap_or(0),
+        _ => rest_a.iter().zip(rest_b).enumerate().fold(0, |w, (i, (a, b))| w | u64::from(a != b) << i),
+    };
 }
 
 /// Bit `c`: `row[c − 1] != row[c]`, with background before and after.

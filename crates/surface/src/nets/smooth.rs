@@ -8,7 +8,7 @@
 use std::ops::{Add, Mul, Range, Sub};
 
 use bytemuck::Zeroable;
-use glam::Vec3A;
+use glam::Vec4;
 use rayon::prelude::*;
 
 use super::layers::{Layers, Part};
@@ -19,30 +19,31 @@ use super::sweep::{ADDED, FACES, Sweep};
 /// A wave of n voxels has θ ≈ 2π / (n √2), a sphere of radius R voxels 1 / R. The first was chosen on the torso labels.
 const CUTOFFS: [f64; 2] = [0.15, 0.02];
 
-/// Vertices that one task handles; results do not depend on it.
-const CHUNK: usize = 8192;
-
 /// Bytes that the layers between the first and the last of some passes under way may take: they are to stay in a core's cache.
 const CACHE: usize = 8 << 20;
 
 /// What a filter runs over.
-trait Value: Copy + Send + Sync + Zeroable + Add<Output = Self> + Sub<Output = Self> + Mul<f32, Output = Self> {}
-impl Value for f32 {}
-impl Value for Vec3A {}
+trait Value: Copy + Send + Sync + Zeroable + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> {
+    /// A factor for all components.
+    fn splat(factor: f32) -> Self;
+}
+
+impl Value for f32 {
+    fn splat(factor: f32) -> Self {
+        factor
+    }
+}
+
+impl Value for Vec4 {
+    fn splat(factor: f32) -> Self {
+        Self::splat(factor)
+    }
+}
 
 /// The vertices as a filter sees them.
 pub(super) struct Graph<'a> {
-    /// Neighbours as in [`super::sweep::Sweep::links`].
-    links: &'a [[u32; 4]],
-    far_links: &'a [[u32; 6]],
-    kinds: &'a [u8],
-    layers: &'a Layers,
-}
-
-impl<'a> Graph<'a> {
-    pub(super) fn of(sweep: &'a Sweep, layers: &'a Layers) -> Self {
-        Self { links: &sweep.links, far_links: &sweep.far_links, kinds: &sweep.kinds, layers }
-    }
+    pub(super) sweep: &'a Sweep,
+    pub(super) layers: &'a Layers,
 }
 
 /// A filter Σ cₙ Tₙ(W) of values at the vertices, summed from the highest degree down after Clenshaw (1955), "A note on the summation
@@ -52,28 +53,27 @@ impl<'a> Graph<'a> {
 /// values are in the cache: first within blocks of layers, each pass a layer less at the ends, then across the cuts between blocks,
 /// each pass a layer more (time skewing after Wonnacott, 2002, "Achieving scalable locality with time skewing"). Neither the number of
 /// blocks nor of passes in a wave changes a result.
-fn filter<V: Value>(values: &[V], graph: &Graph, coefficients: &[f32]) -> Vec<V> {
+///
+/// The degree is 1 at least. Of `sums`, which are of any content, the first becomes the result.
+fn filter<V: Value>(values: &[V], graph: &Graph, coefficients: &[f32], mut sums: [&mut [V]; 2]) {
     let (&highest, lower) = coefficients.split_last().unwrap_or((&1.0, &[]));
-    if lower.is_empty() {
-        return values.par_iter().with_min_len(CHUNK).map(|v| *v * highest).collect();
-    }
     let layers = graph.layers.len();
     let bytes = (17 + 3 * size_of::<V>()) * values.len() / layers.max(1);
     let threads = rayon::current_num_threads();
     let depth = (CACHE / bytes.max(1)).min(layers / (4 * threads)).saturating_sub(2).clamp(1, lower.len());
-    let blocks = (layers / (2 * depth + 2)).clamp(1, 4 * threads);
+    // As many cuts for each thread, so that none waits for another.
+    let most = (layers / (2 * depth + 2)).saturating_sub(1).min(4 * threads);
+    let blocks = 1 + if most > threads { most / threads * threads } else { most };
     let cuts: Vec<usize> = (0..=blocks).map(|n| n * layers / blocks).collect();
     let within: Vec<Range<usize>> = cuts.windows(2).map(|w| w[0]..w[1]).collect();
     let across: Vec<Range<usize>> = cuts[1..blocks].iter().map(|cut| cut - depth - 1..cut + depth + 1).collect();
     let less = |end: usize, n: usize| if end == 0 || end == layers { 0 } else { n + 1 };
 
-    let mut sums: [Vec<V>; 2] = [(); 2].map(|()| bytemuck::zeroed_vec(values.len()));
-    let passes: Vec<Pass> = (lower.iter().enumerate().rev().enumerate())
-        .map(|(number, (degree, &factor))| Pass {
-            number,
-            factor,
-            weight: if degree == 0 { 1.0 } else { 2.0 },
-            highest,
+    let passes: Vec<Pass<V>> = (lower.iter().enumerate().rev().enumerate())
+        .map(|(number, (degree, &factor))| {
+            let weight = if degree == 0 { 1.0 } else { 2.0 } * if number == 0 { highest } else { 1.0 };
+            let shares = SHARES.map(|shares| shares.map(|share| V::splat(share * weight)));
+            Pass { number, degree, factor: V::splat(factor), shares, highest: V::splat(highest) }
         })
         .collect();
     for passes in passes.chunks(depth) {
@@ -82,26 +82,26 @@ fn filter<V: Value>(values: &[V], graph: &Graph, coefficients: &[f32]) -> Vec<V>
         });
         wave(values, graph, passes, &mut sums, &across, |block, n| block.start + depth - n..block.end - depth + n);
     }
-    let [even, odd] = sums;
-    if passes.len() % 2 == 1 { even } else { odd }
 }
 
-/// What a pass does to each vertex: factor · value + weight · (mean of the neighbours) − last but one.
-#[derive(Clone, Copy)]
-struct Pass {
+/// What a pass does to each vertex: factor · value + weight · (mean of the neighbours) − last but one; the weight is 2, at last 1.
+struct Pass<V> {
     number: usize,
-    factor: f32,
-    weight: f32,
+    /// Of the terms it adds, which go to the first sums if it is even.
+    degree: usize,
+    factor: V,
+    /// [`SHARES`] times the weight.
+    shares: [[V; 4]; 64],
     /// The coefficient of the highest degree. Before the first pass the sum is the values times this; before that it is zero.
-    highest: f32,
+    highest: V,
 }
 
 /// Some passes over blocks of layers; `reach` says which layers of a block the n-th takes.
 fn wave<V: Value>(
     values: &[V],
     graph: &Graph,
-    passes: &[Pass],
-    [even, odd]: &mut [Vec<V>; 2],
+    passes: &[Pass<V>],
+    [even, odd]: &mut [&mut [V]; 2],
     blocks: &[Range<usize>],
     reach: impl Fn(&Range<usize>, usize) -> Range<usize> + Sync,
 ) {
@@ -111,7 +111,7 @@ fn wave<V: Value>(
         for front in block.start..block.end + passes.len() {
             for (n, pass) in passes.iter().enumerate() {
                 if let Some(layer) = front.checked_sub(n).filter(|layer| reach(block, n).contains(layer)) {
-                    let (last, now) = if pass.number % 2 == 0 { (&mut even, &odd) } else { (&mut odd, &even) };
+                    let (last, now) = if pass.degree % 2 == 0 { (&mut even, &odd) } else { (&mut odd, &even) };
                     pass.run(values, graph, layer, last, now);
                 }
             }
@@ -119,10 +119,10 @@ fn wave<V: Value>(
     });
 }
 
-impl Pass {
+impl<V: Value> Pass<V> {
     /// Over one layer; the new sum takes the place of the last but one.
-    fn run<'a, V: Value>(self, values: &'a [V], graph: &Graph, layer: usize, last: &mut Part<V>, now: &'a Part<V>) {
-        let Self { factor, weight, highest, .. } = self;
+    fn run<'a>(&self, values: &'a [V], graph: &Graph, layer: usize, last: &mut Part<V>, now: &'a Part<V>) {
+        let highest = self.highest;
         let Part { first_cell, first_added, .. } = *now;
         let (cells, added) = (&*now.cells, &*now.added);
         let near = move |vertex: u32| cells[(vertex as usize).wrapping_sub(first_cell)];
@@ -132,14 +132,14 @@ impl Pass {
         };
         let Range { start, end } = graph.layers.cells(layer);
         let around = |all: &'a [V], first: usize| &all[start - first..(end - first + 1).min(all.len())];
-        let layer = Layer { values, graph, layer };
+        let layer = Layer { values, graph, layer, pass: self };
         match self.number {
             0 => {
                 let at = |vertex: u32| values[vertex as usize];
-                layer.pass(last, around(values, 0), [factor, weight * highest], at, at, |_, _| V::zeroed());
+                layer.run(last, around(values, 0), at, at, |_, _| V::zeroed());
             }
-            1 => layer.pass(last, around(cells, first_cell), [factor, weight], near, far, |value, _| value * highest),
-            _ => layer.pass(last, around(cells, first_cell), [factor, weight], near, far, |_, last| last),
+            1 => layer.run(last, around(cells, first_cell), near, far, |value, _| value * highest),
+            _ => layer.run(last, around(cells, first_cell), near, far, |_, last| last),
         }
     }
 }
@@ -148,56 +148,63 @@ struct Layer<'a, V> {
     values: &'a [V],
     graph: &'a Graph<'a>,
     layer: usize,
+    pass: &'a Pass<V>,
 }
 
 impl<V: Value> Layer<'_, V> {
     /// Writes the new sums to `out`. `around` are the sums so far of the layer's cells and of the vertex after them, if there is one;
     /// `near` and `far` give that of a neighbour, of one that is a cell's and of any; `last` makes the last but one of value and `out`.
     #[inline(always)]
-    fn pass(
+    fn run(
         &self,
         out: &mut Part<V>,
         around: &[V],
-        factors: [f32; 2],
         near: impl Fn(u32) -> V,
         far: impl Fn(u32) -> V,
         last: impl Fn(V, V) -> V,
     ) {
-        let Self { values, graph, layer } = *self;
-        let sum_near = |&[a, b, c, d]: &[u32; 4]| (near(a) + near(b)) + (near(c) + near(d));
-        let sums_far = |links: &[u32; 4]| {
-            let [a, b, c, d, e, f] = graph.far_links[links[0] as usize];
-            ((far(c) + far(d)) + (far(e) + far(f)), [far(a), far(b)])
+        let Self { values, graph, layer, pass: Pass { factor, shares, .. } } = *self;
+        let factor = *factor;
+        // Called twice and more, so not inlined: the few vertices that need it would only slow the others down.
+        let mean_far = |[a, b, c, d, e, f]: [u32; 6], own: V, kind: u8| {
+            let across = (far(c) + far(d)) + (far(e) + far(f));
+            mean(shares, across, own, [far(a), far(b)], kind)
         };
         let cells = graph.layers.cells(layer);
         let out_cells = &mut out.cells[cells.start - out.first_cell..cells.end - out.first_cell];
-        let rows = graph.links[cells.clone()].iter().zip(&graph.kinds[cells.clone()]).zip(&values[cells.clone()]);
+        let (links, kinds) = (&graph.sweep.links[cells.clone()], &graph.sweep.kinds[cells.clone()]);
+        let rows = links.iter().zip(kinds).zip(&values[cells.clone()]);
+        let far_links = &graph.sweep.far_links[..];
         let mut before = V::zeroed();
         for ((pair, out), ((links, kind), value)) in around.windows(2).zip(&mut *out_cells).zip(rows) {
             let [own, after] = [pair[0], pair[1]];
-            let (across, along) = if kind & ADDED == 0 { (sum_near(links), [before, after]) } else { sums_far(links) };
-            *out = mean(across, own, along, *kind) * factors[1] + *value * factors[0] - last(*value, *out);
+            let mean = if kind & ADDED == 0 {
+                let [a, b, c, d] = *links;
+                mean(shares, (near(a) + near(b)) + (near(c) + near(d)), own, [before, after], *kind)
+            } else {
+                mean_far(far_links[links[0] as usize], own, *kind)
+            };
+            *out = mean + *value * factor - last(*value, *out);
             before = own;
         }
         if let (true, Some(out), Some(own)) = (around.len() == out_cells.len(), out_cells.last_mut(), around.last()) {
-            // No vertex after it, and none is on its row.
-            let (links, kind, value) = (&graph.links[cells.end - 1], graph.kinds[cells.end - 1], values[cells.end - 1]);
-            let (across, along) = if kind & ADDED == 0 { (sum_near(links), [before, *own]) } else { sums_far(links) };
-            *out = mean(across, *own, along, kind) * factors[1] + value * factors[0] - last(value, *out);
+            // No vertex after it.
+            let (vertex, value) = (cells.end - 1, values[cells.end - 1]);
+            let mean = mean_far(graph.sweep.links_of(vertex as u32), *own, kinds[kinds.len() - 1]);
+            *out = mean + value * factor - last(value, *out);
         }
         for vertex in graph.layers.added(layer) {
-            let (across, along) = sums_far(&graph.links[vertex]);
-            let mean = mean(across, far(vertex as u32), along, graph.kinds[vertex]);
             let (value, out) = (values[vertex], &mut out.added[vertex - out.first_added]);
-            *out = mean * factors[1] + value * factors[0] - last(value, *out);
+            let (links, kind) = (graph.sweep.links_of(vertex as u32), graph.sweep.kinds[vertex]);
+            *out = mean_far(links, far(vertex as u32), kind) + value * factor - last(value, *out);
         }
     }
 }
 
-/// The mean of the neighbours: `across` is the sum of the four across the row, among which the vertex itself counts as none.
+/// The weighted mean of the neighbours: `across` is the sum of the four across the row, among which the vertex itself counts as none.
 #[inline(always)]
-fn mean<V: Value>(across: V, own: V, [before, after]: [V; 2], kind: u8) -> V {
-    let [share, itself, low, high] = SHARES[usize::from(kind & FACES)];
+fn mean<V: Value>(shares: &[[V; 4]; 64], across: V, own: V, [before, after]: [V; 2], kind: u8) -> V {
+    let [share, itself, low, high] = shares[usize::from(kind & FACES)];
     (across * share + own * itself) + (before * low + after * high)
 }
 
@@ -216,28 +223,26 @@ const SHARES: [[f32; 4]; 64] = {
     shares
 };
 
-/// The filtered places of the vertices. Junctions have only their neighbours along the junction as links.
-pub(super) fn smooth(places: &[Vec3A], graph: &Graph, passes: usize) -> Vec<Vec3A> {
-    filter(places, graph, &coefficients(passes))
+/// The filtered places of the vertices, and as much memory to spare. Junctions have only their neighbours along the junction as links.
+pub(super) fn smooth(places: &[Vec4], graph: &Graph, passes: usize) -> [Vec<Vec4>; 2] {
+    let mut sums = [(); 2].map(|()| bytemuck::zeroed_vec(places.len()));
+    filter(places, graph, &coefficients(passes), sums.each_mut().map(|sums| &mut sums[..]));
+    sums
 }
 
-/// Degree of the mean that [`restore`] takes, as a part of the filter's. A wider one levels more of the widest terraces, but leaves more of
+/// Degree of the mean that [`back`] takes, as a part of the filter's. A wider one levels more of the widest terraces, but leaves more of
 /// what the filter moved beyond the bound, where it is cut off in folds; chosen on the torso labels and on planes of all slopes.
 const RESTORE_SHARE: f64 = 0.625;
 
-/// Moves the net back by the mean of what the filter moved it along its normals nearby: steps keep away, shrinkage is undone.
+/// Makes of the first of `sums` how far each vertex is to go back along its normal: the mean of what the filter moved it and those
+/// nearby. Steps keep away, shrinkage is undone.
 ///
 /// After Vollmer, Mencl & Müller (1999), "Improved Laplacian smoothing of noisy surface meshes", with the lower of the two filters
 /// for a mean.
-pub(super) fn restore(moves: &mut [Vec3A], normals: &[Vec3A], graph: &Graph, passes: usize) {
+pub(super) fn back(moved: &[f32], graph: &Graph, passes: usize, sums: [&mut [f32]; 2]) {
     let degree = (passes as f64 * RESTORE_SHARE).round() as usize;
     let coefficients: Vec<f32> = windowed_sinc(degree.max(1), CUTOFFS[1]).into_iter().map(|c| c as f32).collect();
-    let rows = moves.par_iter().zip(normals).with_min_len(CHUNK);
-    let moved: Vec<f32> = rows.map(|(m, n)| m.dot(n.normalize_or_zero())).collect();
-    let back = filter(&moved, graph, &coefficients);
-    moves.par_iter_mut().zip(normals).zip(&back).with_min_len(CHUNK).for_each(|((m, n), back)| {
-        *m -= n.normalize_or_zero() * *back;
-    });
+    filter(moved, graph, &coefficients, sums);
 }
 
 /// Coefficients of the mixed filter, of sum 1 so that places stay places.

@@ -1,20 +1,20 @@
 //! Second sweep: vertices, their links, and quads, slab by slab.
 
 use bytemuck::Zeroable;
-use glam::Vec3A;
+use glam::{Vec3A, Vec4};
 use rayon::prelude::*;
 
-use super::LabelVoxel;
 use super::cell::CASES;
-use super::knots::Between;
+use super::knots::{Between, Knot};
 use super::masks::Masks;
+use super::{LabelVoxel, Quad, split};
 use crate::error::SurfaceError;
 
 /// What a sweep yields; cells that are not plain are put right by [`super::knots`].
 #[derive(Default)]
 pub(super) struct Sweep {
     /// Where the boundary lies on average in each vertex' cell, from the middle of the grid; empty if nothing is to be smoothed.
-    pub(super) places: Vec<Vec3A>,
+    pub(super) places: Vec<Vec4>,
     pub(super) cells: Vec<[u16; 3]>,
     /// The neighbours across −y, +y, −z and +z, or the vertex itself where there is none to follow; those along x are the vertices
     /// before and after. Of an [`ADDED`] vertex the first number says where in `far_links` all its neighbours stand.
@@ -23,21 +23,22 @@ pub(super) struct Sweep {
     pub(super) far_links: Vec<[u32; 6]>,
     /// Faces with a neighbour, one bit each; [`SEAM`]; [`ADDED`].
     pub(super) kinds: Vec<u8>,
-    pub(super) quads: Vec<[u32; 4]>,
-    pub(super) sides: Vec<[u16; 2]>,
-    /// Vertices of cells that are not plain, in order.
-    pub(super) knotted: Vec<u32>,
+    pub(super) quads: Vec<Quad>,
+    /// Once for each triangle.
+    pub(super) sides: Vec<[[u16; 2]; 2]>,
+    /// Cells that are not plain, in order.
+    pub(super) knots: Vec<Knot>,
     /// Vertices that stand on an edge of the net.
     pub(super) between: Vec<Between>,
 }
 
 impl Sweep {
-    /// Adds a vertex without neighbours in the middle of a cell.
-    pub(super) fn push_lone(&mut self, masks: &Masks, cell: [usize; 3], smooth: bool) {
+    /// Adds a vertex without neighbours in a cell.
+    pub(super) fn push_lone(&mut self, cell: [usize; 3], place: Vec3A, smooth: bool) {
         let (vertex, cell) = (self.cells.len() as u32, cell.map(|c| c as u16));
         self.cells.push(cell);
         if smooth {
-            self.places.push(masks.middle(cell));
+            self.places.push(place.extend(0.0));
             self.links.push([vertex; 4]);
             self.kinds.push(0);
             self.link(vertex, [vertex; 6], ADDED);
@@ -86,17 +87,17 @@ pub(super) const SLAB: usize = 12;
 struct Slab<'a> {
     layers: std::ops::Range<usize>,
     first_quad: usize,
-    places: &'a mut [Vec3A],
+    places: &'a mut [Vec4],
     cells: &'a mut [[u16; 3]],
     links: &'a mut [[u32; 4]],
     kinds: &'a mut [u8],
-    quads: &'a mut [[u32; 4]],
-    sides: &'a mut [[u16; 2]],
+    quads: &'a mut [Quad],
+    sides: &'a mut [[[u16; 2]; 2]],
 }
 
-/// So many zeros that no one has to write, and room for the vertices that knots add.
+/// So many zeros that no one has to write, and room for what knots add; in threes, so that it can become room for triples.
 fn roomy<T: Zeroable>(count: usize) -> Vec<T> {
-    let mut made = bytemuck::zeroed_vec(count + count / 8 + 64);
+    let mut made = bytemuck::zeroed_vec((count + count / 8 + 64).next_multiple_of(3));
     made.truncate(count);
     made
 }
@@ -116,9 +117,9 @@ pub(super) fn sweep<T: LabelVoxel>(data: &[T], masks: &Masks, smooth: bool) -> R
         links: roomy(linked),
         far_links: Vec::new(),
         kinds: roomy(linked),
-        quads: vec![[0; 4]; nq],
-        sides: vec![[0; 2]; nq],
-        knotted: Vec::new(),
+        quads: roomy(nq),
+        sides: roomy(nq),
+        knots: Vec::new(),
         between: Vec::new(),
     };
     let mut slabs = Vec::new();
@@ -144,8 +145,8 @@ pub(super) fn sweep<T: LabelVoxel>(data: &[T], masks: &Masks, smooth: bool) -> R
             });
         }
     }
-    let knotted: Vec<Vec<u32>> = slabs.into_par_iter().map(|slab| sweep_slab(data, masks, smooth, slab)).collect();
-    out.knotted = knotted.concat();
+    let knots: Vec<Vec<Knot>> = slabs.into_par_iter().map(|slab| sweep_slab(data, masks, smooth, slab)).collect();
+    out.knots = knots.into_iter().flatten().collect();
     Ok(out)
 }
 
@@ -158,7 +159,7 @@ fn row(numbers: &Numbers, width: usize, row: usize) -> &[u32] {
     &numbers[row * width..][..width]
 }
 
-fn sweep_slab<T: LabelVoxel>(data: &[T], masks: &Masks, smooth: bool, mut slab: Slab) -> Vec<u32> {
+fn sweep_slab<T: LabelVoxel>(data: &[T], masks: &Masks, smooth: bool, mut slab: Slab) -> Vec<Knot> {
     let [ni, nj, nk] = masks.size;
     let width = ni + 1;
     // Of the layers before, at and after the current one.
@@ -180,18 +181,18 @@ fn sweep_slab<T: LabelVoxel>(data: &[T], masks: &Masks, smooth: bool, mut slab: 
     fill(&mut numbers[1], slab.layers.start);
     let base = masks.first_vertex[slab.layers.start * (nj + 1)];
     let outside = vec![T::default(); ni];
-    let mut knotted = Vec::new();
+    let mut knots = Vec::new();
     for cz in slab.layers.clone() {
         if cz < nk {
             fill(&mut numbers[2], cz + 1);
         }
         for cy in 0..=nj {
-            vertices_of_row(masks, smooth, &mut slab, base, &numbers, [cy, cz], &mut knotted);
+            vertices_of_row(data, masks, smooth, &mut slab, base, &numbers, [cy, cz], &mut knots);
             quads_of_row(data, &outside, masks, &mut slab, &numbers, [cy, cz]);
         }
         numbers.rotate_left(1);
     }
-    knotted
+    knots
 }
 
 /// All bits or none for each of the faces −y, +y, −z and +z, by their bits.
@@ -205,14 +206,15 @@ const LINKED: [[u32; 4]; 16] = {
     masks
 };
 
-fn vertices_of_row(
+fn vertices_of_row<T: LabelVoxel>(
+    data: &[T],
     masks: &Masks,
     smooth: bool,
     slab: &mut Slab,
     base: usize,
     [below, here, above]: &[Numbers; 3],
     [cy, cz]: [usize; 2],
-    knotted: &mut Vec<u32>,
+    knots: &mut Vec<Knot>,
 ) {
     let width = masks.size[0] + 1;
     let vertices =
@@ -224,23 +226,24 @@ fn vertices_of_row(
     let mut rest = slab.kinds[linked.clone()].iter_mut().zip(&mut slab.places[linked]);
     let (before, after) = (row(here, width, cy), row(here, width, cy + 2));
     let (below, above) = (row(below, width, cy + 1), row(above, width, cy + 1));
-    let cases = &CASES[..];
-    let start = masks.middle([0, cy as u16, cz as u16]);
+    let (cases, around) = (&CASES[..], masks.around(cy, cz));
+    let first_knot = knots.len();
+    let start = masks.middle([0, cy as u16, cz as u16]).extend(0.0);
     for (w, &word) in masks.cells(cy, cz).iter().enumerate() {
         if word == 0 {
             continue;
         }
-        let words = masks.edges(cy, cz, w);
+        let edges = around.edges(w);
         let mut bits = word;
         while bits != 0 {
-            let bit = bits.trailing_zeros();
+            let bit = bits.trailing_zeros() as usize;
             bits &= bits - 1;
-            let mut edges = 0;
-            for (e, word) in words.iter().enumerate() {
-                edges |= (word >> bit & 1) << e;
+            let edges = edges.of_cell(bit);
+            let case = &cases[edges & 4095];
+            let cx = w * 64 + bit;
+            if !case.plain {
+                knots.push(Knot::find(data, masks.size, edges, number, [cx, cy, cz]));
             }
-            let case = &cases[edges as usize & 4095];
-            let cx = w * 64 + bit as usize;
             if let Some(cell) = cells.next() {
                 *cell = [cx as u16, cy as u16, cz as u16];
             }
@@ -249,12 +252,15 @@ fn vertices_of_row(
                 let mask = &LINKED[usize::from(case.links >> 2 & 15)];
                 *link = [0, 1, 2, 3].map(|n| number ^ ((around[n] ^ number) & mask[n]));
                 *kind = case.links;
-                *place = start + Vec3A::new(cx as f32, 0.0, 0.0) + Vec3A::from_array(case.middle);
-            }
-            if !case.plain {
-                knotted.push(number);
+                let [x, y, z] = case.middle;
+                *place = start + Vec4::new(cx as f32, 0.0, 0.0, 0.0) + Vec4::new(x, y, z, 0.0);
             }
             number += 1;
+        }
+    }
+    for knot in &knots[first_knot..] {
+        if let Some(place) = slab.places.get_mut(knot.vertex as usize - base) {
+            *place = knot.place(masks, 0).extend(0.0);
         }
     }
 }
@@ -278,8 +284,8 @@ fn quads_of_row<T: LabelVoxel>(
         let Some((quad, sides)) = out.next() else { return };
         // Corners run counterclockwise seen from the higher voxel; the lower label must see them so.
         let turn = if high < low { 0 } else { b ^ d };
-        *quad = [a, b ^ turn, c, d ^ turn];
-        *sides = [low.min(high).into(), low.max(high).into()];
+        *quad = split([a, b ^ turn, c, d ^ turn]);
+        *sides = [[low.min(high).into(), low.max(high).into()]; 2];
     };
     let own = labels(j, k);
     let (here, here_next) = (row(here, width, j + 1), row(here, width, j + 2));
