@@ -173,9 +173,47 @@ pub(crate) struct Phantom {
     /// Voxel size in the slice's plane and between slices, in mm
     #[arg(long, num_args = 2, value_names = ["PLANE", "SLICE"])]
     pub(crate) spacing: Option<Vec<f64>>,
+    #[command(flatten)]
+    pub(crate) imaging: Imaging,
     /// Print one JSON report on stdout
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Which images are made of the phantom, and how.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Imaging")]
+pub(crate) struct Imaging {
+    /// Kinds of images: ct, mr-t1, mr-t2, pet; several get a folder each, in one frame of reference
+    #[arg(long = "modality", value_name = "KIND", value_delimiter = ',', default_value = "ct", value_parser = modality)]
+    pub(crate) modalities: Vec<phantom::Modality>,
+    /// CT: tube current and time over the reference, 0.02 to 20; noise goes with the root of its inverse
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) dose: f32,
+    /// CT: soft, standard or sharp; sharper is noisier
+    #[arg(long, default_value = "standard", value_parser = kernel)]
+    pub(crate) kernel: phantom::Kernel,
+    /// CT: thickness of slices in mm, 0.2 to 20, apart from their distance [default: as thick as far apart]
+    #[arg(long, value_name = "MM")]
+    pub(crate) slice_thickness: Option<f64>,
+    /// CT: tilt of the gantry in degrees, -30 to 30; negative leans its top towards the head
+    #[arg(long, value_name = "DEGREES", default_value_t = 0.0, allow_negative_numbers = true)]
+    pub(crate) tilt: f64,
+    /// CT: depth of the breaths taken during the scan, in quiet breaths up to 2; 0 for a held breath
+    #[arg(long, value_name = "DEPTH", default_value_t = 0.0)]
+    pub(crate) breathing: f32,
+    /// CT: let the beam harden, which cups and darkens what lies between bones
+    #[arg(long)]
+    pub(crate) beam_hardening: bool,
+    /// Metal in the body: hip-left, hip-right, pedicle-screws; may be given more than once
+    #[arg(long = "implant", value_name = "IMPLANT", value_parser = implant)]
+    pub(crate) implants: Vec<phantom::Implant>,
+    /// MR: 1.5 or 3 T
+    #[arg(long, value_name = "TESLA", default_value_t = 1.5)]
+    pub(crate) field: f32,
+    /// Move the patient before all images but the first: mm along and degrees about left, back and up; truth.json tells it
+    #[arg(long, value_name = "TX,TY,TZ,RX,RY,RZ", allow_hyphen_values = true, value_parser = misregistration)]
+    pub(crate) misregistered: Option<phantom::Misregistration>,
 }
 
 /// A sex, as it is written.
@@ -186,6 +224,22 @@ pub(crate) enum Sex {
 }
 
 fn phase(text: &str) -> Result<phantom::Phase, String> {
+    text.parse()
+}
+
+fn modality(text: &str) -> Result<phantom::Modality, String> {
+    text.parse()
+}
+
+fn kernel(text: &str) -> Result<phantom::Kernel, String> {
+    text.parse()
+}
+
+fn implant(text: &str) -> Result<phantom::Implant, String> {
+    text.parse()
+}
+
+fn misregistration(text: &str) -> Result<phantom::Misregistration, String> {
     text.parse()
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use phantom::{Motion, PhantomOptions, Physique, Sex};
+use phantom::{CtSettings, Imaging, Motion, MrSettings, PhantomOptions, Physique, Sex};
 
 use crate::progress::Progress;
 use crate::{cli, output};
@@ -45,6 +45,7 @@ fn options(arguments: &cli::Phantom) -> PhantomOptions {
         options.physique.weight_kg = (reference.weight_kg * (height / reference.height_cm).powi(2)).round();
     }
     options.phase = arguments.phase;
+    options.imaging = imaging(&arguments.imaging);
     options.motion = Motion { breath: arguments.breath, beat: arguments.beat };
     options.day = arguments.day;
     if !arguments.variants.is_empty() {
@@ -56,6 +57,24 @@ fn options(arguments: &cli::Phantom) -> PhantomOptions {
         options.findings.clone_from(&arguments.findings);
     }
     options
+}
+
+fn imaging(arguments: &cli::Imaging) -> Imaging {
+    Imaging {
+        modalities: arguments.modalities.clone(),
+        ct: CtSettings {
+            dose: arguments.dose,
+            kernel: arguments.kernel,
+            slice_thickness_mm: arguments.slice_thickness,
+            tilt_deg: arguments.tilt,
+            breathing: arguments.breathing,
+            beam_hardening: arguments.beam_hardening,
+        },
+        mr: MrSettings { field_t: arguments.field, ..MrSettings::default() },
+        implants: arguments.implants.clone(),
+        misregistered: arguments.misregistered,
+        ..Imaging::default()
+    }
 }
 
 /// Writes series and truth into `dir`, with progress.

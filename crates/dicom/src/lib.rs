@@ -5,7 +5,7 @@
 //! an accession number; [`SeriesSummary::uid`] is there to choose by. Headers are read in place and checked against the
 //! bytes that are there ([`inspect`] allocates nothing that a file only claims to hold).
 //!
-//! [`write_ct_series`] and [`write_segmentation`] write what the phantom makes up.
+//! [`write_ct_series`], [`write_mr_series`], [`write_pet_series`] and [`write_segmentation`] write what the phantom makes up.
 
 mod codec;
 mod dataset;
@@ -32,4 +32,7 @@ pub use inventory::{Inventory, SeriesSummary, SkipReason, SkippedFile, inspect, 
 pub use report::{Finding, Modality, Obstacle, SeriesReport, SplitBy};
 pub use segmentation::{SegmentSummary, SegmentationSummary, read_segmentation, write_segmentation};
 pub use series::{Scan, read_series};
-pub use writer::{CtOptions, InventedPatient, SeriesReference, write_ct_series};
+pub use writer::{
+    CtOptions, InventedPatient, MrOptions, PetOptions, RADIONUCLIDE_HALF_LIFE_S, SeriesOptions, SeriesReference,
+    write_ct_series, write_mr_series, write_pet_series,
+};

@@ -2,14 +2,20 @@
 
 mod ct;
 mod element;
+mod mr;
 mod patient;
+mod pet;
+mod series;
 mod uid;
 
-pub use ct::{CtOptions, SeriesReference, write_ct_series};
+pub use ct::{CtOptions, write_ct_series};
+pub use mr::{MrOptions, write_mr_series};
 pub use patient::InventedPatient;
+pub use pet::{PetOptions, RADIONUCLIDE_HALF_LIFE_S, write_pet_series};
+pub use series::{SeriesOptions, SeriesReference};
 
-pub(crate) use ct::common_modules;
 pub(crate) use element::{Builder, code_item, shortened, write_file};
+pub(crate) use series::common_modules;
 pub(crate) use uid::derived_uid;
 
 /// Identifies this program in what it writes; `derived_uid(0, "implementation", 0)`.

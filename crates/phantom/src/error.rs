@@ -30,11 +30,39 @@ pub enum PhantomError {
         /// Least and greatest.
         range: [f32; 2],
     },
+    /// No scanner of ours does that.
+    #[error("{what} must be from {} to {} {unit}, not {found}; choose a value in that range", range[0], range[1])]
+    Setting {
+        /// Dose, tilt, …
+        what: &'static str,
+        /// The unit of `found`.
+        unit: &'static str,
+        /// What was asked for.
+        found: f64,
+        /// Least and greatest.
+        range: [f64; 2],
+    },
+    /// Nothing to make.
+    #[error("no kind of image was asked for; name at least one of ct, mr-t1, mr-t2, pet")]
+    NoModality,
+    /// Nothing to move.
+    #[error(
+        "--misregistered moves all images but the first, and there is only one; add another to --modality, as in ct,mr-t2"
+    )]
+    NothingToMove,
     /// The body has no room for a finding.
     #[error("no place for {finding} in this body; try a smaller one or another seed")]
     Finding {
         /// What was asked for.
         finding: String,
+    },
+    /// A file beside the series cannot be written.
+    #[error("cannot write {}: {source}; check the free space and that you may write there", path.display())]
+    Write {
+        /// What the system says.
+        source: std::io::Error,
+        /// Where.
+        path: PathBuf,
     },
     /// The folder already holds something else, which DICOM files would be mixed into.
     #[error("--out must be empty or absent, so that the series stays alone: {}", path.display())]

@@ -70,28 +70,56 @@ pub(crate) fn texture(p: Vec3, grain_mm: f32, key: u32) -> f32 {
     mix(plane(k), plane(k + 1), s.z)
 }
 
+/// How coarse scan noise is: the band pass of a reconstruction kernel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Grain {
+    /// Blurs white noise.
+    fine: &'static [f32],
+    /// Blurs that again to what is taken away by half.
+    coarse: &'static [f32],
+    /// Standard deviation of fine − coarse / 2 of white noise of 1: the root of the squares of both kernels.
+    spread: f32,
+}
+
+impl Grain {
+    /// Soft kernels: wide blobs.
+    pub(crate) const COARSE: Self =
+        Self { fine: &[0.1, 0.23, 0.34, 0.23, 0.1], coarse: &[0.06, 0.12, 0.2, 0.24, 0.2, 0.12, 0.06], spread: 0.183 };
+    /// The hump of a standard kernel.
+    pub(crate) const USUAL: Self = Self { fine: &[0.25, 0.5, 0.25], coarse: &[0.1, 0.2, 0.4, 0.2, 0.1], spread: 0.278 };
+    /// Sharp kernels: hardly correlated.
+    pub(crate) const FINE: Self = Self { fine: &[0.12, 0.76, 0.12], coarse: &[0.25, 0.5, 0.25], spread: 0.488 };
+}
+
+/// Normal numbers of mean 0 and standard deviation 1, nearly: sums of four uniform ones.
+pub(crate) fn white(key: u64, count: usize) -> impl Iterator<Item = f32> {
+    (0..count as u64).map(move |n| {
+        let h = scatter(key ^ n.wrapping_mul(0xD1B5_4A32_D192_ED03));
+        let sum: u32 = (0..4).map(|part| (h >> (16 * part)) as u32 & 0xFFFF).sum();
+        // Four uniform numbers: variance 4/12.
+        (sum as f32 / 65536.0 - 2.0) * 3f32.sqrt()
+    })
+}
+
 /// Adds detector noise to one slice of HU, in place.
 ///
-/// White noise is blurred by a binomial kernel of 5 and freed of its coarse part, which leaves the hump-shaped spectrum
-/// of filtered back-projection (Riederer, Pelc and Chesler 1978); `sigma` gives the standard deviation for each pixel.
-pub(crate) fn add_scan_noise(slice: &mut [i16], width: usize, key: u64, sigma: impl Fn(usize, usize) -> f32) {
+/// White noise is blurred and freed of its coarse part, which leaves the hump-shaped spectrum of filtered back-projection
+/// (Riederer, Pelc and Chesler 1978); `sigma` gives the standard deviation for each pixel.
+pub(crate) fn add_scan_noise(
+    slice: &mut [i16],
+    width: usize,
+    key: u64,
+    grain: Grain,
+    sigma: impl Fn(usize, usize) -> f32,
+) {
     let height = slice.len() / width;
-    let white: Vec<f32> = (0..slice.len() as u64)
-        .map(|n| {
-            let h = scatter(key ^ n.wrapping_mul(0xD1B5_4A32_D192_ED03));
-            let sum: u32 = (0..4).map(|part| (h >> (16 * part)) as u32 & 0xFFFF).sum();
-            // Four uniform numbers: variance 4/12.
-            (sum as f32 / 65536.0 - 2.0) * 3f32.sqrt()
-        })
-        .collect();
-    let fine = blur(&white, width, &[0.25, 0.5, 0.25]);
-    let coarse = blur(&fine, width, &[0.1, 0.2, 0.4, 0.2, 0.1]);
-    // Standard deviation of fine − coarse / 2, by trial on 512² white noise.
-    const SPREAD: f32 = 0.278;
+    let white: Vec<f32> = white(key, slice.len()).collect();
+    let fine = blur(&white, width, grain.fine);
+    let coarse = blur(&fine, width, grain.coarse);
     for y in 0..height {
         for x in 0..width {
             let n = y * width + x;
-            let noise = (fine[n] - 0.5 * coarse[n]) / SPREAD * sigma(x, y);
+            let noise = (fine[n] - 0.5 * coarse[n]) / grain.spread * sigma(x, y);
             slice[n] = (f32::from(slice[n]) + noise).round().clamp(-1024.0, 3071.0) as i16;
         }
     }
@@ -121,23 +149,34 @@ fn blur(image: &[f32], width: usize, kernel: &[f32]) -> Vec<f32> {
 mod tests {
     use super::*;
 
+    const GRAINS: [Grain; 3] = [Grain::COARSE, Grain::USUAL, Grain::FINE];
+
     #[test]
     fn scan_noise_has_the_stated_spread_and_no_offset() {
-        let mut slice = vec![0i16; 256 * 256];
-        add_scan_noise(&mut slice, 256, 7, |_, _| 100.0);
-        let mean = slice.iter().map(|&v| f64::from(v)).sum::<f64>() / slice.len() as f64;
-        let spread = (slice.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / slice.len() as f64).sqrt();
-        assert!(mean.abs() < 2.0, "mean {mean}");
-        assert!((spread - 100.0).abs() < 5.0, "spread {spread}");
+        for grain in GRAINS {
+            let mut slice = vec![0i16; 256 * 256];
+            add_scan_noise(&mut slice, 256, 7, grain, |_, _| 100.0);
+            let mean = slice.iter().map(|&v| f64::from(v)).sum::<f64>() / slice.len() as f64;
+            let spread = (slice.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / slice.len() as f64).sqrt();
+            assert!(mean.abs() < 2.0, "mean {mean}");
+            assert!((spread - 100.0).abs() < 5.0, "spread {spread} with {grain:?}");
+        }
     }
 
     #[test]
-    fn neighbours_are_correlated() {
-        let mut slice = vec![0i16; 256 * 256];
-        add_scan_noise(&mut slice, 256, 9, |_, _| 100.0);
-        let product: f64 = slice.windows(2).map(|w| f64::from(w[0]) * f64::from(w[1])).sum();
-        let square: f64 = slice.iter().map(|&v| f64::from(v).powi(2)).sum();
-        assert!(product / square > 0.3, "correlation {}", product / square);
+    fn neighbours_are_correlated_less_by_sharp_kernels() {
+        let correlations = GRAINS.map(|grain| {
+            let mut slice = vec![0i16; 256 * 256];
+            add_scan_noise(&mut slice, 256, 9, grain, |_, _| 100.0);
+            let product: f64 = slice.windows(2).map(|w| f64::from(w[0]) * f64::from(w[1])).sum();
+            let square: f64 = slice.iter().map(|&v| f64::from(v).powi(2)).sum();
+            product / square
+        });
+        assert!(correlations[1] > 0.3, "correlations {correlations:?}");
+        assert!(
+            correlations[0] > correlations[1] + 0.15 && correlations[1] > correlations[2] + 0.15,
+            "{correlations:?}"
+        );
     }
 
     #[test]

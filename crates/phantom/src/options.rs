@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::body::Motion;
 use crate::error::PhantomError;
 use crate::findings::Finding;
+use crate::imaging::Imaging;
 use crate::noise::Stream;
 use crate::phase::Phase;
 use crate::variants::Variant;
@@ -35,6 +36,8 @@ pub struct PhantomOptions {
     pub noise_hu: f32,
     /// Whether the patient lies on a couch.
     pub couch: bool,
+    /// Which images are made, and how.
+    pub imaging: Imaging,
 }
 
 impl PhantomOptions {
@@ -62,6 +65,7 @@ impl Default for PhantomOptions {
             spacing_mm: [0.8, 0.8, 1.5],
             noise_hu: 11.0,
             couch: true,
+            imaging: Imaging::default(),
         }
     }
 }

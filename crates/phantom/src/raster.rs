@@ -1,4 +1,4 @@
-//! From solids to voxels: labels decided at voxel centres, HU with partial volume.
+//! From solids to voxels: labels decided at voxel centres, values with partial volume.
 //!
 //! A block of voxels is split until each solid is known to hold it, to miss it, or to cross it; only crossing solids are
 //! asked voxel by voxel, and what lies below a solid that holds the block is dropped. Time grows with the surface of the
@@ -10,15 +10,33 @@ use volume::{ImageGeometry, Label};
 
 use crate::body::{Cover, Layer, Pose};
 use crate::sdf::{Bounds, Form, SLACK, Shape};
-use crate::tissue::{AIR, smooth_step};
+use crate::tissue::{Tissue, smooth_step};
+
+/// What a scanner measures: one kind of value for each tissue.
+pub(crate) trait Appearance: Sync {
+    /// As voxels hold it.
+    type Voxel: Copy + Default + Send;
+
+    /// Half width of the point spread in mm, on top of half a voxel.
+    fn point_spread_mm(&self) -> f32;
+
+    /// Value of air.
+    fn air(&self) -> f32;
+
+    /// Value at a point where no layer is.
+    fn outside(&self, p: Vec3) -> f32;
+
+    /// Value at a point of a layer's tissue, `depth` mm below the layer's surface.
+    fn inside(&self, layer: &Layer, tissue: Tissue, p: Vec3, depth: f32) -> f32;
+
+    /// A value as voxels hold it.
+    fn stored(value: f32) -> Self::Voxel;
+}
 
 /// Slices painted together.
 const SLAB: usize = 16;
 /// Edges in voxels of the blocks that are tried whole, coarse to fine.
 const BLOCKS: [usize; 3] = [16, 8, 4];
-
-/// Half width of the scanner's point spread in mm, on top of half a voxel.
-const POINT_SPREAD_MM: f32 = 0.55;
 
 /// A layer that crosses or holds the block at hand.
 struct Live<'a> {
@@ -39,22 +57,22 @@ struct Raster<'a> {
     step: Vec3,
 }
 
-struct Slab<'a> {
+struct Slab<'a, V> {
     labels: &'a mut [Label],
-    hounsfield: &'a mut [i16],
+    values: &'a mut [V],
     size: [usize; 3],
     first: usize,
 }
 
-/// Labels and HU of every voxel; `background` gives HU where no layer is. `progress` gets the share done.
-pub(crate) fn paint(
+/// Label and value of every voxel. `progress` gets the share done.
+pub(crate) fn paint<A: Appearance>(
     layers: &[Layer],
     geometry: &ImageGeometry,
     lps_from_body: Affine3A,
     pose: &Pose,
-    background: impl Fn(Vec3) -> f32 + Sync,
+    appearance: &A,
     progress: &(dyn Fn(f32) + Sync),
-) -> (Vec<Label>, Vec<i16>) {
+) -> (Vec<Label>, Vec<A::Voxel>) {
     let lps_from_index = geometry.lps_from_index();
     let linear = lps_from_index.linear.as_mat3();
     let lps_from_index = Affine3A::from_mat3_translation(linear, lps_from_index.translation.as_vec3());
@@ -63,39 +81,39 @@ pub(crate) fn paint(
     let body_from_index = lps_from_body.inverse() * lps_from_index;
     let axes = body_from_index.matrix3;
     let step = Vec3::new(axes.x_axis.length(), axes.y_axis.length(), axes.z_axis.length());
-    let raster = Raster { body_from_index, pose, blur: POINT_SPREAD_MM + 0.5 * mean, step };
+    let raster = Raster { body_from_index, pose, blur: appearance.point_spread_mm() + 0.5 * mean, step };
     let [width, height, depth] = geometry.size();
     let plane = width * height;
     let mut labels = vec![volume::BACKGROUND; plane * depth];
-    let mut hounsfield = vec![AIR as i16; plane * depth];
+    let mut values = vec![A::Voxel::default(); plane * depth];
     let done = std::sync::atomic::AtomicUsize::new(0);
-    let slabs = labels.par_chunks_mut(plane * SLAB).zip(hounsfield.par_chunks_mut(plane * SLAB)).enumerate();
-    slabs.for_each(|(s, (labels, hounsfield))| {
+    let slabs = labels.par_chunks_mut(plane * SLAB).zip(values.par_chunks_mut(plane * SLAB)).enumerate();
+    slabs.for_each(|(s, (labels, values))| {
         let count = labels.len() / plane;
-        let mut slab = Slab { labels, hounsfield, size: [width, height, count], first: s * SLAB };
+        let mut slab = Slab { labels, values, size: [width, height, count], first: s * SLAB };
         let all: Vec<Live<'_>> = layers
             .iter()
             .map(|layer| Live { layer, form: layer.form.clone(), bounds: layer.form.bounds(), whole: false })
             .collect();
         for y in (0..height).step_by(BLOCKS[0]) {
             for x in (0..width).step_by(BLOCKS[0]) {
-                raster.block(&mut slab, &all, [x, y, 0], 0, &background);
+                raster.block(&mut slab, &all, [x, y, 0], 0, appearance);
             }
         }
         let slices = done.fetch_add(count, std::sync::atomic::Ordering::Relaxed) + count;
         progress(slices as f32 / depth as f32);
     });
-    (labels, hounsfield)
+    (labels, values)
 }
 
 impl Raster<'_> {
-    fn block(
+    fn block<A: Appearance>(
         &self,
-        slab: &mut Slab<'_>,
+        slab: &mut Slab<'_, A::Voxel>,
         above: &[Live<'_>],
         start: [usize; 3],
         level: usize,
-        background: &impl Fn(Vec3) -> f32,
+        appearance: &A,
     ) {
         let edge = BLOCKS[level];
         let end = [0, 1, 2].map(|a| (start[a] + edge).min(slab.size[a]));
@@ -141,7 +159,7 @@ impl Raster<'_> {
             for z in (start[2]..end[2]).step_by(next) {
                 for y in (start[1]..end[1]).step_by(next) {
                     for x in (start[0]..end[0]).step_by(next) {
-                        self.block(slab, &live, [x, y, z], level + 1, background);
+                        self.block(slab, &live, [x, y, z], level + 1, appearance);
                     }
                 }
             }
@@ -152,18 +170,19 @@ impl Raster<'_> {
                 for x in start[0]..end[0] {
                     let index = Vec3A::new(x as f32, y as f32, (z + slab.first) as f32);
                     let p = Vec3::from(self.body_from_index.transform_point3a(index));
-                    let (label, hu) = self.voxel(&live, p, background);
+                    let (label, value) = self.voxel(&live, p, appearance);
                     let n = x + slab.size[0] * (y + slab.size[1] * z);
                     slab.labels[n] = label;
-                    slab.hounsfield[n] = hu.round() as i16;
+                    slab.values[n] = A::stored(value);
                 }
             }
         }
     }
 
-    fn voxel(&self, live: &[Live<'_>], p: Vec3, background: &impl Fn(Vec3) -> f32) -> (Label, f32) {
+    fn voxel<A: Appearance>(&self, live: &[Live<'_>], p: Vec3, appearance: &A) -> (Label, f32) {
         let mut label = volume::BACKGROUND;
-        let mut hu = if live.first().is_some_and(|l| l.whole) { AIR } else { background(p) };
+        let covered = live.first().is_some_and(|l| l.whole);
+        let mut value = if covered { appearance.air() } else { appearance.outside(p) };
         let p = self.pose.drawn_at(p);
         for l in live {
             let d = if l.whole { -self.depth_of_whole(l, p) } else { l.form.distance(p) };
@@ -178,11 +197,11 @@ impl Raster<'_> {
                 label = own;
             }
             let Some(tissue) = tissue else { continue };
-            let inside = tissue.hounsfield(p, -d) + l.layer.contrast_hu;
+            let inside = appearance.inside(l.layer, tissue, p, -d);
             let cover = smooth_step(0.5 - d / (2.0 * self.blur));
-            hu += (inside - hu) * cover;
+            value += (inside - value) * cover;
         }
-        (label, hu)
+        (label, value)
     }
 
     /// Depth is asked for only where the tissue changes with it.
@@ -195,6 +214,7 @@ impl Raster<'_> {
 mod tests {
     use super::*;
     use crate::body::{Model, Motion};
+    use crate::imaging::{CtAppearance, Kernel};
     use crate::options::{Person, PhantomOptions};
     use glam::DMat3;
     use std::collections::BTreeMap;
@@ -214,7 +234,8 @@ mod tests {
 
     #[track_caller]
     fn check(model: &Model, geometry: &ImageGeometry, pose: &Pose) {
-        let (labels, _) = paint(model.layers(), geometry, Affine3A::IDENTITY, pose, |_| AIR, &|_| ());
+        let scanner = CtAppearance::new(Kernel::Standard, None);
+        let (labels, _) = paint(model.layers(), geometry, Affine3A::IDENTITY, pose, &scanner, &|_| ());
         let mut different = BTreeMap::new();
         let asked = (0..labels.len()).step_by(29);
         for n in asked.clone() {

@@ -1,21 +1,19 @@
-//! The phantom on a grid: labels, Hounsfield units, noise and couch.
+//! The phantom on a grid: who is scanned, and what comes of it.
 
 use std::collections::BTreeMap;
 
-use glam::{DMat3, Vec3};
-use rayon::prelude::*;
+use glam::{Affine3A, DAffine3, DMat3, DVec3};
 use space::Point;
 use volume::terminology;
-use volume::{ImageGeometry, Label, LabelMap, Segment, Volume};
+use volume::{ImageGeometry, Label, LabelMap, ScanVolume, Segment, Volume};
 
-use crate::body::{Model, Pose, Structure};
+use crate::body::{Layer, Model, Motion, Pose, Structure};
 use crate::crumbs;
 use crate::error::PhantomError;
 use crate::findings::FindingKind;
-use crate::noise::{add_scan_noise, scatter};
+use crate::imaging::{Modality, Substance, Values, Weighting, acquire_ct, acquire_mr, acquire_pet, put_in};
 use crate::options::{Person, PhantomOptions};
-use crate::raster;
-use crate::tissue::{AIR, smooth_step};
+use crate::raster::{Appearance, paint};
 
 /// A body on a grid.
 #[derive(Clone, Debug)]
@@ -33,47 +31,165 @@ const FIELD: [[f64; 2]; 3] = [[-246.0, 246.0], [-140.0, 152.0], [-206.0, 494.0]]
 ///
 /// # Errors
 /// [`PhantomError::Grid`] for a spacing that is not positive and finite, [`PhantomError::Person`] for an impossible physique,
-/// [`PhantomError::Finding`] for a finding that has no room.
+/// [`PhantomError::Finding`] for a finding that has no room, [`PhantomError::Setting`] for an impossible scanner.
 pub fn body(options: &PhantomOptions, progress: &(dyn Fn(f32) + Sync)) -> Result<Body, PhantomError> {
-    options.physique.check()?;
-    let person = Person::new(options);
-    let field = field(&person);
-    let size = [0, 1, 2].map(|a| {
-        let [low, high] = field[a];
-        ((high - low) / options.spacing_mm[a]).round().max(1.0) as usize
-    });
-    let origin = Point::new(field[0][0], field[1][0], field[2][0]);
-    let geometry = ImageGeometry::new(size, options.spacing_mm, origin, DMat3::IDENTITY)?;
-    let mut model = Model::new(&person, &options.findings, options.day)?;
-    model.enhance(options.phase);
-    let scoliosis = options.findings.iter().find(|f| f.kind == FindingKind::Scoliosis);
-    let pose = Pose::new(&person, options.motion, scoliosis.map_or(0.0, |f| f.size));
-    let sinks = Vec3::Y * sinks(&person);
-    let couch = |p: Vec3| if options.couch { couch(p - sinks) } else { AIR };
-    let (mut labels, mut hounsfield) =
-        raster::paint(model.layers(), &geometry, person.lps_from_body(), &pose, couch, &|done| progress(done * 0.9));
-    crumbs::sweep(&mut labels, size, |label| model.is_single(label));
-    if options.noise_hu > 0.0 {
-        let [width, height, _] = size;
-        let middle = (width as f32 / 2.0, height as f32 * 0.48);
-        let slices = hounsfield.par_chunks_mut(width * height).enumerate();
-        slices.for_each(|(k, slice)| {
-            // Photons starve in the middle and where the slice is full of tissue.
-            let filled = slice.iter().filter(|&&v| v > -300).count() as f32 / slice.len() as f32;
-            let level = options.noise_hu * (0.55 + 0.75 * filled);
-            let sigma = |x: usize, y: usize| {
-                let (dx, dy) = (x as f32 / middle.0 - 1.0, y as f32 / middle.1 - 1.0);
-                level * (1.12 - 0.35 * (dx * dx + dy * dy).min(1.6))
-            };
-            add_scan_noise(slice, width, scatter(options.seed) ^ scatter(k as u64), sigma);
-        });
+    let subject = Subject::new(options)?;
+    acquire_ct(&subject, options, subject.lps_from_body(), progress)
+}
+
+/// An image of a body, with its truth.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// What made it.
+    pub modality: Modality,
+    /// Which structure each voxel belongs to.
+    pub labels: LabelMap,
+    /// CT in HU, MR in arbitrary units, PET as standardised uptake values by body weight.
+    pub voxels: ScanVolume,
+    /// Where a point of the first image's anatomy lies in this one, both LPS mm.
+    pub moved_from_reference: DAffine3,
+}
+
+/// One image of the person that `options` describe; misregistered to the first of the options' modalities if they say so.
+///
+/// # Errors
+/// As [`body`].
+pub fn image(
+    options: &PhantomOptions,
+    modality: Modality,
+    progress: &(dyn Fn(f32) + Sync),
+) -> Result<Image, PhantomError> {
+    Subject::new(options)?.image(options, modality, progress)
+}
+
+/// A person ready to be scanned.
+pub(crate) struct Subject {
+    person: Person,
+    model: Model,
+    motion: Motion,
+    cobb_degrees: f32,
+    pose: Pose,
+    /// Those of the model and of implants.
+    layers: Vec<Layer>,
+    pub(crate) structures: Vec<Structure>,
+}
+
+impl Subject {
+    pub(crate) fn new(options: &PhantomOptions) -> Result<Self, PhantomError> {
+        options.physique.check()?;
+        options.imaging.check()?;
+        let person = Person::new(options);
+        let mut model = Model::new(&person, &options.findings, options.day)?;
+        model.enhance(options.phase);
+        let (mut layers, mut structures) = (model.layers().to_vec(), model.structures().to_vec());
+        put_in(&options.imaging.implants, &mut layers, &mut structures);
+        let scoliosis = options.findings.iter().find(|f| f.kind == FindingKind::Scoliosis);
+        let cobb_degrees = scoliosis.map_or(0.0, |f| f.size);
+        let pose = Pose::new(&person, options.motion, cobb_degrees);
+        Ok(Self { person, model, motion: options.motion, cobb_degrees, pose, layers, structures })
     }
-    progress(1.0);
-    let segments: BTreeMap<Label, Segment> = model.structures().iter().map(|s| (s.label, segment(s))).collect();
-    Ok(Body {
-        labels: LabelMap { voxels: Volume::new(geometry, labels)?, segments },
-        hounsfield: Volume::new(geometry, hounsfield)?,
-    })
+
+    pub(crate) fn image(
+        &self,
+        options: &PhantomOptions,
+        modality: Modality,
+        progress: &(dyn Fn(f32) + Sync),
+    ) -> Result<Image, PhantomError> {
+        let moved = options.imaging.misregistered.filter(|_| options.imaging.modalities.first() != Some(&modality));
+        let moved_from_reference = moved.map_or(DAffine3::IDENTITY, |m| m.moved_from_reference(self.center()));
+        let lps_from_body = Affine3A::from_mat3_translation(
+            moved_from_reference.matrix3.as_mat3(),
+            moved_from_reference.translation.as_vec3(),
+        ) * self.lps_from_body();
+        let mr = |weighting| acquire_mr(self, options, weighting, lps_from_body, progress);
+        let (labels, voxels) = match modality {
+            Modality::Ct => {
+                let body = acquire_ct(self, options, lps_from_body, progress)?;
+                (body.labels, ScanVolume::I16(body.hounsfield))
+            }
+            Modality::MrT1 => mr(Weighting::T1).map(|(labels, voxels)| (labels, ScanVolume::I16(voxels)))?,
+            Modality::MrT2 => mr(Weighting::T2).map(|(labels, voxels)| (labels, ScanVolume::I16(voxels)))?,
+            Modality::Pet => {
+                let (labels, voxels) = acquire_pet(self, options, lps_from_body, progress)?;
+                (labels, ScanVolume::F32(voxels))
+            }
+        };
+        Ok(Image { modality, labels, voxels, moved_from_reference })
+    }
+
+    pub(crate) fn lps_from_body(&self) -> Affine3A {
+        self.person.lps_from_body()
+    }
+
+    /// Label and value of every voxel, as a scanner sees them.
+    pub(crate) fn paint<A: Appearance>(
+        &self,
+        geometry: &ImageGeometry,
+        lps_from_body: Affine3A,
+        appearance: &A,
+        progress: &(dyn Fn(f32) + Sync),
+    ) -> (Vec<Label>, Vec<A::Voxel>) {
+        paint(&self.layers, geometry, lps_from_body, &self.pose, appearance, progress)
+    }
+
+    /// Values of its tissues for a scanner, from those of what they are made of.
+    pub(crate) fn values(&self, mottle: f32, value: impl Fn(Substance) -> f32) -> Values {
+        Values::new(&self.layers, &self.structures, mottle, value)
+    }
+
+    /// The pose deeper in breath.
+    pub(crate) fn inhaling(&self, breath: f32) -> Pose {
+        let motion = Motion { breath: self.motion.breath + breath, ..self.motion };
+        Pose::new(&self.person, motion, self.cobb_degrees)
+    }
+
+    /// As [`Self::paint`], in another pose.
+    pub(crate) fn paint_in<A: Appearance>(
+        &self,
+        pose: &Pose,
+        geometry: &ImageGeometry,
+        lps_from_body: Affine3A,
+        appearance: &A,
+    ) -> (Vec<Label>, Vec<A::Voxel>) {
+        paint(&self.layers, geometry, lps_from_body, pose, appearance, &|_| ())
+    }
+
+    /// What is scanned, in mm: least and greatest x, y, z in LPS.
+    pub(crate) fn field(&self) -> [[f64; 2]; 3] {
+        field(&self.person)
+    }
+
+    /// Middle of the field, in LPS mm.
+    pub(crate) fn center(&self) -> DVec3 {
+        DVec3::from_array(self.field().map(|[low, high]| 0.5 * (low + high)))
+    }
+
+    /// The field in upright slices.
+    pub(crate) fn grid(&self, spacing_mm: [f64; 3]) -> Result<ImageGeometry, PhantomError> {
+        let field = self.field();
+        let size = [0, 1, 2].map(|a| {
+            let [low, high] = field[a];
+            ((high - low) / spacing_mm[a]).round().max(1.0) as usize
+        });
+        let origin = Point::new(field[0][0], field[1][0], field[2][0]);
+        Ok(ImageGeometry::new(size, spacing_mm, origin, DMat3::IDENTITY)?)
+    }
+
+    /// How far the couch lies below that of the reference adult, in mm.
+    pub(crate) fn sinks(&self) -> f32 {
+        (BACK_MM + self.person.fat_mm()) * self.person.stature() - BACK_MM
+    }
+
+    /// Gives slivers to what surrounds them.
+    pub(crate) fn sweep(&self, labels: &mut [Label], size: [usize; 3]) {
+        crumbs::sweep(labels, size, |label| self.model.is_single(label));
+    }
+
+    /// Labels with their names.
+    pub(crate) fn label_map(&self, geometry: ImageGeometry, labels: Vec<Label>) -> Result<LabelMap, PhantomError> {
+        let segments: BTreeMap<Label, Segment> = self.structures.iter().map(|s| (s.label, segment(s))).collect();
+        Ok(LabelMap { voxels: Volume::new(geometry, labels)?, segments })
+    }
 }
 
 /// Name, code and colour of a structure.
@@ -92,19 +208,5 @@ fn field(person: &Person) -> [[f64; 2]; 3] {
     [wider(x), wider(y), [bottom, top]].map(|range| range.map(|at| at * stature))
 }
 
-/// How far the couch lies below that of the reference adult, in mm.
-fn sinks(person: &Person) -> f32 {
-    (BACK_MM + person.fat_mm()) * person.stature() - BACK_MM
-}
-
 /// The reference adult's back.
 const BACK_MM: f32 = 127.0;
-
-/// A carbon shell with a foam core, hollowed for the back.
-fn couch(p: Vec3) -> f32 {
-    let top = 129.0 + 0.00028 * p.x * p.x - 4.0;
-    let depth = (p.y - top).min(top + 18.0 - p.y).min(212.0 - p.x.abs());
-    let shell = smooth_step(depth / 1.5 + 0.5);
-    let core = smooth_step((depth - 2.0) / 1.5 + 0.5);
-    AIR + 860.0 * shell - 780.0 * core
-}

@@ -129,6 +129,12 @@ impl Tissue {
     pub const BILE: Self = Self::Hollow { wall_mm: 1.6, content: 8.0, gas_before: f32::NEG_INFINITY };
     /// Urine in a distended bladder.
     pub const BLADDER: Self = Self::Hollow { wall_mm: 3.0, content: 6.0, gas_before: f32::NEG_INFINITY };
+    /// Stems and heads of prostheses; CT clips it.
+    pub const COBALT_CHROME: Self = soft(20_000.0, 0.0);
+    /// Screws and cups; CT clips it.
+    pub const TITANIUM: Self = soft(8_000.0, 0.0);
+    /// The liner of a cup.
+    pub const POLYETHYLENE: Self = soft(-80.0, 0.0);
     /// Vertebrae and other mostly trabecular bone.
     pub const VERTEBRA: Self = Self::Bone { cortex_mm: 1.1, cortical: 620.0, spongy: 185.0 };
     /// Ribs, clavicles, scapulae.
@@ -143,17 +149,44 @@ impl Tissue {
         !matches!(self, Self::Soft { .. } | Self::Muscle | Self::Lung | Self::Spleen)
     }
 
+    /// What is at a point `depth` mm below the surface, in the same places as [`Self::hounsfield`] has it.
+    pub(crate) fn mixture(&self, p: Vec3, depth: f32) -> Mixture {
+        match *self {
+            Self::Soft { .. } => Mixture { mottle: texture(p, 4.5, 1), ..Mixture::default() },
+            // As much fat as takes 70 of the 165 HU between muscle and fat.
+            Self::Muscle => Mixture { fat: 0.42 * strands(p), mottle: texture(p, 6.0, 3), ..Mixture::default() },
+            Self::Bone { cortex_mm, .. } => {
+                Mixture { rind: rind(cortex_mm, depth), mottle: texture(p, 7.0, 5), ..Mixture::default() }
+            }
+            Self::Lung => Mixture { mottle: texture(p, 11.0, 8), ..Mixture::default() },
+            Self::Spleen => Mixture { mottle: texture(p, 6.0, 1), ..Mixture::default() },
+            Self::Hollow { wall_mm, gas_before, .. } => Mixture {
+                rind: smooth_step(wall_mm - depth + 0.5),
+                gas: if p.y < gas_before { 1.0 } else { 0.0 },
+                fat: 0.0,
+                mottle: texture(p, 5.0, 10),
+            },
+            Self::Bowel { wall_mm, gas, .. } => Mixture {
+                rind: smooth_step(wall_mm - depth + 0.5),
+                gas: pocket(p, gas),
+                fat: 0.0,
+                mottle: texture(p, 5.0, 12),
+            },
+            Self::Lesion { rim_mm, .. } => {
+                let edge = smooth_step((rim_mm - depth) / rim_mm + 0.5);
+                Mixture { rind: edge, mottle: texture(p, 4.0, 14), ..Mixture::default() }
+            }
+        }
+    }
+
     /// HU at a point `depth` mm below the surface (positive inside).
     pub fn hounsfield(&self, p: Vec3, depth: f32) -> f32 {
         match *self {
             Self::Soft { hu, mottle } => hu + mottle * texture(p, 4.5, 1),
-            Self::Muscle => {
-                let strand = texture(p * Vec3::new(1.0, 1.0, 0.22), 3.2, 2);
-                63.0 + 4.0 * texture(p, 6.0, 3) - 70.0 * ((strand - 0.64) * 5.0).clamp(0.0, 1.0)
-            }
+            Self::Muscle => 63.0 + 4.0 * texture(p, 6.0, 3) - 70.0 * strands(p),
             Self::Bone { cortex_mm, cortical, spongy } => {
                 let inner = spongy + 75.0 * texture(p, 2.2, 4) + 35.0 * texture(p, 7.0, 5);
-                let rind = smooth_step((cortex_mm + 0.6 - depth) / 1.2);
+                let rind = rind(cortex_mm, depth);
                 inner + (cortical * (1.0 + 0.08 * texture(p, 6.0, 6)) - inner) * rind
             }
             Self::Lung => {
@@ -167,8 +200,7 @@ impl Tissue {
                 walled(depth, wall_mm, 82.0, inside)
             }
             Self::Bowel { wall_mm, content, gas } => {
-                let place = texture(p * Vec3::new(1.0, 0.0, 1.0), 34.0, 11) * 0.5 + 0.5;
-                let pocket = smooth_step((gas - place) * 9.0 + 0.5);
+                let pocket = pocket(p, gas);
                 let mixed = content + 22.0 * texture(p, 5.0, 12) - 90.0 * (texture(p, 2.6, 13) - 0.72).max(0.0);
                 walled(depth, wall_mm, 95.0, mixed + (AIR + 20.0 - mixed) * pocket)
             }
@@ -178,6 +210,36 @@ impl Tissue {
             }
         }
     }
+}
+
+/// Share of the strands of fat between the bundles of a muscle.
+fn strands(p: Vec3) -> f32 {
+    let strand = texture(p * Vec3::new(1.0, 1.0, 0.22), 3.2, 2);
+    ((strand - 0.64) * 5.0).clamp(0.0, 1.0)
+}
+
+/// Share of compact bone.
+fn rind(cortex_mm: f32, depth: f32) -> f32 {
+    smooth_step((cortex_mm + 0.6 - depth) / 1.2)
+}
+
+/// Share of gas in bowel of which a share is filled with it.
+fn pocket(p: Vec3, gas: f32) -> f32 {
+    let place = texture(p * Vec3::new(1.0, 0.0, 1.0), 34.0, 11) * 0.5 + 0.5;
+    smooth_step((gas - place) * 9.0 + 0.5)
+}
+
+/// What a tissue is made of at a point.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Mixture {
+    /// Share of wall, cortex or rim, 0–1.
+    pub(crate) rind: f32,
+    /// Share of gas in what is within.
+    pub(crate) gas: f32,
+    /// Share of strands of fat.
+    pub(crate) fat: f32,
+    /// Unevenness, −1 to 1.
+    pub(crate) mottle: f32,
 }
 
 /// A wall round something, with an edge about 1 mm soft.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use glam::{DMat3, DVec3};
+use glam::{DMat3, DVec2, DVec3};
 use space::Point;
 use volume::resample::nearest;
 use volume::{BACKGROUND, ImageGeometry, Label, LabelMap, Segment, Volume};
@@ -42,7 +42,7 @@ const MAX_EMPTY_SLICES: usize = 4096;
 const MAX_EMPTY_VOXELS: usize = 512 * 512 * 2048;
 
 impl Target {
-    /// The grid of the frames themselves, from the first to the last.
+    /// The grid of the frames themselves, from the first to the last; frames of a tilted gantry go onto a right-angled one after.
     pub(super) fn own(source: &SourceGrid, frames: &[PlacedFrame]) -> Result<Self, String> {
         let first = frames
             .iter()
@@ -61,15 +61,29 @@ impl Target {
                 "frames lie over {extent:.0} mm at {spacing:.3} mm: too many slices; give the scan's grid"
             ));
         }
+        let spacing_mm = [pixel_spacing.x, pixel_spacing.y, spacing];
+        let drift = drift(&source.frame, frames, first);
+        let axis = source.frame.normal() + row * drift.x + column * drift.y;
         let grid = ImageGeometry::new(
             [columns, rows, count],
-            [pixel_spacing.x, pixel_spacing.y, spacing],
+            [pixel_spacing.x, pixel_spacing.y, spacing * axis.length()],
             Point::from(first),
-            DMat3::from_cols(row, column, source.frame.normal()),
+            DMat3::from_cols(row, column, axis.normalize()),
         )
         .map_err(|e| e.to_string())?;
+        let then_onto = if drift == DVec2::ZERO {
+            None
+        } else {
+            let shift = drift * (count - 1) as f64 * spacing;
+            let low = shift.min(DVec2::ZERO);
+            let extra = (shift.abs() / pixel_spacing - 1e-6).ceil();
+            let size = [columns + extra.x as usize, rows + extra.y as usize, count];
+            let origin = Point::from(first + row * low.x + column * low.y);
+            let upright = DMat3::from_cols(row, column, source.frame.normal());
+            Some(ImageGeometry::new(size, spacing_mm, origin, upright).map_err(|e| e.to_string())?)
+        };
         let slice = |f: &PlacedFrame| Some((source.frame.along(f.position - first) / spacing).round() as usize);
-        Ok(Self { grid, slice_of_frame: frames.iter().map(slice).collect(), then_onto: None })
+        Ok(Self { grid, slice_of_frame: frames.iter().map(slice).collect(), then_onto })
     }
 
     /// The wanted grid itself if frames are slices of it, else their own grid and then the wanted one.
@@ -99,6 +113,27 @@ impl Target {
         }
         Ok(Self { then_onto: Some(*wanted), ..Self::own(source, frames)? })
     }
+}
+
+/// In pixels: what frames may lie off a line through their corners, and what that line may lean without being a tilt.
+const LEAN: f64 = 0.25;
+
+/// How far frames move within their plane for each millimetre along the normal; zero unless a tilted gantry shifts them in proportion.
+fn drift(frame: &Frame, frames: &[PlacedFrame], first: DVec3) -> DVec2 {
+    let offsets = || {
+        frames.iter().map(|f| {
+            let offset = f.position - first;
+            (frame.along(offset), DVec2::new(offset.dot(frame.row), offset.dot(frame.column)))
+        })
+    };
+    let tolerance = LEAN * frame.pixel_spacing.min_element();
+    let weight: f64 = offsets().map(|(t, _)| t * t).sum();
+    if weight == 0.0 || offsets().all(|(_, o)| o.length() <= tolerance) {
+        return DVec2::ZERO;
+    }
+    let slope = offsets().map(|(t, o)| o * t).sum::<DVec2>() / weight;
+    let even = offsets().all(|(t, o)| (o - slope * t).length() <= tolerance);
+    if even { slope } else { DVec2::ZERO }
 }
 
 /// The distance of neighbouring slices: as declared if frames lie at multiples of it, else the smallest between frames.

@@ -19,8 +19,8 @@ pub(crate) const PRIVATE_SCHEME: &str = "99VESTIBULE";
 /// Grey, as other viewers show a segment without a colour.
 pub(crate) const DEFAULT_COLOR: [u8; 3] = [128, 174, 128];
 
-/// Well above those of scans.
-const SERIES_NUMBER: &str = "301";
+/// Well above those of scans; that of CT is one more, those of others more by their own.
+const SERIES_NUMBER: usize = 300;
 
 /// Writes a label map as Segmentation Storage, type BINARY, with a frame for each slice in which a segment has voxels.
 ///
@@ -51,13 +51,17 @@ pub fn write_segmentation(file: &Path, labels: &LabelMap, series: &SeriesReferen
     let mut pixels = packed_frames(labels, &segments, &frames);
     pixels.resize(pixels.len().next_multiple_of(2), 0);
 
-    let organization = derived_uid(series.seed, "dimension organization", 0);
+    let organization = derived_uid(series.content_seed, "dimension organization", series.segmentation);
     let data_set = common_modules(series)
         .text(tags::SOP_CLASS_UID, VR::UI, uids::SEGMENTATION_STORAGE)
-        .text(tags::SOP_INSTANCE_UID, VR::UI, derived_uid(series.seed, "segmentation", 0))
+        .text(tags::SOP_INSTANCE_UID, VR::UI, derived_uid(series.content_seed, "segmentation", series.segmentation))
         .text(tags::MODALITY, VR::CS, "SEG")
-        .text(tags::SERIES_INSTANCE_UID, VR::UI, derived_uid(series.seed, "segmentation series", 0))
-        .text(tags::SERIES_NUMBER, VR::IS, SERIES_NUMBER)
+        .text(
+            tags::SERIES_INSTANCE_UID,
+            VR::UI,
+            derived_uid(series.content_seed, "segmentation series", series.segmentation),
+        )
+        .text(tags::SERIES_NUMBER, VR::IS, (SERIES_NUMBER + series.segmentation.max(1)).to_string())
         .text(tags::SERIES_DESCRIPTION, VR::LO, "Segmentation")
         .text(tags::INSTANCE_NUMBER, VR::IS, "1")
         .text(tags::IMAGE_TYPE, VR::CS, "DERIVED\\PRIMARY")
@@ -204,7 +208,7 @@ fn is_abnormality(concept: &str) -> bool {
 }
 
 fn instance_item(series: &SeriesReference, slice: usize) -> Builder {
-    Builder::new().text(tags::REFERENCED_SOP_CLASS_UID, VR::UI, uids::CT_IMAGE_STORAGE).text(
+    Builder::new().text(tags::REFERENCED_SOP_CLASS_UID, VR::UI, series.sop_class_uid).text(
         tags::REFERENCED_SOP_INSTANCE_UID,
         VR::UI,
         series.instance_uids[slice].as_str(),
@@ -238,6 +242,9 @@ fn shared_groups(series: &SeriesReference) -> Builder {
     let [column_spacing, row_spacing, slice_spacing] = series.geometry.spacing();
     let direction = series.geometry.direction();
     let orientation = [direction.x_axis.to_array(), direction.y_axis.to_array()].concat();
+    // PS3.3 C.7.6.16.2.1: along the normal, which a tilted gantry's table does not follow.
+    let upright = direction.z_axis.dot(direction.x_axis.cross(direction.y_axis));
+    let slice_spacing = if upright < 1.0 - 1e-9 { slice_spacing * upright } else { slice_spacing };
     Builder::new()
         .item(tags::PLANE_ORIENTATION_SEQUENCE, Builder::new().decimals(tags::IMAGE_ORIENTATION_PATIENT, &orientation))
         .item(

@@ -3,27 +3,24 @@
 use std::path::Path;
 
 use dicom_core::VR;
-use dicom_core::value::PrimitiveValue;
 use dicom_dictionary_std::{tags, uids};
 use rayon::prelude::*;
-use space::Point;
-use volume::{ImageGeometry, Volume};
+use volume::Volume;
 
 use crate::error::DicomError;
-use crate::writer::element::{Builder, decimal_string, shortened, write_file};
+use crate::writer::element::{Builder, shortened};
 use crate::writer::patient::InventedPatient;
-use crate::writer::uid::derived_uid;
-use crate::writer::{DEVICE_SERIAL_NUMBER, MANUFACTURER};
+use crate::writer::series::{ImageKind, SeriesOptions, SeriesReference, image_modules, with_pixels, write_slices};
 
-/// The day on which everything invented was scanned.
-const SCAN_DATE: &str = "20200229";
-const SCAN_TIME: &str = "101500";
+const CT: ImageKind = ImageKind { modality: "CT", sop_class_uid: uids::CT_IMAGE_STORAGE, role: "image" };
 
 /// What a scanner would know beside the voxels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CtOptions {
     /// All UIDs derive from it.
     pub seed: u64,
+    /// Tells series apart that share seed and number but not their voxels; 0 for the usual one.
+    pub variant: u64,
     /// Study description.
     pub study: String,
     /// Series description.
@@ -38,12 +35,19 @@ pub struct CtOptions {
     pub window: (f32, f32),
     /// Nominal slice thickness in mm; the distance of slices if absent.
     pub slice_thickness_mm: Option<f64>,
+    /// Name of the reconstruction kernel.
+    pub kernel: Option<String>,
+    /// Tube current times exposure time, in mAs.
+    pub exposure_mas: Option<f64>,
+    /// Tilt of the gantry in degrees; negative when its top leans away from where the table enters (PS3.3 C.8.2.1).
+    pub gantry_tilt_deg: Option<f64>,
 }
 
 impl Default for CtOptions {
     fn default() -> Self {
         Self {
             seed: 0,
+            variant: 0,
             study: "Phantom".to_owned(),
             series: "Phantom".to_owned(),
             series_number: 2,
@@ -51,26 +55,31 @@ impl Default for CtOptions {
             contrast_agent: None,
             window: (40.0, 400.0),
             slice_thickness_mm: None,
+            kernel: None,
+            exposure_mas: None,
+            gantry_tilt_deg: None,
         }
     }
 }
 
-/// A written series, for segmentations that refer to it.
-#[derive(Clone, Debug)]
-pub struct SeriesReference {
-    pub(crate) seed: u64,
-    pub(crate) patient: InventedPatient,
-    pub(crate) study: String,
-    pub(crate) study_uid: String,
-    pub(crate) series_uid: String,
-    pub(crate) frame_of_reference_uid: String,
-    /// SOP Instance UID of each slice `k`.
-    pub(crate) instance_uids: Vec<String>,
-    pub(crate) geometry: ImageGeometry,
+impl CtOptions {
+    fn common(&self) -> SeriesOptions {
+        SeriesOptions {
+            seed: self.seed,
+            variant: self.variant,
+            study: self.study.clone(),
+            series: self.series.clone(),
+            series_number: self.series_number,
+            body_part: self.body_part.clone(),
+            window: self.window,
+            slice_thickness_mm: self.slice_thickness_mm,
+        }
+    }
 }
 
 /// Writes a volume in HU as CT Image Storage, one file `IM0001.dcm` … a slice, into a folder made if absent.
 ///
+/// A grid whose slices are shifted against each other, as by a tilted gantry, is written as it is: each slice has its own position.
 /// Values from −1024 to 3071 HU are stored as scanners do, unsigned 12 bits with intercept −1024; wider ranges signed.
 ///
 /// # Errors
@@ -82,107 +91,39 @@ pub fn write_ct_series(
     patient: &InventedPatient,
     options: &CtOptions,
 ) -> Result<SeriesReference, DicomError> {
-    std::fs::create_dir_all(dir).map_err(|source| DicomError::Write { path: dir.to_owned(), source })?;
-    let geometry = *volume.geometry();
-    let [columns, rows, slices] = geometry.size();
-    let (Ok(columns), Ok(rows)) = (u16::try_from(columns), u16::try_from(rows)) else {
-        return Err(DicomError::TooLarge { what: "slice to be written", size: geometry.size(), path: dir.to_owned() });
-    };
-    let seed = options.seed;
-    let reference = SeriesReference {
-        seed,
-        patient: patient.clone(),
-        study: options.study.clone(),
-        study_uid: derived_uid(seed, "study", 0),
-        series_uid: derived_uid(seed, "series", options.series_number as usize),
-        frame_of_reference_uid: derived_uid(seed, "frame of reference", 0),
-        instance_uids: (0..slices).map(|k| derived_uid(seed, "image", k)).collect(),
-        geometry,
-    };
+    let common = options.common();
+    let reference = SeriesReference::new(CT, *volume.geometry(), patient, &common);
     let fits_12_bits = volume.data().par_iter().all(|v| (-1024..=3071).contains(v));
-    (0..slices).into_par_iter().try_for_each(|k| {
-        let data_set =
-            ct_modules(&reference, options, k).value(tags::ROWS, VR::US, rows).value(tags::COLUMNS, VR::US, columns);
-        let data_set = with_pixels(data_set, volume.slice(k), fits_12_bits);
-        write_file(&dir.join(format!("IM{:04}.dcm", k + 1)), data_set)
+    write_slices(dir, volume.geometry(), |k| {
+        hounsfield_pixels(ct_modules(&reference, options, &common, k), volume.slice(k), fits_12_bits)
     })?;
     Ok(reference)
 }
 
-/// Patient, General Study and the parts of General Equipment and SOP Common that are alike in all that is written.
-pub(crate) fn common_modules(reference: &SeriesReference) -> Builder {
-    let patient = &reference.patient;
-    Builder::new()
-        .text(tags::SPECIFIC_CHARACTER_SET, VR::CS, "ISO_IR 192")
-        .text(tags::PATIENT_NAME, VR::PN, patient.name.as_str())
-        .text(tags::PATIENT_ID, VR::LO, patient.id.as_str())
-        .text(tags::PATIENT_BIRTH_DATE, VR::DA, patient.birth_date.as_str())
-        .text(tags::PATIENT_SEX, VR::CS, patient.sex.as_str())
-        .text(tags::STUDY_INSTANCE_UID, VR::UI, reference.study_uid.as_str())
-        .text(tags::STUDY_DATE, VR::DA, SCAN_DATE)
-        .text(tags::STUDY_TIME, VR::TM, SCAN_TIME)
-        .text(tags::STUDY_ID, VR::SH, "1")
-        .text(tags::STUDY_DESCRIPTION, VR::LO, shortened(&reference.study, 64))
-        .text(tags::ACCESSION_NUMBER, VR::SH, patient.accession.as_str())
-        .empty(&[(tags::REFERRING_PHYSICIAN_NAME, VR::PN), (tags::POSITION_REFERENCE_INDICATOR, VR::LO)])
-        .text(tags::SERIES_DATE, VR::DA, SCAN_DATE)
-        .text(tags::SERIES_TIME, VR::TM, SCAN_TIME)
-        .text(tags::CONTENT_DATE, VR::DA, SCAN_DATE)
-        .text(tags::CONTENT_TIME, VR::TM, SCAN_TIME)
-        .text(tags::FRAME_OF_REFERENCE_UID, VR::UI, reference.frame_of_reference_uid.as_str())
-        .text(tags::MANUFACTURER, VR::LO, MANUFACTURER)
-        .text(tags::MANUFACTURER_MODEL_NAME, VR::LO, "Phantom")
-        .text(tags::DEVICE_SERIAL_NUMBER, VR::LO, DEVICE_SERIAL_NUMBER)
-        .text(tags::SOFTWARE_VERSIONS, VR::LO, env!("CARGO_PKG_VERSION"))
-        .value(tags::SAMPLES_PER_PIXEL, VR::US, 1u16)
-        .text(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "MONOCHROME2")
-}
-
-fn ct_modules(reference: &SeriesReference, options: &CtOptions, k: usize) -> Builder {
-    let geometry = &reference.geometry;
-    let position = geometry.lps_from_index() * Point::new(0.0, 0.0, k as f64);
-    let [column_spacing, row_spacing, slice_spacing] = geometry.spacing();
-    let direction = geometry.direction();
-    let orientation = [direction.x_axis.to_array(), direction.y_axis.to_array()].concat();
-    let (center, width) = options.window;
-    let data_set = common_modules(reference)
-        .text(tags::SOP_CLASS_UID, VR::UI, uids::CT_IMAGE_STORAGE)
-        .text(tags::SOP_INSTANCE_UID, VR::UI, reference.instance_uids[k].as_str())
-        .text(tags::MODALITY, VR::CS, "CT")
-        .text(tags::SERIES_INSTANCE_UID, VR::UI, reference.series_uid.as_str())
-        .text(tags::SERIES_NUMBER, VR::IS, options.series_number.to_string())
-        .text(tags::SERIES_DESCRIPTION, VR::LO, shortened(&options.series, 64))
-        .text(tags::BODY_PART_EXAMINED, VR::CS, options.body_part.as_str())
-        .text(tags::PATIENT_POSITION, VR::CS, "HFS")
-        .text(tags::ACQUISITION_DATE, VR::DA, SCAN_DATE)
-        .text(tags::ACQUISITION_TIME, VR::TM, SCAN_TIME)
-        .text(tags::ACQUISITION_NUMBER, VR::IS, "1")
-        .text(tags::INSTANCE_NUMBER, VR::IS, (k + 1).to_string())
+fn ct_modules(reference: &SeriesReference, options: &CtOptions, common: &SeriesOptions, k: usize) -> Builder {
+    let mut data_set = image_modules(CT, reference, common, k)
         .text(tags::IMAGE_TYPE, VR::CS, "ORIGINAL\\PRIMARY\\AXIAL")
         .text(tags::KVP, VR::DS, "120")
-        .decimals(tags::PIXEL_SPACING, &[row_spacing, column_spacing])
-        .decimals(tags::IMAGE_ORIENTATION_PATIENT, &orientation)
-        .decimals(tags::IMAGE_POSITION_PATIENT, &position.get().to_array())
-        .decimals(tags::SLICE_THICKNESS, &[options.slice_thickness_mm.unwrap_or(slice_spacing)])
-        .decimals(tags::SLICE_LOCATION, &[direction.z_axis.dot(position.get())])
         .text(tags::RESCALE_SLOPE, VR::DS, "1")
-        .text(tags::RESCALE_TYPE, VR::LO, "HU")
-        .text(tags::WINDOW_CENTER, VR::DS, decimal_string(f64::from(center)))
-        .text(tags::WINDOW_WIDTH, VR::DS, decimal_string(f64::from(width)));
+        .text(tags::RESCALE_TYPE, VR::LO, "HU");
+    if let Some(kernel) = &options.kernel {
+        data_set = data_set.text(tags::CONVOLUTION_KERNEL, VR::SH, shortened(kernel, 16));
+    }
+    if let Some(exposure) = options.exposure_mas {
+        data_set = data_set.text(tags::EXPOSURE, VR::IS, format!("{exposure:.0}"));
+    }
+    if let Some(tilt) = options.gantry_tilt_deg {
+        data_set = data_set.decimals(tags::GANTRY_DETECTOR_TILT, &[tilt]);
+    }
     match &options.contrast_agent {
         Some(agent) => data_set.text(tags::CONTRAST_BOLUS_AGENT, VR::LO, shortened(agent, 64)),
         None => data_set,
     }
 }
 
-fn with_pixels(data_set: Builder, slice: &[i16], fits_12_bits: bool) -> Builder {
-    let (intercept, bits, signed) = if fits_12_bits { (-1024i16, 12u16, 0u16) } else { (0, 16, 1) };
+fn hounsfield_pixels(data_set: Builder, slice: &[i16], fits_12_bits: bool) -> Builder {
+    let (intercept, bits) = if fits_12_bits { (-1024i16, 12) } else { (0, 16) };
     let stored = slice.iter().map(|&hu| (i32::from(hu) - i32::from(intercept)) as u16);
-    data_set
-        .text(tags::RESCALE_INTERCEPT, VR::DS, intercept.to_string())
-        .value(tags::BITS_ALLOCATED, VR::US, 16u16)
-        .value(tags::BITS_STORED, VR::US, bits)
-        .value(tags::HIGH_BIT, VR::US, bits - 1)
-        .value(tags::PIXEL_REPRESENTATION, VR::US, signed)
-        .value(tags::PIXEL_DATA, VR::OW, PrimitiveValue::U16(stored.collect()))
+    let data_set = data_set.text(tags::RESCALE_INTERCEPT, VR::DS, intercept.to_string());
+    with_pixels(data_set, stored, bits, !fits_12_bits)
 }

@@ -40,6 +40,12 @@ impl Builder {
         self
     }
 
+    /// Takes an element out.
+    pub(crate) fn without(mut self, tag: Tag) -> Self {
+        self.0.remove_element(tag);
+        self
+    }
+
     /// Decimal strings.
     pub(crate) fn decimals(self, tag: Tag, values: &[f64]) -> Self {
         let text: Vec<String> = values.iter().map(|&v| decimal_string(v)).collect();
