@@ -229,6 +229,7 @@ fn write_series(dir: &Path, options: &PhantomOptions, image: &Image) -> Result<S
     let named = |series: &str, series_number: u32, window: (f32, f32)| SeriesOptions {
         seed: options.seed,
         variant: variant(options),
+        day: options.day as u32,
         study: STUDY.to_owned(),
         series: series.to_owned(),
         series_number,
@@ -272,6 +273,7 @@ fn ct_options(options: &PhantomOptions, slice_spacing_mm: f64) -> CtOptions {
     CtOptions {
         seed: options.seed,
         variant: variant(options),
+        day: options.day as u32,
         study: STUDY.to_owned(),
         series: options.phase.series().to_owned(),
         body_part: BODY_PART.to_owned(),

@@ -21,6 +21,8 @@ pub struct CtOptions {
     pub seed: u64,
     /// Tells series apart that share seed and number but not their voxels; 0 for the usual one.
     pub variant: u64,
+    /// As [`SeriesOptions::day`].
+    pub day: u32,
     /// Study description.
     pub study: String,
     /// Series description.
@@ -48,6 +50,7 @@ impl Default for CtOptions {
         Self {
             seed: 0,
             variant: 0,
+            day: 0,
             study: "Phantom".to_owned(),
             series: "Phantom".to_owned(),
             series_number: 2,
@@ -67,6 +70,7 @@ impl CtOptions {
         SeriesOptions {
             seed: self.seed,
             variant: self.variant,
+            day: self.day,
             study: self.study.clone(),
             series: self.series.clone(),
             series_number: self.series_number,

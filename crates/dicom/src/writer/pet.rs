@@ -9,9 +9,7 @@ use volume::Volume;
 use crate::error::DicomError;
 use crate::writer::element::{Builder, code_item, decimal_string};
 use crate::writer::patient::InventedPatient;
-use crate::writer::series::{
-    ImageKind, SCAN_DATE, SeriesOptions, SeriesReference, image_modules, with_pixels, write_slices,
-};
+use crate::writer::series::{ImageKind, SeriesOptions, SeriesReference, image_modules, with_pixels, write_slices};
 
 const PET: ImageKind =
     ImageKind { modality: "PT", sop_class_uid: uids::POSITRON_EMISSION_TOMOGRAPHY_IMAGE_STORAGE, role: "pet image" };
@@ -102,7 +100,7 @@ fn pet_modules(reference: &SeriesReference, options: &PetOptions, k: usize) -> B
         .text(tags::ACTUAL_FRAME_DURATION, VR::IS, FRAME_MS)
         .text(tags::DECAY_FACTOR, VR::DS, "1")
         .value(tags::IMAGE_INDEX, VR::US, index)
-        .item(tags::RADIOPHARMACEUTICAL_INFORMATION_SEQUENCE, radiopharmaceutical(options))
+        .item(tags::RADIOPHARMACEUTICAL_INFORMATION_SEQUENCE, radiopharmaceutical(options, reference.date()))
         // PS3.3 C.7.3.1.1.2: in place of Patient Position.
         .without(tags::PATIENT_POSITION)
         .items(tags::PATIENT_ORIENTATION_CODE_SEQUENCE, vec![orientation().0])
@@ -110,11 +108,11 @@ fn pet_modules(reference: &SeriesReference, options: &PetOptions, k: usize) -> B
 }
 
 /// PS3.16 CID 4020 and 4021.
-fn radiopharmaceutical(options: &PetOptions) -> Builder {
+fn radiopharmaceutical(options: &PetOptions, date: &str) -> Builder {
     Builder::new()
         .text(tags::RADIOPHARMACEUTICAL, VR::LO, "Fluorodeoxyglucose F^18^")
         .text(tags::RADIOPHARMACEUTICAL_START_TIME, VR::TM, INJECTION_TIME)
-        .text(tags::RADIOPHARMACEUTICAL_START_DATE_TIME, VR::DT, format!("{SCAN_DATE}{INJECTION_TIME}"))
+        .text(tags::RADIOPHARMACEUTICAL_START_DATE_TIME, VR::DT, format!("{date}{INJECTION_TIME}"))
         .decimals(tags::RADIONUCLIDE_TOTAL_DOSE, &[options.dose_bq])
         .decimals(tags::RADIONUCLIDE_HALF_LIFE, &[RADIONUCLIDE_HALF_LIFE_S])
         .decimals(tags::RADIONUCLIDE_POSITRON_FRACTION, &[POSITRON_FRACTION])

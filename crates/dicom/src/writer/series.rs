@@ -15,8 +15,8 @@ use crate::writer::patient::InventedPatient;
 use crate::writer::uid::derived_uid;
 use crate::writer::{DEVICE_SERIAL_NUMBER, MANUFACTURER};
 
-/// The day on which everything invented was scanned.
-pub(super) const SCAN_DATE: &str = "20200229";
+/// The day on which everything invented was scanned first, counted from 1970-01-01.
+const FIRST_DAY: u32 = 18_321;
 pub(super) const SCAN_TIME: &str = "101500";
 
 /// What a series of any modality is called.
@@ -26,6 +26,8 @@ pub struct SeriesOptions {
     pub seed: u64,
     /// Tells series apart that share seed and number but not their voxels; 0 for the usual one.
     pub variant: u64,
+    /// Days since the first examination, each with a study and a frame of reference of its own; at most a hundred years.
+    pub day: u32,
     /// Study description.
     pub study: String,
     /// Series description.
@@ -45,6 +47,7 @@ impl Default for SeriesOptions {
         Self {
             seed: 0,
             variant: 0,
+            day: 0,
             study: "Phantom".to_owned(),
             series: "Phantom".to_owned(),
             series_number: 2,
@@ -62,6 +65,8 @@ pub struct SeriesReference {
     /// From which the UIDs of what is in the series derive.
     pub(crate) content_seed: u64,
     pub(crate) patient: InventedPatient,
+    /// As Date.
+    date: String,
     pub(crate) study: String,
     pub(crate) study_uid: String,
     pub(crate) series_uid: String,
@@ -100,16 +105,41 @@ impl SeriesReference {
             seed,
             content_seed,
             patient: patient.clone(),
+            date: date_of(FIRST_DAY + options.day.min(36_525)),
             study: options.study.clone(),
-            study_uid: derived_uid(seed, "study", 0),
+            study_uid: derived_uid(seed, "study", options.day as usize),
             series_uid: derived_uid(content_seed, "series", number),
-            frame_of_reference_uid: derived_uid(seed, "frame of reference", 0),
+            frame_of_reference_uid: derived_uid(seed, "frame of reference", options.day as usize),
             sop_class_uid: kind.sop_class_uid,
             instance_uids: (0..slices).map(|k| derived_uid(content_seed, &role, k)).collect(),
             geometry,
             segmentation: if is_ct { 0 } else { number },
         }
     }
+}
+
+impl SeriesReference {
+    /// The day of the examination as a value of VR DA.
+    pub(super) fn date(&self) -> &str {
+        &self.date
+    }
+}
+
+/// A day counted from 1970-01-01 as a value of VR DA.
+fn date_of(day: u32) -> String {
+    let is_leap = |year: u32| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let (mut year, mut rest) = (1970, day);
+    while rest >= 365 + u32::from(is_leap(year)) {
+        rest -= 365 + u32::from(is_leap(year));
+        year += 1;
+    }
+    let months = [31, 28 + u32::from(is_leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let mut month = 0;
+    while rest >= months[month] {
+        rest -= months[month];
+        month += 1;
+    }
+    format!("{year:04}{:02}{:02}", month + 1, rest + 1)
 }
 
 /// Writes a file `IM0001.dcm` … for each slice into a folder made if absent; `modules` gives what is more than Rows and Columns.
@@ -139,15 +169,15 @@ pub(crate) fn common_modules(reference: &SeriesReference) -> Builder {
         .text(tags::PATIENT_BIRTH_DATE, VR::DA, patient.birth_date.as_str())
         .text(tags::PATIENT_SEX, VR::CS, patient.sex.as_str())
         .text(tags::STUDY_INSTANCE_UID, VR::UI, reference.study_uid.as_str())
-        .text(tags::STUDY_DATE, VR::DA, SCAN_DATE)
+        .text(tags::STUDY_DATE, VR::DA, reference.date())
         .text(tags::STUDY_TIME, VR::TM, SCAN_TIME)
         .text(tags::STUDY_ID, VR::SH, "1")
         .text(tags::STUDY_DESCRIPTION, VR::LO, shortened(&reference.study, 64))
         .text(tags::ACCESSION_NUMBER, VR::SH, patient.accession.as_str())
         .empty(&[(tags::REFERRING_PHYSICIAN_NAME, VR::PN), (tags::POSITION_REFERENCE_INDICATOR, VR::LO)])
-        .text(tags::SERIES_DATE, VR::DA, SCAN_DATE)
+        .text(tags::SERIES_DATE, VR::DA, reference.date())
         .text(tags::SERIES_TIME, VR::TM, SCAN_TIME)
-        .text(tags::CONTENT_DATE, VR::DA, SCAN_DATE)
+        .text(tags::CONTENT_DATE, VR::DA, reference.date())
         .text(tags::CONTENT_TIME, VR::TM, SCAN_TIME)
         .text(tags::FRAME_OF_REFERENCE_UID, VR::UI, reference.frame_of_reference_uid.as_str())
         .text(tags::MANUFACTURER, VR::LO, MANUFACTURER)
@@ -180,7 +210,7 @@ pub(super) fn image_modules(
         .text(tags::SERIES_DESCRIPTION, VR::LO, shortened(&options.series, 64))
         .text(tags::BODY_PART_EXAMINED, VR::CS, options.body_part.as_str())
         .text(tags::PATIENT_POSITION, VR::CS, "HFS")
-        .text(tags::ACQUISITION_DATE, VR::DA, SCAN_DATE)
+        .text(tags::ACQUISITION_DATE, VR::DA, reference.date())
         .text(tags::ACQUISITION_TIME, VR::TM, SCAN_TIME)
         .text(tags::ACQUISITION_NUMBER, VR::IS, "1")
         .text(tags::INSTANCE_NUMBER, VR::IS, (k + 1).to_string())
@@ -201,4 +231,20 @@ pub(super) fn with_pixels(data_set: Builder, stored: impl Iterator<Item = u16>, 
         .value(tags::HIGH_BIT, VR::US, bits - 1)
         .value(tags::PIXEL_REPRESENTATION, VR::US, u16::from(signed))
         .value(tags::PIXEL_DATA, VR::OW, PrimitiveValue::U16(stored.collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_become_dates() {
+        let dates =
+            [(0, "19700101"), (FIRST_DAY, "20200229"), (FIRST_DAY + 1, "20200301"), (FIRST_DAY + 366, "20210301")];
+        for (day, date) in dates {
+            assert_eq!(date_of(day), date);
+        }
+        assert_eq!(date_of(FIRST_DAY + 307), "20210101");
+        assert_eq!(date_of(FIRST_DAY + 306), "20201231");
+    }
 }

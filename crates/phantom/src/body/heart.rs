@@ -24,7 +24,7 @@ pub(super) const VALVE_MM: f32 = 36.0;
 
 pub(super) struct Chambers {
     left_ventricle: Form,
-    left_wall: Form,
+    pub left_wall: Form,
     right_ventricle: Form,
     left_atrium: Form,
     pub right_atrium: Form,

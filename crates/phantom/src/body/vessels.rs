@@ -12,9 +12,10 @@ use std::sync::Arc;
 
 use glam::{Vec3, vec3};
 
+use super::heart::{chambers, place_together};
 use super::{Model, Side, findings};
 use crate::options::Person;
-use crate::sdf::{Form, Shape, Tube, offset, plate, union};
+use crate::sdf::{Form, Shape, Tube, offset, plate, union, without};
 use crate::spline::curve;
 use crate::tissue::Tissue;
 use crate::variants::Variant;
@@ -121,7 +122,7 @@ const AZYGOS_FOLD: [Vec3; 4] =
 
 pub(super) fn paint(model: &mut Model, person: &Person) {
     veins(model, person);
-    pulmonary(model);
+    pulmonary(model, person);
     arteries(model, person);
 }
 
@@ -244,8 +245,8 @@ const LEFT_PULMONARY_ARTERY: [(Vec3, f32); 5] = [
 const PULMONARY_VEINS: [[(Vec3, f32); 3]; 4] = [
     [at(-16.0, -4.0, 352.0, 7.0), at(-35.0, -9.0, 351.0, 6.0), at(-50.0, -19.0, 352.0, 5.0)],
     [at(-16.0, 2.0, 338.0, 7.0), at(-28.0, 10.0, 326.0, 5.8), at(-40.0, 23.0, 314.0, 5.0)],
-    [at(28.0, -2.0, 352.0, 7.0), at(44.0, -6.0, 354.0, 6.0), at(58.0, -10.0, 360.0, 5.0)],
-    [at(28.0, 3.0, 340.0, 7.0), at(42.0, 14.0, 326.0, 5.8), at(50.0, 26.0, 314.0, 5.0)],
+    [at(26.0, 0.0, 359.0, 6.5), at(44.0, -3.0, 364.0, 5.5), at(58.0, -5.0, 365.0, 5.0)],
+    [at(22.0, 9.0, 342.0, 6.5), at(38.0, 23.0, 330.0, 5.8), at(50.0, 29.0, 316.0, 5.0)],
 ];
 
 /// Where the arteries and veins of a lung enter it.
@@ -281,9 +282,11 @@ pub(super) fn lobar_arteries(side: Side) -> Vec<Vec<(Vec3, f32)>> {
     }
 }
 
-fn pulmonary(model: &mut Model) {
-    let veins = PULMONARY_VEINS.iter().map(|v| vessel(v)).collect();
-    model.paint("pulmonary_vein", Tissue::HEART_BLOOD, union(veins, 3.0));
+fn pulmonary(model: &mut Model, person: &Person) {
+    let veins = union(PULMONARY_VEINS.iter().map(|v| vessel(v)).collect(), 3.0);
+    // They end in the left atrium, behind the ventricle.
+    let ventricle = place_together(person, &chambers().left_wall);
+    model.paint("pulmonary_vein", Tissue::HEART_BLOOD, without(veins, vec![offset(&ventricle, 0.5)], 1.0));
     let arteries = vec![pulmonary_trunk(), vessel(&RIGHT_PULMONARY_ARTERY), vessel(&LEFT_PULMONARY_ARTERY)];
     model.paint("pulmonary_artery", Tissue::HEART_BLOOD, union(arteries, 4.0));
 }
