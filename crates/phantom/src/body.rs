@@ -129,31 +129,31 @@ impl Model {
     pub fn new(person: &Person, findings: &[Finding], day: f32) -> Result<Self, PhantomError> {
         let mut model = Self::default();
         let spine = Spine::new();
-        let cavities = thorax::Cavities::new(&spine);
+        let cavities = thorax::Cavities::reference();
         wall::paint(&mut model, person);
-        muscles::paint_wall(&mut model, &cavities);
+        muscles::paint_wall(&mut model, cavities);
         muscles::paint_trunk(&mut model, &spine);
         wall::paint_recesses(&mut model);
-        thorax::paint(&mut model, person, &spine, &cavities);
+        thorax::paint(&mut model, person, &spine, cavities);
         muscles::paint_deep(&mut model);
-        let liver = abdomen::paint(&mut model, person, &cavities);
-        bowel::paint(&mut model, person, &cavities);
-        abdomen::paint_retroperitoneal(&mut model, person, &cavities);
+        let liver = abdomen::paint(&mut model, person, cavities);
+        bowel::paint(&mut model, person, cavities);
+        abdomen::paint_retroperitoneal(&mut model, person, cavities);
         pelvis::paint_genital(&mut model, person);
         heart::paint(&mut model, person);
-        findings::paint(&mut model, person, &cavities, (findings, day), Stage::BeforeVessels)?;
+        findings::paint(&mut model, person, cavities, (findings, day), Stage::BeforeVessels)?;
         liver::paint_vessels(&mut model, person, &liver);
         findings::grow(&mut model, liver.form(), (findings, day));
         vessels::paint(&mut model, person);
         valves::paint(&mut model, person);
         coronaries::paint(&mut model, person);
-        thorax::paint_airways(&mut model, person, &cavities);
+        thorax::paint_airways(&mut model, person, cavities);
         let fracture = findings.iter().find(|f| f.kind == FindingKind::VertebralFracture);
         spine::paint(&mut model, &spine, fracture.map(|f| f.size / 100.0));
         ribs::paint(&mut model, &spine, &cavities.cage);
         shoulder::paint(&mut model);
         pelvis::paint(&mut model, person);
-        findings::paint(&mut model, person, &cavities, (findings, day), Stage::Last)?;
+        findings::paint(&mut model, person, cavities, (findings, day), Stage::Last)?;
         model.gather();
         model.age(person.bone_loss_hu());
         Ok(model)
@@ -181,7 +181,7 @@ impl Model {
 
     /// As [`Self::label_at`], as if only the first layers had been painted.
     fn label_below(&self, p: Vec3, layers: usize) -> Label {
-        let holds = |l: &Layer| l.label.is_some() && l.form.distance(p) < 0.0;
+        let holds = |l: &Layer| l.label.is_some() && l.form.holds(p, 0.0);
         let Some(n) = self.layers[..layers].iter().rposition(holds) else { return BACKGROUND };
         let own = self.layers[n].label.unwrap_or(BACKGROUND);
         match self.layers[n].cover {

@@ -159,6 +159,17 @@ impl Shape {
         }
     }
 
+    /// Whether a point lies deeper than `depth` mm below the surface; as [`Self::distance`], but quick to say no.
+    pub fn holds(&self, p: Vec3, depth: f32) -> bool {
+        match self {
+            // Rounding only takes away.
+            Self::Intersection(forms, k) => {
+                forms.iter().all(|f| f.holds(p, depth)) && (*k == 0.0 || self.distance(p) < -depth)
+            }
+            _ => self.distance(p) < -depth,
+        }
+    }
+
     /// A box that holds the solid.
     pub fn bounds(&self) -> Bounds {
         match self {

@@ -178,7 +178,7 @@ fn points(form: &Form, draw: &mut Stream) -> Vec<Vec3> {
             for i in 0..count.x as usize {
                 let shaken = vec3(i as f32, j as f32, k as f32) + vec3(draw.uniform(), draw.uniform(), draw.uniform());
                 let p = low + shaken * POINTS_MM;
-                if form.distance(p) < -MARGIN_MM {
+                if form.holds(p, MARGIN_MM) {
                     points.push(p);
                 }
             }
@@ -228,7 +228,7 @@ fn fork(pieces: &mut Vec<Piece>, parent: usize, points: &[Vec3], lobe: &Form, dr
         let (ahead, aside) = (towards.dot(along), towards.reject_from(along));
         let way = along * ahead.max(aside.length() * 0.58) + aside;
         let mut step = way.normalize_or(along) * (towards.length() * 0.4).clamp(3.0 * lumen, 12.0 * lumen);
-        let fits = |step: Vec3| lobe.distance(tip + step) < -MARGIN_MM - outer_radius(lumen);
+        let fits = |step: Vec3| lobe.holds(tip + step, MARGIN_MM + outer_radius(lumen));
         for _ in 0..5 {
             if !fits(step) {
                 step *= 0.7;
@@ -295,16 +295,15 @@ pub(super) fn paint(model: &mut Model, trees: &[(Side, Vec<Piece>); 2]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::body::Spine;
     use crate::options::PhantomOptions;
 
     #[test]
     fn every_lobe_has_seven_generations_and_none_leaves_it() {
-        let cavities = Cavities::new(&Spine::new());
+        let cavities = Cavities::reference();
         let options = PhantomOptions { seed: PhantomOptions::REFERENCE_SEED, ..Default::default() };
         let person = Person::new(&options);
         for side in Side::BOTH {
-            let pieces = tree(side, &cavities, &mut stream(&person, side));
+            let pieces = tree(side, cavities, &mut stream(&person, side));
             for &lobe in Lobe::all(side) {
                 let form = cavities.lobe(side, lobe);
                 let own = || pieces.iter().filter(|p| p.lobe == Some(lobe) && p.parent.is_some());
@@ -329,8 +328,8 @@ mod tests {
 
     #[test]
     fn daughters_are_thinner_than_their_parents_as_weibel_found() {
-        let cavities = Cavities::new(&Spine::new());
-        let pieces = tree(Side::Right, &cavities, &mut Stream::new(3, "t"));
+        let cavities = Cavities::reference();
+        let pieces = tree(Side::Right, cavities, &mut Stream::new(3, "t"));
         let ratio = |p: &Piece| p.parent.map(|parent| p.ends[1].1 / pieces[parent].ends[1].1);
         let ratios: Vec<f32> = pieces.iter().filter_map(ratio).collect();
         let mean = ratios.iter().sum::<f32>() / ratios.len() as f32;

@@ -132,7 +132,7 @@ impl Pose {
         let breath = (motion.breath != 0.0).then(|| {
             let spine = Spine::new();
             let excursion_mm = if female { 16.0 } else { 18.0 };
-            let (trunk, column) = (Cavities::new(&spine).trunk, column(&spine));
+            let (trunk, column) = (Cavities::reference().trunk.clone(), column(&spine));
             let free = |p: Vec3| smooth_step((-trunk.distance(p)).min(column.distance(p) - 2.0) / SLIDE_MM);
             let down_mm = excursion_mm / person.stature() * motion.breath;
             Breath { down_mm, share: motion.breath, free: Lattice::of(free) }

@@ -3,7 +3,7 @@
 //! The lungs hold the functional residual capacity of the reference adult male, 3.3 l of air, besides 1.2 kg of tissue and
 //! blood (ICRP Publication 89, tables 2.8 and 6.2), the right 54 % of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use glam::{Mat3, Vec3, vec3};
 
@@ -81,7 +81,13 @@ fn loft(rows: &[(f32, [f32; 4])], power: [f32; 2], inset: f32, furrow: [f32; 2])
 }
 
 impl Cavities {
-    pub(super) fn new(spine: &Spine) -> Self {
+    /// Those of the reference spine, alike in all people.
+    pub(super) fn reference() -> &'static Self {
+        static CAVITIES: LazyLock<Cavities> = LazyLock::new(|| Cavities::new(&Spine::new()));
+        &CAVITIES
+    }
+
+    fn new(spine: &Spine) -> Self {
         let cage = loft(&CAGE, [2.3, 2.5], 0.0, [54.0, 44.0]);
         let pleura: Form = Arc::new(Shape::Loft(loft(&CAGE, [2.3, 2.5], 4.8, [60.0, 46.0])));
         let chest = intersection(

@@ -111,7 +111,7 @@ pub(super) fn leaves(
         for _ in 0..count * tries_each {
             let p = draw.point(low, high);
             let free = points.iter().all(|q| q.distance_squared(p) > apart_mm * apart_mm);
-            if free && points.len() < count && organ.distance(p) < -margin_mm {
+            if free && points.len() < count && organ.holds(p, margin_mm) {
                 points.push(p);
             }
         }

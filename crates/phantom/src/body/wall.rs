@@ -4,7 +4,7 @@
 //! (bideltoid) 465–510 mm, chest depth 230–250 mm, hip breadth 350–360 mm, abdominal depth 220–270 mm. Skin is 2 mm thick.
 //! Other people's figures lie a layer of fat further out or in; a woman's has breasts and wider hips.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use glam::vec3;
 
@@ -90,8 +90,13 @@ fn skin(sex: Sex, fat_mm: f32) -> Form {
     without(figure, vec![navel], 6.0)
 }
 
-/// What the deep fascia encloses.
+/// What the deep fascia encloses, alike in all people.
 pub(super) fn fascia() -> Form {
+    static FASCIA: LazyLock<Form> = LazyLock::new(drawn_fascia);
+    FASCIA.clone()
+}
+
+fn drawn_fascia() -> Form {
     let extra = SKIN_MM;
     let trunk = trunk(|t| t.4.map(|fat| fat + extra));
     let mut forms = vec![intersection(vec![trunk, half_space(vec3(0.0, 0.0, -140.0), vec3(0.0, 0.0, -1.0))], 40.0)];
