@@ -165,12 +165,13 @@ impl Raster<'_> {
             }
             return;
         }
+        let mut distances = Vec::with_capacity(live.len());
         for z in start[2]..end[2] {
             for y in start[1]..end[1] {
                 for x in start[0]..end[0] {
                     let index = Vec3A::new(x as f32, y as f32, (z + slab.first) as f32);
                     let p = Vec3::from(self.body_from_index.transform_point3a(index));
-                    let (label, value) = self.voxel(&live, p, appearance);
+                    let (label, value) = self.voxel(&live, p, appearance, &mut distances);
                     let n = x + slab.size[0] * (y + slab.size[1] * z);
                     slab.labels[n] = label;
                     slab.values[n] = A::stored(value);
@@ -179,13 +180,30 @@ impl Raster<'_> {
         }
     }
 
-    fn voxel<A: Appearance>(&self, live: &[Live<'_>], p: Vec3, appearance: &A) -> (Label, f32) {
-        let mut label = volume::BACKGROUND;
-        let covered = live.first().is_some_and(|l| l.whole);
-        let mut value = if covered { appearance.air() } else { appearance.outside(p) };
+    /// `distances` is scratch space.
+    fn voxel<A: Appearance>(
+        &self,
+        live: &[Live<'_>],
+        p: Vec3,
+        appearance: &A,
+        distances: &mut Vec<f32>,
+    ) -> (Label, f32) {
+        let scanned = p;
         let p = self.pose.drawn_at(p);
-        for l in live {
+        // From the top down to the first that hides all below it.
+        distances.clear();
+        for l in live.iter().rev() {
             let d = if l.whole { -self.depth_of_whole(l, p) } else { l.form.distance(p) };
+            distances.push(d);
+            if d <= -self.blur && l.layer.label.is_some() && matches!(l.layer.cover, Cover::Solid(_)) {
+                break;
+            }
+        }
+        let live = &live[live.len() - distances.len()..];
+        let covered = distances.last().is_some_and(|d| *d <= -self.blur);
+        let mut label = volume::BACKGROUND;
+        let mut value = if covered { appearance.air() } else { appearance.outside(scanned) };
+        for (l, &d) in live.iter().zip(distances.iter().rev()) {
             if d >= self.blur {
                 continue;
             }
