@@ -92,5 +92,6 @@ fn shots(arguments: &[String]) -> Result<()> {
         let walk = ["--display", "offscreen", "--scene", scene, "--shots"];
         process::run(process::vestibule()?.arg("walk").arg(work.join("case")).args(walk).arg(pictures))?;
     }
-    Ok(())
+    let slices = ["run", "--locked", "--release", "--package", "vestibule-phantom", "--example", "slices"];
+    process::run(process::cargo().args(slices).arg(std::path::Path::new(out).join("body")))
 }
