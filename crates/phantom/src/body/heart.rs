@@ -43,13 +43,7 @@ pub(super) fn chambers() -> Chambers {
         vec![intersection(vec![body, half_space(vec3(-16.0, -34.0, 330.0), vec3(-0.85, 0.45, 0.25))], 8.0), outflow],
         8.0,
     );
-    let left_atrium = union(
-        vec![
-            ellipsoid(vec3(6.0, -7.0, 348.0), vec3(39.0, 22.0, 26.0)),
-            rod(vec3(28.0, -16.0, 352.0), 9.0, vec3(44.0, -36.0, 358.0), 6.0),
-        ],
-        7.0,
-    );
+    let left_atrium = ellipsoid(vec3(6.0, -7.0, 348.0), vec3(39.0, 22.0, 26.0));
     let right_atrium = union(
         vec![
             ellipsoid(vec3(-29.0, -27.0, 325.0), vec3(26.5, 30.0, 37.0)),
