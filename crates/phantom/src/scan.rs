@@ -156,7 +156,7 @@ impl Subject {
 
     /// What is scanned, in mm: least and greatest x, y, z in LPS.
     pub(crate) fn field(&self) -> [[f64; 2]; 3] {
-        field(&self.person)
+        field(&self.person, self.pose.forward_mm())
     }
 
     /// Middle of the field, in LPS mm.
@@ -199,10 +199,11 @@ fn segment(structure: &Structure) -> Segment {
     segment
 }
 
-/// [`FIELD`] for a person of another size.
-fn field(person: &Person) -> [[f64; 2]; 3] {
+/// [`FIELD`] for a person of another size, who reaches farther forward.
+fn field(person: &Person, forward_mm: f32) -> [[f64; 2]; 3] {
     let (stature, fat) = (f64::from(person.stature()), f64::from(person.fat_mm()));
-    let [x, y, [bottom, top]] = FIELD;
+    let [x, [front, back], [bottom, top]] = FIELD;
+    let y = [front - f64::from(forward_mm), back];
     let wider = |[low, high]: [f64; 2]| [low - fat, high + fat];
     // Along z the field ends within the body.
     [wider(x), wider(y), [bottom, top]].map(|range| range.map(|at| at * stature))

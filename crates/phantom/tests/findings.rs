@@ -3,7 +3,7 @@
 
 use phantom::body::{Model, Spine};
 use phantom::options::Person;
-use phantom::{Body, Finding, FindingKind, PhantomError, PhantomOptions, Phase, Physique, Sex, Variant, body};
+use phantom::{Body, Finding, FindingKind, Motion, PhantomError, PhantomOptions, Phase, Physique, Sex, Variant, body};
 
 fn make(options: &PhantomOptions) -> Body {
     body(options, &|_| ()).unwrap()
@@ -96,6 +96,20 @@ fn a_curved_spine_has_the_angle_it_is_asked_for() {
     assert!((most - least - 40.0).abs() < 4.0, "a Cobb angle of {:.1}°", most - least);
     let apex = middles.iter().map(|m| m[0]).fold(f64::INFINITY, f64::min);
     assert!(middles[0][0] - apex > 20.0, "convex to the left");
+}
+
+#[test]
+fn the_field_holds_whoever_is_in_it() {
+    let scoliosis = vec!["scoliosis=50".parse().unwrap()];
+    let motion = Motion { breath: 1.0, beat: 0.0 };
+    let heavy = Physique { weight_kg: 95.0, ..Physique::REFERENCE_FEMALE };
+    for physique in [Physique::REFERENCE, Physique::REFERENCE_FEMALE, heavy] {
+        let body = make(&PhantomOptions { physique, motion, findings: scoliosis.clone(), ..coarse() });
+        let [width, height, _] = body.labels.geometry().size();
+        let outside = |n: usize| n % width == 0 || n % width == width - 1 || n / width % height == 0;
+        let cut = body.labels.voxels.data().iter().enumerate().filter(|(n, l)| **l != 0 && outside(*n)).count();
+        assert_eq!(cut, 0, "{physique:?} reaches out of the field");
+    }
 }
 
 #[test]

@@ -167,6 +167,13 @@ impl Pose {
         p
     }
 
+    /// How much farther forward the body reaches than that of a man at rest, in mm: by breath, turned ribs and breasts.
+    pub(crate) fn forward_mm(&self) -> f32 {
+        let out = self.breath.as_ref().map_or(0.0, |b| b.share * BELLY_MM);
+        let turned = self.curve.map_or(0.0, |[_, turn]| turn * 130.0);
+        out + turned + if self.female { 6.0 } else { 0.0 }
+    }
+
     /// A ball of the drawn body that holds a block of the scanned one, given by its middle, half edges and radius.
     pub(crate) fn ball(&self, middle: Vec3, half: Vec3, radius: f32) -> (Vec3, f32) {
         /// A pose bends little between a block's corners.
