@@ -37,7 +37,8 @@ impl LabelVoxel for u16 {}
 /// How voxel steps are smoothed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Smoothing {
-    /// Degree of the low-pass filter, one pass over all vertices each; 0 leaves the voxel faces as they are.
+    /// Degree of the low-pass filter, one pass over all vertices each; 0 leaves the voxel faces as they are. By default the lowest
+    /// that on slopes from 1/3 to 1/12 leaves no more of the terraces than sixteen passes of a plain Laplacian.
     pub passes: usize,
     /// Farthest a vertex may move along each grid axis from its voxel corner, in voxels; at most 0.5.
     pub max_move_voxels: f32,
@@ -45,7 +46,7 @@ pub struct Smoothing {
 
 impl Default for Smoothing {
     fn default() -> Self {
-        Self { passes: 16, max_move_voxels: 0.5 }
+        Self { passes: 14, max_move_voxels: 0.5 }
     }
 }
 
