@@ -107,8 +107,8 @@ fn wave<V: Value>(
                 if let Some(layer) = front.checked_sub(n).filter(|layer| reach(block, n).contains(layer)) {
                     let (now, out) = if pass.number % 2 == 0 { (&even, &mut odd) } else { (&odd, &mut even) };
                     match pass.last {
-                        None => pass.run(graph, layer, now, out, |_| V::zeroed()),
-                        Some(last) => pass.run(graph, layer, now, out, |value| value * last),
+                        None => pass.run(graph, layer, now, out, |new, _| new),
+                        Some(last) => pass.run(graph, layer, now, out, |new, old| new + old * last),
                     }
                 }
             }
@@ -125,9 +125,9 @@ impl<V: Value> Pass<V> {
         Self { number, shares, last: (step.last != 0.0).then(|| V::splat(step.last as f32)) }
     }
 
-    /// Over one layer; `last` makes a part of the new value of the last but one, whose place it takes.
+    /// Over one layer; `with_last` adds to a new value what it keeps of the last but one, whose place it takes.
     #[inline(always)]
-    fn run(&self, graph: &Graph, layer: usize, now: &Part<V>, out: &mut Part<V>, last: impl Fn(V) -> V) {
+    fn run(&self, graph: &Graph, layer: usize, now: &Part<V>, out: &mut Part<V>, with_last: impl Fn(V, V) -> V) {
         let Self { shares, .. } = self;
         let Part { first_cell, first_added, .. } = *now;
         let (now_cells, now_added) = (&*now.cells, &*now.added);
@@ -157,18 +157,19 @@ impl<V: Value> Pass<V> {
             } else {
                 mean_far(far_links[links[0] as usize], own, *kind)
             };
-            *out = mean + last(*out);
+            *out = with_last(mean, *out);
             before = own;
         }
         if let (true, Some(out), Some(own)) = (around.len() == out_cells.len(), out_cells.last_mut(), around.last()) {
             // No vertex after it.
             let vertex = cells.end - 1;
-            *out = mean_far(graph.sweep.links_of(vertex as u32), *own, kinds[kinds.len() - 1]) + last(*out);
+            let mean = mean_far(graph.sweep.links_of(vertex as u32), *own, kinds[kinds.len() - 1]);
+            *out = with_last(mean, *out);
         }
         for vertex in graph.layers.added(layer) {
             let out = &mut out.added[vertex - out.first_added];
             let (links, kind) = (graph.sweep.links_of(vertex as u32), graph.sweep.kinds[vertex]);
-            *out = mean_far(links, far(vertex as u32), kind) + last(*out);
+            *out = with_last(mean_far(links, far(vertex as u32), kind), *out);
         }
     }
 }
