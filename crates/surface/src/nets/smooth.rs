@@ -4,6 +4,7 @@
 //! windowed sinc after Taubin, Zhang & Golub (1996), "Optimal surface smoothing as filter design": a polynomial
 //! f = Σ cₙ Tₙ(W) in the operator W that takes each vertex to the mean of its neighbours, by Tₙ₊₁ = 2 W Tₙ − Tₙ₋₁. Two such filters
 //! are mixed so that f is flat to third order at zero frequency: spheres keep their radius.
+//! It runs as the product of its zeros, which takes two values a vertex where a recurrence takes three.
 
 use std::ops::{Add, Mul, Range};
 
@@ -129,18 +130,8 @@ impl<V: Value> Pass<V> {
     #[inline(always)]
     fn run(&self, graph: &Graph, layer: usize, now: &Part<V>, out: &mut Part<V>, with_last: impl Fn(V, V) -> V) {
         let Self { shares, .. } = self;
-        let Part { first_cell, first_added, .. } = *now;
-        let (now_cells, now_added) = (&*now.cells, &*now.added);
+        let (first_cell, now_cells) = (now.first_cell, &*now.cells);
         let near = move |vertex: u32| now_cells[(vertex as usize).wrapping_sub(first_cell)];
-        let far = move |vertex: u32| match now_added.get((vertex as usize).wrapping_sub(first_added)) {
-            Some(value) => *value,
-            None => near(vertex),
-        };
-        // Called twice and more, so not inlined: the few vertices that need it would only slow the others down.
-        let mean_far = |[a, b, c, d, e, f]: [u32; 6], own: V, kind: u8| {
-            let across = (far(c) + far(d)) + (far(e) + far(f));
-            mean(shares, across, own, [far(a), far(b)], kind)
-        };
         let cells = graph.layers.cells(layer);
         // With the vertex after them, if there is one.
         let around = &now_cells[cells.start - first_cell..(cells.end - first_cell + 1).min(now_cells.len())];
@@ -155,7 +146,7 @@ impl<V: Value> Pass<V> {
                 let [a, b, c, d] = *links;
                 mean(shares, (near(a) + near(b)) + (near(c) + near(d)), own, [before, after], *kind)
             } else {
-                mean_far(far_links[links[0] as usize], own, *kind)
+                self.mean_far(now, far_links[links[0] as usize], own, *kind)
             };
             *out = with_last(mean, *out);
             before = own;
@@ -163,14 +154,25 @@ impl<V: Value> Pass<V> {
         if let (true, Some(out), Some(own)) = (around.len() == out_cells.len(), out_cells.last_mut(), around.last()) {
             // No vertex after it.
             let vertex = cells.end - 1;
-            let mean = mean_far(graph.sweep.links_of(vertex as u32), *own, kinds[kinds.len() - 1]);
+            let mean = self.mean_far(now, graph.sweep.links_of(vertex as u32), *own, kinds[kinds.len() - 1]);
             *out = with_last(mean, *out);
         }
         for vertex in graph.layers.added(layer) {
-            let out = &mut out.added[vertex - out.first_added];
+            let (own, out) = (now.added[vertex - now.first_added], &mut out.added[vertex - out.first_added]);
             let (links, kind) = (graph.sweep.links_of(vertex as u32), graph.sweep.kinds[vertex]);
-            *out = with_last(mean_far(links, far(vertex as u32), kind), *out);
+            *out = with_last(self.mean_far(now, links, own, kind), *out);
         }
+    }
+
+    /// The mean of neighbours anywhere. Not inlined: the few vertices that need it would slow the others down.
+    #[inline(never)]
+    fn mean_far(&self, now: &Part<V>, links: [u32; 6], own: V, kind: u8) -> V {
+        let far = |vertex: u32| match now.added.get((vertex as usize).wrapping_sub(now.first_added)) {
+            Some(value) => *value,
+            None => now.cells[vertex as usize - now.first_cell],
+        };
+        let [a, b, c, d, e, f] = links.map(far);
+        mean(&self.shares, (c + d) + (e + f), own, [a, b], kind)
     }
 }
 
