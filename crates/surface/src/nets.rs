@@ -18,7 +18,7 @@ mod smooth;
 mod sweep;
 
 use bytemuck::allocation::{cast_vec, try_cast_vec};
-use glam::{Vec3A, Vec4};
+use glam::Vec3A;
 use rayon::prelude::*;
 use volume::Volume;
 
@@ -37,7 +37,8 @@ impl LabelVoxel for u16 {}
 /// How voxel steps are smoothed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Smoothing {
-    /// Degree of the low-pass filter, one pass over all vertices each; 0 leaves the voxel faces as they are.
+    /// Degree of the low-pass filter, one pass over all vertices each; 0 leaves the voxel faces as they are. By default the lowest
+    /// that on slopes from 1/3 to 1/12 leaves no more of the terraces than sixteen passes of a plain Laplacian.
     pub passes: usize,
     /// Farthest a vertex may move along each grid axis from its voxel corner, in voxels; at most 0.5.
     pub max_move_voxels: f32,
@@ -45,7 +46,7 @@ pub struct Smoothing {
 
 impl Default for Smoothing {
     fn default() -> Self {
-        Self { passes: 16, max_move_voxels: 0.5 }
+        Self { passes: 14, max_move_voxels: 0.5 }
     }
 }
 
@@ -94,12 +95,11 @@ pub(crate) fn corners([[a, b, c], [_, _, d]]: Quad) -> [u32; 4] {
 pub(crate) struct Net {
     /// The filtered place of each vertex, from the middle of the grid, in voxels. Empty without smoothing.
     places: Vec<Vec3A>,
-    /// How far each vertex goes back from there along its normal, in voxels: first one number a vertex, then memory to spare, which
-    /// takes longer to give back than to keep. Empty without smoothing.
-    back: Vec<Vec4>,
+    /// How far each vertex goes back from there along its normal, in voxels. Empty without smoothing.
+    back: Vec<f32>,
     /// The middle of the first cell, from the middle of the grid.
     origin: Vec3A,
-    /// Area vectors of the filtered net, in index space, to the side of the lower label; zero where three labels meet. Empty without
+    /// Of the filtered net, in index space, of length 1, to the side of the lower label; zero where three labels meet. Empty without
     /// smoothing.
     pub(crate) normals: Vec<Vec3A>,
     between: Vec<Between>,
@@ -150,13 +150,11 @@ impl Net {
             let start = std::mem::take(&mut sweep.places);
             let layers = Layers::of(&masks, &sweep);
             let graph = smooth::Graph { sweep: &sweep, layers: &layers };
-            let filtered;
-            [filtered, back] = smooth::smooth(&start, &graph, smoothing.passes);
+            let [filtered, spare] = smooth::smooth(start, &graph, smoothing.passes);
             places = cast_vec(filtered);
-            let (back, rest) = bytemuck::cast_slice_mut(&mut back).split_at_mut(places.len());
-            let (moved, rest) = rest.split_at_mut(places.len());
-            normals = fit::area_vectors(&masks, &sweep, &places, cast_vec(start), moved);
-            smooth::back(moved, &graph, smoothing.passes, [back, &mut rest[..places.len()]]);
+            let moved;
+            (normals, moved) = fit::normals(&masks, &sweep, &places, cast_vec(spare));
+            back = smooth::back(moved, &graph, smoothing.passes);
         }
         let sweep::Sweep { cells, links, quads, sides, between, .. } = sweep;
         let room = room_for_positions(links);
@@ -184,24 +182,20 @@ impl Net {
         if self.normals.is_empty() {
             return 0.0;
         }
-        let filtered = self.filtered(self.cells[v], self.places[v], self.normals[v], self.back()[v]);
-        filtered.dot(self.normals[v].normalize_or_zero()).abs()
-    }
-
-    fn back(&self) -> &[f32] {
-        bytemuck::cast_slice(&self.back)
+        let filtered = self.filtered(self.cells[v], self.places[v], self.normals[v], self.back[v]);
+        filtered.dot(self.normals[v]).abs()
     }
 
     /// How far the filter wanted to move a vertex from the middle of its cell, in voxels.
     #[inline(always)]
     fn filtered(&self, cell: [u16; 3], place: Vec3A, normal: Vec3A, back: f32) -> Vec3A {
         let middle = self.origin + Vec3A::from_array(each(cell, f32::from));
-        (place - middle) - normal.normalize_or_zero() * back
+        (place - middle) - normal * back
     }
 
     /// True where three or more labels meet.
     pub(crate) fn on_seam(&self, vertex: u32) -> bool {
-        // Seams carry no area vector, as their sides differ.
+        // Seams carry no normal, as their sides differ.
         self.normals.get(vertex as usize).is_none_or(|n| *n == Vec3A::ZERO)
     }
 
@@ -215,7 +209,7 @@ impl Net {
         if self.normals.is_empty() {
             self.cells.par_iter().with_min_len(8192).map(middle).collect_into_vec(&mut positions);
         } else {
-            let rows = self.cells.par_iter().zip(&self.places).zip(&self.normals).zip(self.back()).with_min_len(8192);
+            let rows = self.cells.par_iter().zip(&self.places).zip(&self.normals).zip(&self.back).with_min_len(8192);
             rows.map(|(((c, place), normal), back)| {
                 let filtered = self.filtered(*c, *place, *normal, *back);
                 (Vec3A::from_array(middle(c)) + bound.fit(filtered, *normal)).to_array()

@@ -8,7 +8,7 @@ use crate::decimate::to_local;
 use crate::nets::{Bound, Net};
 use crate::patches::Tile;
 
-/// Area vectors at vertices of the filtered net, in index space, pointing to the side of the lower label.
+/// Normals at vertices of the filtered net, in index space, of any length, pointing to the side of the lower label.
 pub(crate) struct Normals<'a> {
     net: &'a Net,
     /// Where three or more labels meet: vertex, patch, area vector; in order.
@@ -32,7 +32,7 @@ impl<'a> Normals<'a> {
         Self { net, seams }
     }
 
-    /// The outward area vector of a vertex for a segment that uses patches so; `facing` is that of a patch at the vertex.
+    /// The outward normal of a vertex for a segment that uses patches so; `facing` is that of a patch at the vertex.
     pub(crate) fn of(&self, vertex: u32, facing: Facing, facings: &[Option<Facing>]) -> [f32; 3] {
         let turn = |n: [f32; 3], facing| match facing {
             Some(Facing::Outward) => n,

@@ -161,10 +161,8 @@ impl<'a> Body<'a> {
         self.vertices
             .iter()
             .map(|v| {
-                let Some([x, y, z]) = self.net.normals.get(*v as usize).map(|n| n.to_array()) else { return [0.0; 3] };
-                let length = (x * x + y * y + z * z).sqrt();
-                let scale = if length > 0.0 { signs.get(v).copied().unwrap_or(0.0) / length } else { 0.0 };
-                each([x, y, z], |n| n * scale)
+                let (normal, sign) = (self.net.normals.get(*v as usize), signs.get(v));
+                normal.zip(sign).map_or([0.0; 3], |(normal, sign)| (*normal * *sign).to_array())
             })
             .collect()
     }

@@ -63,16 +63,9 @@ fn along(d: Vec3A, normal: Vec3A) -> Vec3A {
     if square > 0.0 { normal * (d.dot(normal) / square) } else { Vec3A::ZERO }
 }
 
-/// Sums at each vertex the area vectors of the quads around it, all to the side of the lower label; zero on seams, where sides
-/// differ. To `moved` goes how far each vertex was moved along them. `sums` and `moved` are as long as there are vertices, of any
-/// content.
-pub(super) fn area_vectors(
-    masks: &Masks,
-    sweep: &Sweep,
-    places: &[Vec3A],
-    mut sums: Vec<Vec3A>,
-    moved: &mut [f32],
-) -> Vec<Vec3A> {
+/// The normal of each vertex, of the sum of the area vectors of the quads around it, to the side of the lower label; zero on seams,
+/// where sides differ. Also how far each vertex was moved along it. `sums` are as long as there are vertices, of any content.
+pub(super) fn normals(masks: &Masks, sweep: &Sweep, places: &[Vec3A], mut sums: Vec<Vec3A>) -> (Vec<Vec3A>, Vec<f32>) {
     let [_, nj, nk] = masks.size;
     let plain = masks.vertex_count();
     let mut slabs = Vec::new();
@@ -123,14 +116,14 @@ pub(super) fn area_vectors(
             sums[vertex as usize] += n;
         }
     }
-    let rows = sums.par_iter_mut().zip(moved).zip(&sweep.kinds).zip(&sweep.cells).zip(places).with_min_len(8192);
-    rows.for_each(|((((sum, moved), kind), cell), place)| {
-        if kind & SEAM != 0 {
-            *sum = Vec3A::ZERO;
-        }
-        *moved = (place - masks.middle(*cell)).dot(sum.normalize_or_zero());
-    });
-    sums
+    let mut moved = Vec::new();
+    let rows = sums.par_iter_mut().zip(&sweep.kinds).zip(&sweep.cells).zip(places).with_min_len(8192);
+    rows.map(|(((sum, kind), cell), place)| {
+        *sum = if kind & SEAM == 0 { sum.normalize_or_zero() } else { Vec3A::ZERO };
+        (place - masks.middle(*cell)).dot(*sum)
+    })
+    .collect_into_vec(&mut moved);
+    (sums, moved)
 }
 
 #[cfg(test)]
