@@ -106,7 +106,7 @@ fn the_field_holds_whoever_is_in_it() {
     for physique in [Physique::REFERENCE, Physique::REFERENCE_FEMALE, heavy] {
         let body = make(&PhantomOptions { physique, motion, findings: scoliosis.clone(), ..coarse() });
         let [width, height, _] = body.labels.geometry().size();
-        let outside = |n: usize| n % width == 0 || n % width == width - 1 || n / width % height == 0;
+        let outside = |n: usize| [0, width - 1].contains(&(n % width)) || (n / width).is_multiple_of(height);
         let cut = body.labels.voxels.data().iter().enumerate().filter(|(n, l)| **l != 0 && outside(*n)).count();
         assert_eq!(cut, 0, "{physique:?} reaches out of the field");
     }
