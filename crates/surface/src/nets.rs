@@ -67,8 +67,7 @@ pub struct LabelSurface {
 /// [`SurfaceError`] for a grid or a net too large to number, or a smoothing beyond half a voxel.
 pub fn label_surface<T: LabelVoxel>(map: &Volume<T>, smoothing: &Smoothing) -> Result<LabelSurface, SurfaceError> {
     let mut net = Net::extract(map, smoothing)?;
-    let room = std::mem::take(&mut net.room);
-    let vertices = net.positions_in(room, Bound::Box(smoothing.max_move_voxels));
+    let vertices = net.first_positions(Bound::Box(smoothing.max_move_voxels));
     let (triangles, sides) = net.triangulate(&vertices);
     Ok(LabelSurface { vertices, triangles, sides })
 }
@@ -202,6 +201,12 @@ impl Net {
     /// The filtered places brought within a bound, in continuous voxel index.
     pub(crate) fn positions(&self, bound: Bound) -> Vec<[f32; 3]> {
         self.positions_in(Vec::new(), bound)
+    }
+
+    /// The same, in the memory at hand.
+    pub(crate) fn first_positions(&mut self, bound: Bound) -> Vec<[f32; 3]> {
+        let room = std::mem::take(&mut self.room);
+        self.positions_in(room, bound)
     }
 
     fn positions_in(&self, mut positions: Vec<[f32; 3]>, bound: Bound) -> Vec<[f32; 3]> {

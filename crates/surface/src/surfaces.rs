@@ -97,7 +97,7 @@ pub fn surfaces_of_labels(
     options: &SurfaceOptions,
     progress: &(dyn Fn(f32) + Sync),
 ) -> Result<Vec<SegmentSurface>, SurfaceError> {
-    let net = Net::extract(&map.voxels, &options.smoothing)?;
+    let mut net = Net::extract(&map.voxels, &options.smoothing)?;
     progress(0.1);
     let patches = patch_sides(&net);
     let counts = map.counts();
@@ -114,7 +114,7 @@ pub fn surfaces_of_labels(
 
     // A corner of the voxels must not lie farther from the finest level than its bound.
     let radius = options.smoothing.max_move_voxels.min(options.lod_error_voxels[0] as f32 - MARGIN);
-    let mut positions = net.positions(Bound::Ball(radius));
+    let mut positions = net.first_positions(Bound::Ball(radius));
     if options.smoothing.passes > 0 {
         keep_volumes(&net, &mut positions, &counts, radius);
     }
