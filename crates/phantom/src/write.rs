@@ -113,7 +113,7 @@ const REFERENCE_MAS: f64 = 150.0;
 /// If some are misregistered, `truth.json` says how. The patient is called `Vestibule^Phantom` and has the ID `PHANTOM-<seed>`.
 ///
 /// # Errors
-/// As [`crate::body`]; [`PhantomError::NotEmpty`] for a folder in use, [`PhantomError::NoModality`] if no image is wanted,
+/// As [`crate::body()`]; [`PhantomError::NotEmpty`] for a folder in use, [`PhantomError::NoModality`] if no image is wanted,
 /// [`PhantomError::Dicom`] or [`PhantomError::Write`] if a file cannot be written.
 pub fn write_phantom(
     dir: &Path,

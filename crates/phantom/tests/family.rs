@@ -29,7 +29,7 @@ fn organs_of_two_hundred_adults_are_as_published() {
         .into_par_iter()
         .map(|seed| {
             let options = PhantomOptions {
-                spacing_mm: [5.0, 5.0, 6.0],
+                spacing_mm: [6.0, 6.0, 7.0],
                 noise_hu: 0.0,
                 findings: Vec::new(),
                 ..PhantomOptions::drawn(seed)
