@@ -311,22 +311,22 @@ impl fmt::Display for Inspection {
                 Some(series) => format!("of series {series}"),
                 None => "of a series that is not here".to_owned(),
             };
-            let names = segmentation.segments.join(", ");
-            writeln!(
-                f,
-                "segmentation {} {of}: {}",
-                segmentation.number,
-                if names.is_empty() { "unnamed" } else { &names }
-            )?;
+            let names = match segmentation.segments.as_slice() {
+                [] => "unnamed".to_owned(),
+                all if all.len() <= SHOWN => all.join(", "),
+                all => format!("{} and {} more; --json names all", all[..SHOWN].join(", "), all.len() - SHOWN),
+            };
+            writeln!(f, "segmentation {} {of}: {names}", segmentation.number)?;
         }
         self.write_skipped(f)
     }
 }
 
+/// More would hide what matters; `--json` has all.
+const SHOWN: usize = 8;
+
 impl Inspection {
     fn write_skipped(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        /// More would hide what matters; `--json` has all.
-        const SHOWN: usize = 8;
         if !self.skipped.is_empty() {
             writeln!(f, "\nleft out: {}", self.skipped.len())?;
         }
