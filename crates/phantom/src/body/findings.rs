@@ -3,7 +3,7 @@
 use glam::{Vec3, vec3};
 
 use super::thorax::Cavities;
-use super::{Layer, Model, Side, coronaries, vessels};
+use super::{Model, Side, coronaries, vessels};
 use crate::error::PhantomError;
 use crate::findings::{Finding, FindingKind};
 use crate::noise::Stream;
@@ -15,6 +15,8 @@ use crate::tissue::Tissue;
 const LESION: Vec3 = vec3(-92.0, 18.0, 212.0);
 /// Places tried for one finding.
 const TRIES: usize = 6000;
+/// What therapy has made smaller than this is gone.
+const GONE_MM: f32 = 1.0;
 /// Kept free between a ball and what it may not touch, in mm.
 const GAP_MM: f32 = 2.0;
 
@@ -88,8 +90,7 @@ pub(super) fn paint(
                     }
                     _ => ball,
                 };
-                // What therapy has left under a millimetre is gone.
-                if radius * grown > 0.5 {
+                if finding.size_on(day) > GONE_MM {
                     model.paint(name, tissue(kind), form);
                 }
                 true
@@ -109,15 +110,18 @@ fn lesion(center: Vec3, radius: f32) -> Form {
 /// Gives the liver's findings their size of a day. Vessels have grown round that of the first day: one that is larger has grown round
 /// them, and where one has shrunk, its segment is back.
 pub(super) fn grow(model: &mut Model, liver: &Form, (findings, day): (&[Finding], f32)) {
-    let in_liver = || findings.iter().filter(|f| Stage::of(f.kind) == Stage::BeforeVessels);
-    let names: Vec<_> = in_liver().map(|f| model.label(f.kind.structure())).collect();
-    let mut layers: Vec<&mut Layer> =
-        model.layers.iter_mut().filter(|l| l.label.is_some() && names.contains(&l.label)).collect();
-    for (finding, layer) in in_liver().zip(&mut layers) {
-        let Bounds { min, max } = layer.form.bounds();
-        let ball = lesion((min + max) * 0.5, finding.size_on(day) / 2.0);
-        layer.form = intersection(vec![ball, offset(liver, -0.5)], 0.0);
-    }
+    let mut in_liver = findings.iter().filter(|f| Stage::of(f.kind) == Stage::BeforeVessels);
+    let names = in_liver.clone().map(|f| model.label(f.kind.structure())).collect::<Vec<_>>();
+    model.layers.retain_mut(|layer| {
+        // Their layers stand in the order of the findings.
+        let Some(finding) = names.contains(&layer.label).then(|| in_liver.next()).flatten() else { return true };
+        let size = finding.size_on(day);
+        if size != finding.size {
+            let Bounds { min, max } = layer.form.bounds();
+            layer.form = intersection(vec![lesion((min + max) * 0.5, size / 2.0), offset(liver, -0.5)], 0.0);
+        }
+        size > GONE_MM
+    });
 }
 
 /// A plaque round a lumen, both in the place of a part of an artery.
