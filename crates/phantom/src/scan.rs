@@ -133,8 +133,8 @@ impl Subject {
     }
 
     /// Values of its tissues for a scanner, from those of what they are made of.
-    pub(crate) fn values(&self, mottle: f32, value: impl Fn(Substance) -> f32) -> Values {
-        Values::new(&self.layers, &self.structures, mottle, value)
+    pub(crate) fn values(&self, point_spread_mm: f32, mottle: f32, value: impl Fn(Substance) -> f32) -> Values {
+        Values::new(&self.layers, &self.structures, point_spread_mm, mottle, value)
     }
 
     /// The pose deeper in breath.

@@ -4,19 +4,16 @@
 //! 2004; 230: 652); muscle, heart, cartilage, blood and spinal cord from Stanisz et al. (Magn Reson Med 2005; 54: 507). What they
 //! do not give (fluids, walls, content, glands, discs, tumours) and all proton densities are our estimates.
 
-use glam::{Affine3A, Vec3};
+use glam::Affine3A;
 use rayon::prelude::*;
 use volume::Volume;
 
-use super::substance::{Substance, Values};
+use super::substance::Substance;
 use super::within;
-use crate::body::Layer;
 use crate::error::PhantomError;
 use crate::noise::{Stream, scatter, white};
 use crate::options::PhantomOptions;
-use crate::raster::Appearance;
 use crate::scan::Subject;
-use crate::tissue::Tissue;
 
 /// What an image shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,33 +137,8 @@ fn signal(substance: Substance, weighting: Weighting, field_t: f32) -> f32 {
     flow * density * (1.0 - (-weighting.repetition_ms() / t1).exp()) * (-weighting.echo_ms() / t2).exp()
 }
 
-struct MrAppearance(Values);
-
-impl Appearance for MrAppearance {
-    type Voxel = f32;
-
-    fn point_spread_mm(&self) -> f32 {
-        0.3
-    }
-
-    fn air(&self) -> f32 {
-        0.0
-    }
-
-    /// The couch has no protons that answer.
-    fn outside(&self, _: Vec3) -> f32 {
-        0.0
-    }
-
-    fn inside(&self, layer: &Layer, tissue: Tissue, p: Vec3, depth: f32) -> f32 {
-        self.0.at(layer, tissue, p, depth)
-    }
-
-    fn stored(value: f32) -> f32 {
-        value
-    }
-}
-
+/// Half width in mm of the point spread.
+const POINT_SPREAD_MM: f32 = 0.3;
 /// Unevenness of MR signals within an organ.
 const MOTTLE: f32 = 0.05;
 
@@ -181,7 +153,7 @@ pub(crate) fn acquire(
     let settings = options.imaging.mr;
     let geometry = subject.grid(options.spacing_mm)?;
     let value = |substance| UNITS * signal(substance, weighting, settings.field_t);
-    let scanner = MrAppearance(subject.values(MOTTLE, value));
+    let scanner = subject.values(POINT_SPREAD_MM, MOTTLE, value);
     let (mut labels, signals) = subject.paint(&geometry, lps_from_body, &scanner, &|done| progress(done * 0.9));
     subject.sweep(&mut labels, geometry.size());
     let [width, height, depth] = geometry.size();

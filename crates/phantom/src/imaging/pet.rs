@@ -3,20 +3,17 @@
 //! Standardised uptake values by body weight of a patient at rest, rounded after Wang et al. (Mol Imaging Biol 2007; 9: 83) where they have
 //! the organ; urine, content of the bowel, fluids and tumours are ours.
 
-use glam::{Affine3A, Vec3};
+use glam::Affine3A;
 use rayon::prelude::*;
 use space::Point;
 use volume::{ImageGeometry, LabelMap, Volume};
 
-use super::substance::{Substance, Values};
+use super::substance::Substance;
 use super::within;
-use crate::body::Layer;
 use crate::error::PhantomError;
 use crate::noise::{Stream, scatter, white};
 use crate::options::PhantomOptions;
-use crate::raster::Appearance;
 use crate::scan::Subject;
-use crate::tissue::Tissue;
 
 /// How the PET scanner is set.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -86,33 +83,6 @@ fn uptake(substance: Substance, myocardium: f32) -> f32 {
     }
 }
 
-struct PetAppearance(Values);
-
-impl Appearance for PetAppearance {
-    type Voxel = f32;
-
-    /// Resolution comes after, over all that is in its reach.
-    fn point_spread_mm(&self) -> f32 {
-        0.0
-    }
-
-    fn air(&self) -> f32 {
-        0.0
-    }
-
-    fn outside(&self, _: Vec3) -> f32 {
-        0.0
-    }
-
-    fn inside(&self, layer: &Layer, tissue: Tissue, p: Vec3, depth: f32) -> f32 {
-        self.0.at(layer, tissue, p, depth)
-    }
-
-    fn stored(value: f32) -> f32 {
-        value
-    }
-}
-
 /// Scans the subject; values are standardised uptake values.
 pub(crate) fn acquire(
     subject: &Subject,
@@ -124,7 +94,8 @@ pub(crate) fn acquire(
     let geometry = subject.grid([settings.spacing_mm; 3])?;
     let mut draw = Stream::new(options.seed, "myocardial uptake");
     let myocardium = draw.between(MYOCARDIUM[0], MYOCARDIUM[1]);
-    let scanner = PetAppearance(subject.values(0.06, |substance| uptake(substance, myocardium)));
+    // Resolution comes after, over all that is in its reach.
+    let scanner = subject.values(0.0, 0.06, |substance| uptake(substance, myocardium));
     let (mut labels, _) = subject.paint(&geometry, lps_from_body, &scanner, &|done| progress(done * 0.2));
     subject.sweep(&mut labels, geometry.size());
     let fine = halved(&geometry)?;

@@ -3,6 +3,7 @@
 use glam::Vec3;
 
 use crate::body::{Layer, Structure};
+use crate::raster::Appearance;
 use crate::tissue::Tissue;
 
 /// Material that one scanner's table has a value for.
@@ -119,6 +120,7 @@ pub(crate) struct Values {
     of_label: Vec<Vec<(Tissue, [f32; 2])>>,
     gas: f32,
     fat: f32,
+    point_spread_mm: f32,
     /// Amplitude of the unevenness, as a part of the value.
     mottle: f32,
 }
@@ -127,6 +129,7 @@ impl Values {
     pub(crate) fn new(
         layers: &[Layer],
         structures: &[Structure],
+        point_spread_mm: f32,
         mottle: f32,
         value: impl Fn(Substance) -> f32,
     ) -> Self {
@@ -142,7 +145,7 @@ impl Values {
                 of_label[label].push((tissue, made_of(name, tissue).map(&value)));
             }
         }
-        Self { of_label, gas: value(Substance::Gas), fat: value(Substance::Fat), mottle }
+        Self { of_label, gas: value(Substance::Gas), fat: value(Substance::Fat), point_spread_mm, mottle }
     }
 
     pub(crate) fn at(&self, layer: &Layer, tissue: Tissue, p: Vec3, depth: f32) -> f32 {
@@ -153,6 +156,31 @@ impl Values {
         let inside = within + (self.gas - within) * mix.gas;
         let walled = inside + (rind - inside) * mix.rind;
         (walled + (self.fat - walled) * mix.fat) * (1.0 + self.mottle * mix.mottle)
+    }
+}
+
+impl Appearance for Values {
+    type Voxel = f32;
+
+    fn point_spread_mm(&self) -> f32 {
+        self.point_spread_mm
+    }
+
+    fn air(&self) -> f32 {
+        0.0
+    }
+
+    /// The couch neither answers nor decays.
+    fn outside(&self, _: Vec3) -> f32 {
+        0.0
+    }
+
+    fn inside(&self, layer: &Layer, tissue: Tissue, p: Vec3, depth: f32) -> f32 {
+        self.at(layer, tissue, p, depth)
+    }
+
+    fn stored(value: f32) -> f32 {
+        value
     }
 }
 
