@@ -29,6 +29,7 @@ const HOUSES: &[House] = &[
     House { name: "volume", tier: Tier::A, may_use: &["space"], owns: &[] },
     House { name: "metrics", tier: Tier::A, may_use: &["space", "volume"], owns: &[] },
     House { name: "dicom", tier: Tier::A, may_use: &["space", "volume"], owns: &["dicom-*"] },
+    House { name: "neural", tier: Tier::A, may_use: &["space", "volume"], owns: &["candle-*"] },
     House { name: "surface", tier: Tier::A, may_use: &["space", "volume"], owns: &["meshopt"] },
     House { name: "case", tier: Tier::A, may_use: &["space", "volume", "surface"], owns: &["gltf*"] },
     House { name: "phantom", tier: Tier::A, may_use: &["space", "volume", "dicom"], owns: &[] },
@@ -36,7 +37,7 @@ const HOUSES: &[House] = &[
     House {
         name: "pipeline",
         tier: Tier::A,
-        may_use: &["space", "volume", "metrics", "dicom", "surface", "case", "phantom"],
+        may_use: &["space", "volume", "metrics", "dicom", "neural", "surface", "case", "phantom"],
         owns: &[],
     },
     House { name: "walkthrough", tier: Tier::B, may_use: &["space", "volume", "surface", "case"], owns: &[] },

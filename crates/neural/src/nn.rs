@@ -1,0 +1,16 @@
+//! Layers for volumes, `[N, C, D, H, W]`, on Candle tensors of `f32`.
+
+mod activation;
+pub mod composed;
+mod conv;
+
+pub use activation::Activation;
+pub use conv::{Conv3d, Conv3dOptions, ConvTranspose3d, conv_transpose3d, conv3d};
+
+use candle_core::{CpuStorage, Layout, Result, bail};
+
+/// The values of a tensor that lies in one piece.
+fn floats<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+    let Some((from, to)) = layout.contiguous_offsets() else { bail!("the tensor does not lie in one piece") };
+    Ok(&storage.as_slice::<f32>()?[from..to])
+}
