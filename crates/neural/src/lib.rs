@@ -1,3 +1,6 @@
 //! Everything learned: Candle layers for volumes, networks, weights, inference and training.
 
 pub mod nn;
+
+/// What layers take and give; nobody else needs to know where they come from.
+pub use candle_core::{Device, Tensor, Var};

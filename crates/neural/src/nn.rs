@@ -7,6 +7,7 @@ mod conv;
 pub use activation::Activation;
 pub use conv::{Conv3d, Conv3dOptions, ConvTranspose3d, conv_transpose3d, conv3d};
 
+pub use candle_core::Module;
 use candle_core::{CpuStorage, Layout, Result, bail};
 
 /// The values of a tensor that lies in one piece.

@@ -81,6 +81,11 @@ pub struct Conv3d {
 }
 
 impl Conv3d {
+    /// `weight` `[O, C / groups, KD, KH, KW]` and `bias` `[O]`.
+    pub fn new(weight: Tensor, bias: Option<Tensor>, options: Conv3dOptions) -> Self {
+        Self { weight, bias, options, activation: Activation::Identity, packs: Packs::default() }
+    }
+
     /// `weight` `[O, C / groups, KD, KH, KW]` and `bias` `[O]` of the builder's path; with an initialisation as PyTorch's if the
     /// builder makes variables.
     ///
@@ -95,9 +100,8 @@ impl Conv3d {
     ) -> Result<Self> {
         let [inputs, outputs] = channels;
         let inputs = inputs / options.groups;
-        let [weight, bias] = load_weights(vb, [outputs, inputs], outputs, inputs, kernel, bias)?;
-        let Some(weight) = weight else { bail!("no weight") };
-        Ok(Self { weight, bias, options, activation: Activation::Identity, packs: Packs::default() })
+        let (weight, bias) = load_weights(vb, [outputs, inputs], outputs, inputs, kernel, bias)?;
+        Ok(Self::new(weight, bias, options))
     }
 
     /// With an activation fused into it.
@@ -108,6 +112,11 @@ impl Conv3d {
     /// The weights `[O, C / groups, KD, KH, KW]`.
     pub fn weight(&self) -> &Tensor {
         &self.weight
+    }
+
+    /// How the kernel moves.
+    pub fn options(&self) -> Conv3dOptions {
+        self.options
     }
 
     /// The bias `[O]`.
@@ -145,8 +154,7 @@ impl ConvTranspose3d {
     ) -> Result<Self> {
         let [inputs, outputs] = channels;
         let group = outputs / options.groups;
-        let [weight, bias] = load_weights(vb, [inputs, group], outputs, group, kernel, bias)?;
-        let Some(weight) = weight else { bail!("no weight") };
+        let (weight, bias) = load_weights(vb, [inputs, group], outputs, group, kernel, bias)?;
         Ok(Self { weight, bias, options, packs: Packs::default() })
     }
 }
@@ -165,14 +173,14 @@ fn load_weights(
     inputs: usize,
     kernel: [usize; 3],
     bias: bool,
-) -> Result<[Option<Tensor>; 2]> {
+) -> Result<(Tensor, Option<Tensor>)> {
     let [kd, kh, kw] = kernel;
     // PyTorch's `reset_parameters`: uniform within ±1/√fan-in, for the weights (He et al. with a = √5) and the bias.
     let bound = 1.0 / ((inputs * kd * kh * kw) as f64).sqrt();
     let init = candle_nn::Init::Uniform { lo: -bound, up: bound };
     let weight = vb.get_with_hints((channels[0], channels[1], kd, kh, kw), "weight", init)?;
     let bias = if bias { Some(vb.get_with_hints(outputs, "bias", init)?) } else { None };
-    Ok([Some(weight), bias])
+    Ok((weight, bias))
 }
 
 /// What is done with the weights.

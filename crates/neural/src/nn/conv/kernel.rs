@@ -146,7 +146,7 @@ impl Isa {
     pub(super) fn max_vectors(self, channels: usize) -> usize {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => [4, 4, 4, 4, 4, 4, 4, 3][channels - 1],
+            Self::Avx512 => [4, 4, 4, 4, 4, 4, 3, 3][channels - 1],
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => [4, 4, 4, 3, 2, 2][channels - 1],
             Self::Portable => 1,

@@ -51,7 +51,7 @@ impl PackedWeights {
         let [inputs, outputs] = channels;
         let blocks: Vec<Block> =
             even(outputs, isa.max_channels()).into_iter().map(|(first, channels)| Block { first, channels }).collect();
-        let chunks = even(inputs, CHUNK);
+        let chunks = even(inputs, std::env::var("C").ok().and_then(|t| t.parse().ok()).unwrap_or(CHUNK));
         let mut data = Vec::with_capacity(groups * inputs * outputs * taps.len());
         for group in 0..groups {
             for block in &blocks {
