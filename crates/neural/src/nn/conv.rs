@@ -245,7 +245,7 @@ impl ConvOp {
         // Zeroed pages come from the system for nothing.
         let mut out = vec![0.0; sizes.batch * sizes.outputs * sizes.out.iter().product::<usize>()];
         for (lattice, pack) in lattices.iter().zip(packs) {
-            engine::run(input, lattice, pack, bias, &|row| activation.apply(row), &mut out);
+            engine::run(input, lattice, pack, bias, activation, &mut out);
         }
         Ok((CpuStorage::F32(out), Shape::from(sizes.out_shape())))
     }
@@ -271,7 +271,8 @@ impl ConvOp {
         };
         let op = gradient::WeightGradient { options: self.options, shape: weight.shape().clone() };
         let gw = input.contiguous()?.apply_op2_no_bwd(&output.contiguous()?, &op)?;
-        let gb = gradient.sum((0, 2, 3, 4))?;
+        // In two steps: Candle sums the last dimensions fast, others one by one.
+        let gb = gradient.sum((2, 3, 4))?.sum(0)?;
         Ok([gx, gw, gb])
     }
 }

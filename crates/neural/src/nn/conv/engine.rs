@@ -4,15 +4,13 @@
 
 use rayon::prelude::*;
 
+use super::super::Activation;
 use super::kernel::{Run, Start, Tap};
 use super::lattice::{Axis, Lattice};
 use super::packed::{Block, PackedWeights, even};
 
 /// Floats of a scratch tile: about half of a core's second-level cache of today. Our own trial.
 const TILE: usize = 128 << 10;
-fn tile_floats() -> usize {
-    std::env::var("T").ok().and_then(|t| t.parse::<usize>().ok()).map_or(TILE, |t| t << 10)
-}
 
 /// Voxels of a row that are taken at once.
 const ROW: usize = 192;
@@ -102,13 +100,13 @@ impl Shared {
 
 /// Adds nothing to what is in `out`: every output of the lattice is overwritten, others are left alone.
 ///
-/// `finish` is called on every finished piece of a row.
+/// Every finished piece of a row goes through the activation while it is in the cache.
 pub(super) fn run(
     input: Input<'_>,
     lattice: &Lattice,
     weights: &PackedWeights,
     bias: Option<&[f32]>,
-    finish: &(dyn Fn(&mut [f32]) + Sync),
+    activation: Activation,
     out: &mut [f32],
 ) {
     let zeros;
@@ -122,7 +120,7 @@ pub(super) fn run(
     let layout = Layout::choose(lattice, weights);
     let tiles = tiles(&input, lattice, weights, &layout);
     let shared = Shared(out.as_mut_ptr());
-    let work = |rows: &Rows| Tile { input, lattice, weights, bias, finish, flat: layout.flat, rows: *rows };
+    let work = |rows: &Rows| Tile::new(input, lattice, weights, bias, activation, layout.flat, *rows);
     let blocks = weights.blocks.len();
     let packed = tiles.iter().map(|rows| work(rows).floats()).sum::<usize>() * weights.chunks.len();
     if tiles.len() >= FEW_TILES || blocks == 1 || packed > MAX_SHARED {
@@ -177,7 +175,7 @@ impl Layout {
         } else {
             (even(w.count, ROW).first().map_or(1, |p| p.1) * w.in_step + reach(w) + lanes, h.clone())
         };
-        let [td, th] = grow([d.clone(), height], tile_floats() / (channels * row).max(1));
+        let [td, th] = grow([d.clone(), height], TILE / (channels * row).max(1));
         Self { tile: [td, th, if flat { w.count } else { ROW }], flat }
     }
 }
@@ -250,9 +248,11 @@ struct Tile<'a> {
     lattice: &'a Lattice,
     weights: &'a PackedWeights,
     bias: &'a [f32],
-    finish: &'a (dyn Fn(&mut [f32]) + Sync),
+    activation: Activation,
     flat: bool,
     rows: Rows,
+    /// Floats of one channel of the scratch tile.
+    channel: usize,
 }
 
 /// A run of outputs: where it begins in its output channel; in the scratch tile its taps say so.
@@ -264,11 +264,25 @@ struct Place {
     taps: (usize, usize),
 }
 
-impl Tile<'_> {
+impl<'a> Tile<'a> {
+    fn new(
+        input: Input<'a>,
+        lattice: &'a Lattice,
+        weights: &'a PackedWeights,
+        bias: &'a [f32],
+        activation: Activation,
+        flat: bool,
+        rows: Rows,
+    ) -> Self {
+        let mut tile = Self { input, lattice, weights, bias, activation, flat, rows, channel: 0 };
+        tile.channel = tile.channel_floats();
+        tile
+    }
+
     /// Copies what the tile needs of one chunk of input channels.
     fn copy(&self, chunk: (usize, usize), tile: &mut Vec<f32>) {
         // What is left from another tile is overwritten or never read.
-        tile.resize(chunk.1 * self.channel_floats() + self.slack(), 0.0);
+        tile.resize(chunk.1 * self.channel + self.slack(), 0.0);
         if self.flat {
             self.copy_flat(chunk, tile);
         } else {
@@ -327,7 +341,7 @@ impl Tile<'_> {
             }
             let run = Run {
                 x: tile[from..].as_ptr(),
-                x_channel: self.channel_floats(),
+                x_channel: self.channel,
                 channels: chunk.1,
                 taps,
                 weights: weights.as_ptr(),
@@ -343,17 +357,18 @@ impl Tile<'_> {
                 for m in 0..block.channels {
                     let row = &mut scratch.apart[m * out_channel..m * out_channel + length];
                     if last {
-                        (self.finish)(row);
+                        self.activation.apply(row);
                     }
                     for (i, &value) in row.iter().enumerate() {
                         // SAFETY: an output of this task.
                         unsafe { *out.at(base + m * plane + (from + i) * w.out_step) = value };
                     }
                 }
-            } else if last {
+            } else if last && self.activation != Activation::Identity {
                 for m in 0..block.channels {
                     // SAFETY: outputs of this task, written just now.
-                    (self.finish)(unsafe { std::slice::from_raw_parts_mut(target.wrapping_add(m * plane), length) });
+                    self.activation
+                        .apply(unsafe { std::slice::from_raw_parts_mut(target.wrapping_add(m * plane), length) });
                 }
             }
         }
@@ -379,7 +394,7 @@ impl Tile<'_> {
                 for slot_h in 0..sh.count {
                     let Some(at_h) = sh.voxel(slot_h, h.input) else { continue };
                     let source = &input[(at_d * h.input + at_h) * w.input..][..w.input];
-                    let to = channel * self.channel_floats() + (slot_d * sh.count + slot_h) * row.phases * row.width;
+                    let to = channel * self.channel + (slot_d * sh.count + slot_h) * row.phases * row.width;
                     for phase in 0..row.phases {
                         let target = &mut tile[to + phase * row.width..][..row.width];
                         copy_row(source, base + phase as isize, row.phases, target);
@@ -434,7 +449,7 @@ impl Tile<'_> {
             let input = self.input_channel(chunk.0 + channel);
             for slot_d in 0..sd.count {
                 let Some(at_d) = sd.voxel(slot_d, d.input) else { continue };
-                let mut to = channel * self.channel_floats() + slot_d * w.offsets.len() * phases * rows * rw.count;
+                let mut to = channel * self.channel + slot_d * w.offsets.len() * phases * rows * rw.count;
                 for &offset_w in &w.offsets {
                     let from = (rw.first * w.in_step) as isize + offset_w;
                     for phase in 0..phases {
@@ -512,7 +527,7 @@ impl Tile<'_> {
     /// Floats of the whole scratch tile, for the largest chunk.
     fn floats(&self) -> usize {
         let channels = self.weights.chunks.iter().map(|c| c.1).max().unwrap_or(0);
-        channels * self.channel_floats() + self.slack()
+        channels * self.channel + self.slack()
     }
 
     /// Floats of one channel of the scratch tile.
@@ -552,7 +567,7 @@ struct Row {
 }
 
 /// Voxels from the first tap of an axis to the last.
-fn reach(axis: &Axis) -> usize {
+pub(super) fn reach(axis: &Axis) -> usize {
     match (axis.offsets.first(), axis.offsets.last()) {
         (Some(first), Some(last)) => (last - first) as usize,
         _ => 0,

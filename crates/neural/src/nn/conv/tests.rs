@@ -90,7 +90,7 @@ fn every_instruction_set_computes_the_same() {
                     PackedWeights::new(isa, &flat, Order::OutputFirst, options.groups, channels, positions, &taps);
                 let mut out = vec![f32::NAN; sizes.out_shape().iter().product()];
                 let input = Input { data: &data, batch: x[0], channels: x[1] };
-                engine::run(input, &lattice, &pack, None, &|_| {}, &mut out);
+                engine::run(input, &lattice, &pack, None, Activation::Identity, &mut out);
                 Tensor::from_vec(out, sizes.out_shape(), &Device::Cpu).unwrap()
             })
             .collect();
