@@ -1,3 +1,6 @@
 //! Everything learned: Candle layers for volumes, networks, weights, inference and training.
 
+mod error;
 pub mod nn;
+
+pub use error::NeuralError;
