@@ -1,6 +1,8 @@
 //! Everything learned: Candle layers for volumes, networks, weights, inference and training.
 
+mod error;
 pub mod nn;
 
 /// What layers take and give; nobody else needs to know where they come from.
 pub use candle_core::{Device, Tensor, Var};
+pub use error::NeuralError;
