@@ -11,6 +11,8 @@ pub(super) struct Layers {
     cells: Vec<usize>,
     /// The same of those that knots added.
     added: Vec<usize>,
+    /// Those that every cell has whose links are kept apart, in order.
+    far: Vec<u32>,
 }
 
 /// The values of the vertices of some layers.
@@ -32,7 +34,9 @@ impl Layers {
         let knotted = &sweep.cells[plain..end - sweep.between.len()];
         let first = |layer: usize| plain + knotted.partition_point(|cell| usize::from(cell[2]) < layer);
         let added = (0..=nk).map(first).chain([end]).collect();
-        Self { cells, added }
+        let mut far: Vec<u32> = sweep.far.iter().copied().filter(|vertex| (*vertex as usize) < plain).collect();
+        far.sort_unstable();
+        Self { cells, added, far }
     }
 
     /// Number of layers.
@@ -48,6 +52,13 @@ impl Layers {
     /// The vertices of a layer that knots added.
     pub(super) fn added(&self, layer: usize) -> Range<usize> {
         self.added[layer]..self.added[layer + 1]
+    }
+
+    /// Those of `cells` whose links are kept apart, in order.
+    pub(super) fn far(&self, layer: usize) -> &[u32] {
+        let [start, end] =
+            [layer, layer + 1].map(|layer| self.far.partition_point(|v| (*v as usize) < self.cells[layer]));
+        &self.far[start..end]
     }
 
     /// The values of blocks of layers, which must be in order and apart.

@@ -13,7 +13,7 @@ use glam::{DVec2, Vec4};
 use rayon::prelude::*;
 
 use super::layers::{Layers, Part};
-use super::sweep::{ADDED, FACES, Sweep};
+use super::sweep::{FACES, Sweep};
 
 /// Ends of the pass bands of the two filters as angles: λ = 1 − cos θ, λ the eigenvalue of 1 − W.
 ///
@@ -87,8 +87,8 @@ struct Step {
 /// A [`Step`] on its way.
 struct Pass<V> {
     number: usize,
-    /// [`SHARES`] times the weight of the mean, with the vertex' own.
-    shares: [[V; 4]; 64],
+    /// [`SHARES`] times the weight of the mean, with the vertex' own, by kind.
+    shares: [[V; 4]; 256],
     last: Option<V>,
 }
 
@@ -119,8 +119,8 @@ fn wave<V: Value>(
 
 impl<V: Value> Pass<V> {
     fn of(number: usize, step: &Step) -> Self {
-        let shares = SHARES.map(|[share, itself, low, high]| {
-            let mean = step.mean as f32;
+        let shares = std::array::from_fn(|kind| {
+            let ([share, itself, low, high], mean) = (SHARES[kind & usize::from(FACES)], step.mean as f32);
             [share * mean, itself * mean + step.own as f32, low * mean, high * mean].map(V::splat)
         });
         Self { number, shares, last: (step.last != 0.0).then(|| V::splat(step.last as f32)) }
@@ -129,58 +129,68 @@ impl<V: Value> Pass<V> {
     /// Over one layer; `with_last` adds to a new value what it keeps of the last but one, whose place it takes.
     #[inline(always)]
     fn run(&self, graph: &Graph, layer: usize, now: &Part<V>, out: &mut Part<V>, with_last: impl Fn(V, V) -> V) {
-        let Self { shares, .. } = self;
-        let (first_cell, now_cells) = (now.first_cell, &*now.cells);
-        let near = move |vertex: u32| now_cells[(vertex as usize).wrapping_sub(first_cell)];
-        let cells = graph.layers.cells(layer);
-        // With the vertex after them, if there is one.
-        let around = &now_cells[cells.start - first_cell..(cells.end - first_cell + 1).min(now_cells.len())];
-        let out_cells = &mut out.cells[cells.start - out.first_cell..cells.end - out.first_cell];
-        let (links, kinds) = (&graph.sweep.links[cells.clone()], &graph.sweep.kinds[cells.clone()]);
-        let rows = links.iter().zip(kinds);
-        let far_links = &graph.sweep.far_links[..];
-        let mut before = V::zeroed();
-        for ((pair, out), (links, kind)) in around.windows(2).zip(&mut *out_cells).zip(rows) {
-            let [own, after] = [pair[0], pair[1]];
-            let mean = if kind & ADDED == 0 {
-                let [a, b, c, d] = *links;
-                mean(shares, (near(a) + near(b)) + (near(c) + near(d)), own, [before, after], *kind)
-            } else {
-                self.mean_far(now, far_links[links[0] as usize], own, *kind)
-            };
-            *out = with_last(mean, *out);
-            before = own;
+        let Range { mut start, end } = graph.layers.cells(layer);
+        let far = graph.layers.far(layer);
+        // The last of all has none after it.
+        let last = (start < end && end == now.first_cell + now.cells.len()).then(|| end as u32 - 1);
+        for vertex in far.iter().copied().chain(last.filter(|last| far.last() != Some(last))) {
+            let vertex = vertex as usize;
+            self.run_near(graph, start..vertex, now, out, &with_last);
+            let own = now.cells[vertex - now.first_cell];
+            let out = &mut out.cells[vertex - out.first_cell];
+            *out = with_last(self.mean_far(graph, vertex, now, own), *out);
+            start = vertex + 1;
         }
-        if let (true, Some(out), Some(own)) = (around.len() == out_cells.len(), out_cells.last_mut(), around.last()) {
-            // No vertex after it.
-            let vertex = cells.end - 1;
-            let mean = self.mean_far(now, graph.sweep.links_of(vertex as u32), *own, kinds[kinds.len() - 1]);
-            *out = with_last(mean, *out);
-        }
+        self.run_near(graph, start..end, now, out, &with_last);
         for vertex in graph.layers.added(layer) {
             let (own, out) = (now.added[vertex - now.first_added], &mut out.added[vertex - out.first_added]);
-            let (links, kind) = (graph.sweep.links_of(vertex as u32), graph.sweep.kinds[vertex]);
-            *out = with_last(self.mean_far(now, links, own, kind), *out);
+            *out = with_last(self.mean_far(graph, vertex, now, own), *out);
         }
     }
 
-    /// The mean of neighbours anywhere. Not inlined: the few vertices that need it would slow the others down.
+    /// Over vertices in a row that have one after them and no neighbours that knots added. Not inlined: it would lack registers.
     #[inline(never)]
-    fn mean_far(&self, now: &Part<V>, links: [u32; 6], own: V, kind: u8) -> V {
+    fn run_near(
+        &self,
+        graph: &Graph,
+        vertices: Range<usize>,
+        now: &Part<V>,
+        out: &mut Part<V>,
+        with_last: &impl Fn(V, V) -> V,
+    ) {
+        let (first, now) = (now.first_cell, &*now.cells);
+        let near = move |vertex: u32| now[(vertex as usize).wrapping_sub(first)];
+        let Range { start, end } = vertices;
+        let Some(around) = now.get(start - first..end - first + 1) else { return };
+        let out = &mut out.cells[start - out.first_cell..end - out.first_cell];
+        let rows = graph.sweep.links[start..end].iter().zip(&graph.sweep.kinds[start..end]);
+        let mut before = if start > first { now[start - first - 1] } else { V::zeroed() };
+        for ((pair, out), (links, kind)) in around.windows(2).zip(out).zip(rows) {
+            let ([own, after], [a, b, c, d]) = ([pair[0], pair[1]], *links);
+            let mean = self.mean((near(a) + near(b)) + (near(c) + near(d)), own, [before, after], *kind);
+            *out = with_last(mean, *out);
+            before = own;
+        }
+    }
+
+    /// The mean of neighbours anywhere.
+    #[inline(never)]
+    fn mean_far(&self, graph: &Graph, vertex: usize, now: &Part<V>, own: V) -> V {
         let far = |vertex: u32| match now.added.get((vertex as usize).wrapping_sub(now.first_added)) {
             Some(value) => *value,
             None => now.cells[vertex as usize - now.first_cell],
         };
-        let [a, b, c, d, e, f] = links.map(far);
-        mean(&self.shares, (c + d) + (e + f), own, [a, b], kind)
+        let [a, b, c, d, e, f] = graph.sweep.links_of(vertex as u32).map(far);
+        self.mean((c + d) + (e + f), own, [a, b], graph.sweep.kinds[vertex])
     }
-}
 
-/// The weighted mean of the neighbours: `across` is the sum of the four across the row, among which the vertex itself counts as none.
-#[inline(always)]
-fn mean<V: Value>(shares: &[[V; 4]; 64], across: V, own: V, [before, after]: [V; 2], kind: u8) -> V {
-    let [share, itself, low, high] = shares[usize::from(kind & FACES)];
-    (across * share + own * itself) + (before * low + after * high)
+    /// The weighted mean of the neighbours: `across` is the sum of the four across the row, among which the vertex itself counts as
+    /// none.
+    #[inline(always)]
+    fn mean(&self, across: V, own: V, [before, after]: [V; 2], kind: u8) -> V {
+        let [share, itself, low, high] = self.shares[usize::from(kind)];
+        across * share + own * itself + before * low + after * high
+    }
 }
 
 /// By the faces that have a neighbour, of which there are n: 1 / n for the four links across the row; what the vertex itself counts,

@@ -21,6 +21,8 @@ pub(super) struct Sweep {
     pub(super) links: Vec<[u32; 4]>,
     /// The neighbour across each face, or the vertex itself.
     pub(super) far_links: Vec<[u32; 6]>,
+    /// Whose they are.
+    pub(super) far: Vec<u32>,
     /// Faces with a neighbour, one bit each; [`SEAM`]; [`ADDED`].
     pub(super) kinds: Vec<u8>,
     pub(super) quads: Vec<Quad>,
@@ -65,6 +67,7 @@ impl Sweep {
             (false, true) => {
                 self.links[v][0] = self.far_links.len() as u32;
                 self.far_links.push(links);
+                self.far.push(vertex);
             }
         }
         self.kinds[v] = self.kinds[v] & ADDED | kind;
@@ -116,6 +119,7 @@ pub(super) fn sweep<T: LabelVoxel>(data: &[T], masks: &Masks, smooth: bool) -> R
         cells: roomy(nv),
         links: roomy(linked),
         far_links: Vec::new(),
+        far: Vec::new(),
         kinds: roomy(linked),
         quads: roomy(nq),
         sides: roomy(nq),
