@@ -44,6 +44,19 @@ impl Layers {
         self.cells.len() - 1
     }
 
+    /// Where to cut so that as many vertices lie between each two cuts, and half as many before the first and after the last; with so
+    /// many layers or more on either side of each.
+    pub(super) fn cuts(&self, count: usize, beside: usize) -> Vec<usize> {
+        let (total, mut least) = (self.added[0], 0);
+        let cut = |n: usize| {
+            let even = self.cells.partition_point(|first| first * 2 * count < total * (2 * n + 1));
+            let cut = even.clamp(least + beside, self.len() - (2 * (count - n) - 1) * beside);
+            least = cut + beside;
+            cut
+        };
+        (0..count).map(cut).collect()
+    }
+
     /// The vertices of a layer that every cell has.
     pub(super) fn cells(&self, layer: usize) -> Range<usize> {
         self.cells[layer]..self.cells[layer + 1]

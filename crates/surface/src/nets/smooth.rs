@@ -23,6 +23,9 @@ const CUTOFFS: [f64; 2] = [0.15, 0.02];
 /// Bytes that the layers between the first and the last of some passes under way may take: they are to stay in a core's cache.
 const CACHE: usize = 8 << 20;
 
+/// Layers that a pass takes at a time: while some of them are near, more of the next pass' work is.
+const STRIDE: usize = 2;
+
 /// What a filter runs over.
 trait Value: Copy + Send + Sync + Zeroable + Add<Output = Self> + Mul<Output = Self> {
     /// A factor for all components.
@@ -60,11 +63,11 @@ fn filter<V: Value>(mut values: [&mut [V]; 2], graph: &Graph, steps: &[Step]) {
     let threads = rayon::current_num_threads();
     let depth = (CACHE / bytes.max(1)).min(layers / (4 * threads)).saturating_sub(2).clamp(1, steps.len().max(1));
     // As many cuts for each thread, so that none waits for another.
-    let most = (layers / (2 * depth + 2)).saturating_sub(1).min(4 * threads);
-    let blocks = 1 + if most > threads { most / threads * threads } else { most };
-    let cuts: Vec<usize> = (0..=blocks).map(|n| n * layers / blocks).collect();
-    let within: Vec<Range<usize>> = cuts.windows(2).map(|w| w[0]..w[1]).collect();
-    let across: Vec<Range<usize>> = cuts[1..blocks].iter().map(|cut| cut - depth - 1..cut + depth + 1).collect();
+    let most = (layers / (2 * depth + 2)).min(4 * threads);
+    let cuts = graph.layers.cuts(if most > threads { most / threads * threads } else { most }, depth + 1);
+    let edges: Vec<usize> = [0].into_iter().chain(cuts.iter().copied()).chain([layers]).collect();
+    let within: Vec<Range<usize>> = edges.windows(2).map(|w| w[0]..w[1]).collect();
+    let across: Vec<Range<usize>> = cuts.iter().map(|cut| cut - depth - 1..cut + depth + 1).collect();
     let less = |end: usize, n: usize| if end == 0 || end == layers { 0 } else { n + 1 };
 
     let passes: Vec<Pass<V>> = steps.iter().enumerate().map(|(number, step)| Pass::of(number, step)).collect();
@@ -103,9 +106,11 @@ fn wave<V: Value>(
     let (even, odd) = (graph.layers.split(even, blocks), graph.layers.split(odd, blocks));
     let blocks: Vec<_> = blocks.iter().zip(even).zip(odd).collect();
     blocks.into_par_iter().with_max_len(1).for_each(|((block, mut even), mut odd)| {
-        for front in block.start..block.end + passes.len() {
+        for front in (block.start..block.end + passes.len()).step_by(STRIDE) {
             for (n, pass) in passes.iter().enumerate() {
-                if let Some(layer) = front.checked_sub(n).filter(|layer| reach(block, n).contains(layer)) {
+                let reach = reach(block, n);
+                for layer in front.saturating_sub(n).max(reach.start)..(front + STRIDE).saturating_sub(n).min(reach.end)
+                {
                     let (now, out) = if pass.number % 2 == 0 { (&even, &mut odd) } else { (&odd, &mut even) };
                     match pass.last {
                         None => pass.run(graph, layer, now, out, |new, _| new),
