@@ -31,14 +31,14 @@ enum Passage {
     /// Three or more labels meet.
     Seam,
     /// Two pairs of edges, round these corners.
-    Pairs([usize; 2]),
+    Pairs([u8; 2]),
 }
 
 /// A cell that is not plain.
 pub(super) struct Knot {
     /// The vertex of the first sheet.
     pub(super) vertex: u32,
-    cell: [usize; 3],
+    cell: [u16; 3],
     /// Sheet of each crossing edge.
     sheet: [u8; 12],
     sheets: u8,
@@ -71,7 +71,7 @@ struct Corner {
 
 /// An edge of the net that four quads would share, and two of them.
 struct Doubled {
-    cell: [usize; 3],
+    cell: [u16; 3],
     ends: [u32; 2],
     nudge: [f32; 3],
     quads: Vec<u32>,
@@ -205,7 +205,7 @@ impl Knots {
         for Doubled { cell, ends: [u, v], nudge, quads } in doubled.into_iter().flatten() {
             let vertex = sweep.cells.len() as u32;
             // Without links the filter leaves it alone; it is placed afterwards.
-            sweep.push_lone(cell, masks.middle(cell.map(|c| c as u16)), smooth);
+            sweep.push_lone(cell, masks.middle(cell), smooth);
             let nudge = if smooth { nudge } else { [0.0; 3] };
             sweep.between.push(Between { vertex, ends: [u, v], nudge });
             for quad in quads {
@@ -227,6 +227,7 @@ impl Knots {
         let mut doubled = Vec::new();
         for (knot, face) in knots.iter().flat_map(|k| [1, 3, 5].map(|face| (k, face))) {
             let Passage::Pairs(corners) = knot.faces[face] else { continue };
+            let corners = corners.map(usize::from);
             let Some(other) = self.of_vertex(masks.vertex(knot.neighbor(face))) else { continue };
             let around = |corner| FACE_EDGES[face].into_iter().filter(move |&e| edge_corners(e).contains(&corner));
             let here = |corner| around(corner).map(|e| knot.sheet[e]).next().unwrap_or(NO_SHEET);
@@ -311,7 +312,7 @@ impl Knot {
                 _ => Passage::Seam,
             };
             if let Passage::Pairs(corners) = faces[f] {
-                for corner in corners {
+                for corner in corners.map(usize::from) {
                     let mut around = face.iter().copied().filter(|&e| edge_corners(e).contains(&corner));
                     if let (Some(a), Some(b)) = (around.next(), around.next()) {
                         unite(&mut set, a, b);
@@ -327,7 +328,7 @@ impl Knot {
             sheet[e] = if set[e] == e { sheets } else { sheet[set[e]] };
             sheets += u8::from(set[e] == e);
         }
-        Self { vertex, cell, sheet, sheets, faces, extra: 0 }
+        Self { vertex, cell: cell.map(|c| c as u16), sheet, sheets, faces, extra: 0 }
     }
 
     fn vertex_of(&self, sheet: u8) -> u32 {
@@ -339,7 +340,7 @@ impl Knot {
     }
 
     fn neighbor(&self, face: usize) -> [usize; 3] {
-        let mut cell = self.cell;
+        let mut cell = self.cell.map(usize::from);
         // A crossing face always has a cell beyond it, since the outermost voxels are background.
         cell[face / 2] = if face % 2 == 1 { cell[face / 2] + 1 } else { cell[face / 2].saturating_sub(1) };
         cell
@@ -353,12 +354,12 @@ impl Knot {
         } else {
             mean((0..12).filter(|&e| self.sheet[e] == sheet).map(edge_middle))
         };
-        masks.middle(self.cell.map(|c| c as u16)) + Vec3A::from_array(from_middle)
+        masks.middle(self.cell) + Vec3A::from_array(from_middle)
     }
 
     fn quad(&self, masks: &Masks, edge: usize) -> u32 {
         let (axis, p, q) = (edge / 4, edge & 1, edge >> 1 & 1);
-        let [cx, cy, cz] = self.cell;
+        let [cx, cy, cz] = self.cell.map(usize::from);
         let voxel = match axis {
             0 => [cx, cy + p - 1, cz + q - 1],
             1 => [cx + p - 1, cy, cz + q - 1],
@@ -369,16 +370,16 @@ impl Knot {
 }
 
 /// The corners round which a face's four crossing edges pair up, if they do.
-fn pairs_of(face: usize, labels: &[u16; 8]) -> Option<[usize; 2]> {
+fn pairs_of(face: usize, labels: &[u16; 8]) -> Option<[u8; 2]> {
     let (axis, side) = (face / 2, face % 2);
     let (b, c) = ((axis + 1) % 3, (axis + 2) % 3);
     let corner = |p: usize, q: usize| side << axis | p << b | q << c;
     let [p0, p1, p2, p3] = [corner(0, 0), corner(1, 0), corner(1, 1), corner(0, 1)];
     let same = |a: usize, b: usize| labels[a] == labels[b];
     if same(p0, p2) && (!same(p1, p3) || labels[p0] < labels[p1]) {
-        Some([p1, p3])
+        Some([p1 as u8, p3 as u8])
     } else if same(p1, p3) {
-        Some([p0, p2])
+        Some([p0 as u8, p2 as u8])
     } else {
         None
     }

@@ -36,8 +36,8 @@ pub(super) struct Sweep {
 
 impl Sweep {
     /// Adds a vertex without neighbours in a cell.
-    pub(super) fn push_lone(&mut self, cell: [usize; 3], place: Vec3A, smooth: bool) {
-        let (vertex, cell) = (self.cells.len() as u32, cell.map(|c| c as u16));
+    pub(super) fn push_lone(&mut self, cell: [u16; 3], place: Vec3A, smooth: bool) {
+        let vertex = self.cells.len() as u32;
         self.cells.push(cell);
         if smooth {
             self.places.push(place.extend(0.0));
