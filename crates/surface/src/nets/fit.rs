@@ -1,11 +1,11 @@
 //! From the filtered net to positions within a bound, and its normals.
 
-use glam::Vec3A;
+use glam::{Vec3A, Vec4, Vec4Swizzles};
 use rayon::prelude::*;
 
-use super::corners;
 use super::masks::Masks;
-use super::sweep::{SEAM, SLAB, Sweep};
+use super::sweep::{Places, SEAM, SLAB, Sweep};
+use super::twins::Twins;
 
 /// Where a vertex may go from the middle of its cell, in voxels.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,15 +63,20 @@ fn along(d: Vec3A, normal: Vec3A) -> Vec3A {
     if square > 0.0 { normal * (d.dot(normal) / square) } else { Vec3A::ZERO }
 }
 
+/// How far each vertex moves along its normal, and once more, in memory that can become sides.
+pub(super) type Moves = Twins<u16, f32>;
+
 /// The normal of each vertex, of the sum of the area vectors of the quads around it, to the side of the lower label; zero on seams,
-/// where sides differ. Also how far each vertex was moved along it. `sums` are as long as there are vertices, of any content.
-pub(super) fn normals(masks: &Masks, sweep: &Sweep, places: &[Vec3A], mut sums: Vec<Vec3A>) -> (Vec<Vec3A>, Vec<f32>) {
+/// where sides differ. They come to stand in the second of `places`. Returns how far each vertex was moved along it.
+pub(super) fn normals(masks: &Masks, sweep: &Sweep, places: &mut Places) -> Moves {
     let [_, nj, nk] = masks.size;
     let plain = masks.vertex_count();
+    let [places, sums] = places.both_mut();
+    let places = &*places;
     let mut slabs = Vec::new();
     {
         let (mut rest, added) = sums.split_at_mut(plain);
-        added.fill(Vec3A::ZERO);
+        added.fill(Vec4::ZERO);
         for start in (0..=nk).step_by(SLAB) {
             let end = (start + SLAB).min(nk + 1);
             let [first, last] = [start, end].map(|z| masks.first_vertex[z * (nj + 1)]);
@@ -82,27 +87,23 @@ pub(super) fn normals(masks: &Masks, sweep: &Sweep, places: &[Vec3A], mut sums: 
         }
     }
     // A slab's quads reach into the first layer of the next slab, and to vertices that knots added at the end.
-    let spills: Vec<(usize, Vec<Vec3A>, Vec<(u32, Vec3A)>)> = slabs
+    let spills: Vec<(usize, Vec<Vec4>, Vec<(u32, Vec4)>)> = slabs
         .into_par_iter()
         .map(|(own, first, last, beyond, quads)| {
-            own.fill(Vec3A::ZERO);
-            let mut next = vec![Vec3A::ZERO; beyond - last];
+            own.fill(Vec4::ZERO);
+            let mut next = vec![Vec4::ZERO; beyond - last];
             let mut extra = Vec::new();
-            for &quad in &sweep.quads[quads] {
-                let quad = corners(quad);
-                let place = |n: usize| places[quad[n] as usize];
-                let n = (place(2) - place(0)).cross(place(3) - place(1));
-                for vertex in quad {
-                    let at = vertex as usize;
-                    let sum = if at < first || at >= plain {
-                        extra.push((vertex, n));
-                        continue;
-                    } else if at < last {
-                        &mut own[at - first]
+            for quad in &sweep.quads[quads] {
+                let n = area(quad.map(|vertex| places[vertex as usize]));
+                for &vertex in quad {
+                    let at = (vertex as usize).wrapping_sub(first);
+                    if let Some(sum) = own.get_mut(at) {
+                        *sum += n;
+                    } else if let Some(sum) = next.get_mut(at.wrapping_sub(last - first)) {
+                        *sum += n;
                     } else {
-                        &mut next[at - last]
-                    };
-                    *sum += n;
+                        extra.push((vertex, n));
+                    }
                 }
             }
             (last, next, extra)
@@ -116,14 +117,22 @@ pub(super) fn normals(masks: &Masks, sweep: &Sweep, places: &[Vec3A], mut sums: 
             sums[vertex as usize] += n;
         }
     }
-    let mut moved = Vec::new();
-    let rows = sums.par_iter_mut().zip(&sweep.kinds).zip(&sweep.cells).zip(places).with_min_len(8192);
-    rows.map(|(((sum, kind), cell), place)| {
-        *sum = if kind & SEAM == 0 { sum.normalize_or_zero() } else { Vec3A::ZERO };
-        (place - masks.middle(*cell)).dot(*sum)
-    })
-    .collect_into_vec(&mut moved);
-    (sums, moved)
+    let mut moves = Moves::zeroed(places.len(), places.len().max(sweep.quads.len()));
+    let [moved, _] = moves.both_mut();
+    let rows = sums.par_iter_mut().zip(&sweep.kinds).zip(&sweep.cells).zip(places).zip(moved).with_min_len(8192);
+    rows.for_each(|((((sum, kind), cell), place), moved)| {
+        let normal = if kind & SEAM == 0 { Vec3A::from_vec4(*sum).normalize_or_zero() } else { Vec3A::ZERO };
+        *sum = normal.extend(0.0);
+        *moved = (Vec3A::from_vec4(*place) - masks.middle(*cell)).dot(normal);
+    });
+    moves
+}
+
+/// Twice the area vector of a quad: the product of its diagonals.
+#[inline(always)]
+fn area([a, b, c, d]: [Vec4; 4]) -> Vec4 {
+    let (p, q) = (c - a, d - b);
+    (p * q.yzxw() - p.yzxw() * q).yzxw()
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use super::cell::{FACE_EDGES, FACE_NORMALS, edge_corners, edge_middle, face_middle, mean, unite};
 use super::masks::Masks;
 use super::sweep::{ADDED, SEAM, Sweep};
-use super::{Insert, LabelVoxel, Quad, corners};
+use super::{Insert, LabelVoxel, Quad};
 use crate::axes::per_axis;
 use crate::error::SurfaceError;
 
@@ -137,7 +137,7 @@ impl Knots {
     fn turn(&self, masks: &Masks, quads: &mut [Quad]) {
         let moves: Vec<Vec<Corner>> = self.knots.par_chunks(TASK).map(|knots| beyond_first(masks, knots)).collect();
         for Corner { quad, from, to } in moves.into_iter().flatten() {
-            for corner in quads[quad as usize].as_flattened_mut().iter_mut().filter(|c| **c == from) {
+            for corner in quads[quad as usize].iter_mut().filter(|c| **c == from) {
                 *corner = to;
             }
         }
@@ -209,7 +209,7 @@ impl Knots {
             let nudge = if smooth { nudge } else { [0.0; 3] };
             sweep.between.push(Between { vertex, ends: [u, v], nudge });
             for quad in quads {
-                let q = corners(sweep.quads[quad as usize]);
+                let q = sweep.quads[quad as usize];
                 let after = (0..4).find(|&n| [q[n], q[(n + 1) % 4]] == [u, v] || [q[n], q[(n + 1) % 4]] == [v, u]);
                 inserts.extend(after.map(|n| Insert { quad, after: n as u8, vertex }));
             }

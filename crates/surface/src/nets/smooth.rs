@@ -8,12 +8,14 @@
 
 use std::ops::{Add, Mul, Range};
 
-use bytemuck::Zeroable;
+use bytemuck::Pod;
 use glam::{DVec2, Vec4};
 use rayon::prelude::*;
 
+use super::fit::Moves;
 use super::layers::{Layers, Part};
-use super::sweep::{FACES, Sweep};
+use super::sweep::{FACES, Places, Sweep};
+use super::twins::Twins;
 
 /// Ends of the pass bands of the two filters as angles: λ = 1 − cos θ, λ the eigenvalue of 1 − W.
 ///
@@ -27,7 +29,7 @@ const CACHE: usize = 8 << 20;
 const STRIDE: usize = 2;
 
 /// What a filter runs over.
-trait Value: Copy + Send + Sync + Zeroable + Add<Output = Self> + Mul<Output = Self> {
+trait Value: Pod + Send + Sync + Add<Output = Self> + Mul<Output = Self> {
     /// A factor for all components.
     fn splat(factor: f32) -> Self;
 }
@@ -213,33 +215,30 @@ const SHARES: [[f32; 4]; 64] = {
     shares
 };
 
-/// The filtered places of the vertices, and as much memory to spare. Junctions have only their neighbours along the junction as links.
-pub(super) fn smooth(places: Vec<Vec4>, graph: &Graph, passes: usize) -> [Vec<Vec4>; 2] {
-    let mut values = [bytemuck::zeroed_vec(places.len()), places];
-    values.reverse();
-    let steps = steps(&coefficients(passes));
-    filter(values.each_mut().map(|values| &mut values[..]), graph, &steps);
+/// Filters the first places of the vertices. Junctions have only their neighbours along the junction as links.
+pub(super) fn smooth(places: &mut Places, graph: &Graph, passes: usize) {
+    run(places, graph, &steps(&coefficients(passes)));
+}
+
+fn run<U: Pod, V: Value>(values: &mut Twins<U, V>, graph: &Graph, steps: &[Step]) {
+    filter(values.both_mut(), graph, steps);
     if steps.len() % 2 == 1 {
-        values.reverse();
+        values.turn();
     }
-    values
 }
 
 /// Degree of the mean that [`back`] takes, as a part of the filter's. A wider one levels more of the widest terraces, but leaves more of
 /// what the filter moved beyond the bound, where it is cut off in folds; chosen on the torso labels and on planes of all slopes.
 const RESTORE_SHARE: f64 = 0.625;
 
-/// How far each vertex is to go back along its normal: the mean of what the filter moved it and those nearby. Steps keep away,
-/// shrinkage is undone.
+/// From how far the filter moved each vertex to how far it is to go back along its normal: the mean of it and those nearby. Steps keep
+/// away, shrinkage is undone.
 ///
 /// After Vollmer, Mencl & Müller (1999), "Improved Laplacian smoothing of noisy surface meshes", with the lower of the two filters
 /// for a mean.
-pub(super) fn back(mut moved: Vec<f32>, graph: &Graph, passes: usize) -> Vec<f32> {
+pub(super) fn back(moved: &mut Moves, graph: &Graph, passes: usize) {
     let degree = (passes as f64 * RESTORE_SHARE).round() as usize;
-    let steps = steps(&windowed_sinc(degree.max(1), CUTOFFS[1]));
-    let mut spare = bytemuck::zeroed_vec(moved.len());
-    filter([&mut moved, &mut spare], graph, &steps);
-    if steps.len() % 2 == 1 { spare } else { moved }
+    run(moved, graph, &steps(&windowed_sinc(degree.max(1), CUTOFFS[1])));
 }
 
 /// Coefficients below this count as none.
