@@ -69,6 +69,8 @@ fn every_structure_has_an_entry_of_its_own_in_the_terminology() {
     for segment in REFERENCE.labels.segments.values() {
         let known = terminology::find(&segment.name).map(|s| s.name);
         assert_eq!(known, Some(segment.name.as_str()), "{} is not in the table", segment.name);
+        let code = segment.code.as_ref().map(|c| c.scheme.as_str());
+        assert_eq!(code, Some(terminology::SNOMED_CT), "{} has no code", segment.name);
     }
 }
 
