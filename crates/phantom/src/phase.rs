@@ -77,6 +77,9 @@ const ENHANCEMENT: [(&[&str], [f32; 4]); 17] = [
             "inferior_vena_cava",
             "superior_vena_cava",
             "iliac_vena",
+            "internal_iliac_vein",
+            "external_iliac_vein",
+            "femoral_vein",
             "renal_vein",
             "jugular",
             "brachiocephalic_vein",
@@ -135,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn every_artery_is_bright_in_the_arterial_phase() {
+    fn arteries_are_bright_and_veins_dim_in_the_arterial_phase() {
         let options = PhantomOptions { variants: Variant::ALL.to_vec(), ..Default::default() };
         let model = Model::new(&Person::new(&options), &[], 0.0).unwrap();
         let name = |label| model.structures().iter().find(|s| s.label == label).map(|s| s.name.as_str());
@@ -143,6 +146,7 @@ mod tests {
             let (Cover::Solid(tissue), Some(name)) = (layer.cover, layer.label.and_then(name)) else { continue };
             let gain = Phase::Arterial.beyond_portal(name);
             assert!(tissue != Tissue::ARTERY || gain > 100.0, "{name} gains {gain} HU");
+            assert!(tissue != Tissue::VEIN || gain < -50.0, "{name} gains {gain} HU");
         }
     }
 }
