@@ -62,7 +62,10 @@ impl FromStr for Phase {
 /// Starts of names, the most special first; HU by phase.
 const ENHANCEMENT: [(&[&str], [f32; 4]); 17] = [
     (&["heart_valve", "coronary"], [42.0, 290.0, 150.0, 105.0]),
-    (&["heart_atrium_left", "heart_ventricle_left", "pulmonary_vein"], [42.0, 300.0, 148.0, 105.0]),
+    (
+        &["atrial_appendage_left", "heart_atrium_left", "heart_ventricle_left", "pulmonary_vein"],
+        [42.0, 300.0, 148.0, 105.0],
+    ),
     (&["heart_atrium_right", "heart_ventricle_right", "pulmonary_artery"], [42.0, 240.0, 148.0, 105.0]),
     (&["lung_vessels"], [42.0, 250.0, 148.0, 105.0]),
     (&["heart"], [42.0, 106.0, 108.0, 92.0]),

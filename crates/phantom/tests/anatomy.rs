@@ -369,6 +369,22 @@ fn coronaries_lie_on_the_heart_and_not_in_its_chambers() {
 }
 
 #[test]
+fn the_left_auricle_opens_into_the_atrium_only() {
+    let labels = &REFERENCE.labels;
+    // 5.2 ± 3.0 ml: Ernst et al., Anat Rec 1995; 242: 553.
+    let ml = volume_ml(labels, "atrial_appendage_left");
+    assert!((2.2..8.2).contains(&ml), "{ml:.1} ml");
+    let touched = neighbours(labels, "atrial_appendage_left");
+    let touches = |name: &str| touched.get(name).copied().unwrap_or(0);
+    assert!(touches("heart_atrium_left") > 200, "{touched:?}");
+    // A gap of 1.7 mm may fall between the voxels.
+    let few = touched.values().sum::<usize>() / 50;
+    for other in ["pulmonary_artery", "pulmonary_vein", "heart_ventricle_left", "coronary_artery_left"] {
+        assert!(touches(other) < few, "it touches {other}: {touched:?}");
+    }
+}
+
+#[test]
 fn nothing_lies_outside_the_skin() {
     let labels = &REFERENCE.labels;
     let [width, height, depth] = labels.geometry().size();

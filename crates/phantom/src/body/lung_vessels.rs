@@ -30,9 +30,11 @@ pub(super) fn paint(model: &mut Model, person: &Person, cavities: &Cavities, sid
     let arteries = arteries(side, airways, &lung);
     let mut branches = veins(side, cavities, airways, &arteries, &mut person.stream(&name));
     branches.extend(arteries);
-    // Beyond the lung's surface only at the hilum, and never in the heart's wall.
+    // Beyond the lung's surface only at the hilum, and never in the heart's wall or the arteries on it.
     let room = union(vec![offset(&lung, -1.0), ball(vessels::hilum(side), 26.0)], 0.0);
-    let room = without(room, vec![heart::place_together(person, &heart::outline())], 0.0);
+    let walls =
+        vec![heart::place_together(person, &offset(&heart::outline(), 3.8)), offset(&heart::left_auricle(person), 1.5)];
+    let room = without(room, walls, 0.0);
     let within = |branches: &[Branch]| {
         let tree: Form = Arc::new(Shape::Tube(Tube::tree(branches)));
         intersection(vec![tree, room.clone()], 0.0)

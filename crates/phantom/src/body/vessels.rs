@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use glam::{Vec3, vec3};
 
-use super::heart::{chambers, place_together};
+use super::heart::{beside_auricle, chambers, place_together};
 use super::{Model, Side, findings};
 use crate::options::Person;
 use crate::sdf::{Form, Shape, Tube, offset, plate, union, without};
@@ -240,7 +240,7 @@ const RIGHT_PULMONARY_ARTERY: [(Vec3, f32); 5] = [
 
 const LEFT_PULMONARY_ARTERY: [(Vec3, f32); 5] = [
     at(18.0, -30.0, 378.0, 10.5),
-    at(32.0, -10.0, 384.0, 10.0),
+    at(32.0, -10.0, 387.0, 10.0),
     at(46.0, 6.0, 378.0, 9.0),
     at(56.0, 16.0, 362.0, 7.5),
     at(64.0, 22.0, 340.0, 6.0),
@@ -288,12 +288,21 @@ pub(super) fn lobar_arteries(side: Side) -> Vec<Vec<(Vec3, f32)>> {
 }
 
 fn pulmonary(model: &mut Model, person: &Person) {
-    let veins = union(PULMONARY_VEINS.iter().map(|v| vessel(v)).collect(), 3.0);
     // They end in the left atrium, behind the ventricle.
     let ventricle = place_together(person, &chambers().left_wall);
-    model.paint("pulmonary_vein", Tissue::HEART_BLOOD, without(veins, vec![offset(&ventricle, 0.5)], 1.0));
-    let arteries = vec![pulmonary_trunk(), vessel(&RIGHT_PULMONARY_ARTERY), vessel(&LEFT_PULMONARY_ARTERY)];
-    model.paint("pulmonary_artery", Tissue::HEART_BLOOD, union(arteries, 4.0));
+    let veins = without(pulmonary_veins(), vec![offset(&ventricle, 0.5)], 1.0);
+    model.paint("pulmonary_vein", Tissue::HEART_BLOOD, beside_auricle(person, veins));
+    model.paint("pulmonary_artery", Tissue::HEART_BLOOD, beside_auricle(person, pulmonary_arteries()));
+}
+
+/// The four pulmonary veins.
+pub(super) fn pulmonary_veins() -> Form {
+    union(PULMONARY_VEINS.iter().map(|v| vessel(v)).collect(), 3.0)
+}
+
+/// The pulmonary trunk and its two branches.
+pub(super) fn pulmonary_arteries() -> Form {
+    union(vec![pulmonary_trunk(), vessel(&RIGHT_PULMONARY_ARTERY), vessel(&LEFT_PULMONARY_ARTERY)], 4.0)
 }
 
 /// The pulmonary trunk up to where it forks.
