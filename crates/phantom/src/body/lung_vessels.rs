@@ -1,8 +1,8 @@
 //! Arteries and veins within the lungs.
 //!
-//! An artery runs beside each bronchus and is as wide as its lumen (Kim et al., J Comput Assist Tomogr 1997; 21: 306), on the side away from
-//! the fork ahead so that no branch crosses it. Veins run between the bronchi and lead to the two veins of their side, the
-//! upper one from the upper and middle lobes.
+//! An artery runs beside each bronchus, on the side away from the fork ahead so that no branch crosses it, and is as wide as its
+//! lumen; in people it is 1.3–1.6 times as wide (Kim et al., J Comput Assist Tomogr 1997; 21: 306). Veins run between the bronchi
+//! and lead to the two veins of their side, the upper one from the upper and middle lobes.
 
 use std::sync::Arc;
 
