@@ -1,6 +1,7 @@
 //! Layers for volumes, `[N, C, D, H, W]`, on Candle tensors of `f32`.
 
 mod activation;
+mod channel_sum;
 pub mod composed;
 mod conv;
 mod norm;
