@@ -3,6 +3,7 @@
 //! `cargo xtask bench [NAME…] [--peers]` builds and runs this; the figures we publish come from it.
 
 mod build;
+mod conv3d;
 mod decimate;
 mod dicom;
 mod frame;
@@ -21,6 +22,7 @@ use crate::record::{BenchArgs, Record};
 type Benchmark = fn(&BenchArgs) -> Result<Vec<Record>>;
 
 const BENCHMARKS: &[(&str, Benchmark)] = &[
+    ("conv3d", conv3d::run),
     ("build", build::run),
     ("surfaces", surfaces::run),
     ("dicom", dicom::run),

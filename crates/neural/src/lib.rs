@@ -5,4 +5,6 @@ pub mod networks;
 pub mod nn;
 pub mod training;
 
+/// What layers take and give; nobody else needs to know where they come from.
+pub use candle_core::{Device, Tensor, Var};
 pub use error::NeuralError;

@@ -14,6 +14,7 @@ pub use norm::{BatchNorm, GroupNorm, InstanceNorm};
 pub use pool::{Outside, Pool3dOptions, avg_pool3d, max_pool3d};
 pub use resize::{Interpolation, resize, resize_by};
 
+pub use candle_core::Module;
 use candle_core::{CpuStorage, Layout, Result, bail};
 
 /// The values of a tensor that lies in one piece.

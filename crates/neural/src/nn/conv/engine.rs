@@ -4,6 +4,7 @@
 
 use rayon::prelude::*;
 
+use super::super::Activation;
 use super::kernel::{Run, Start, Tap};
 use super::lattice::{Axis, Lattice};
 use super::packed::{Block, PackedWeights, even};
@@ -14,8 +15,11 @@ const TILE: usize = 128 << 10;
 /// Voxels of a row that are taken at once.
 const ROW: usize = 192;
 
-/// Tiles below which the output channels are split among tasks as well; fixed, so results do not depend on the threads.
-const FEW_TASKS: usize = 16;
+/// Tiles below which the output channels are spread over the threads as well.
+const FEW_TILES: usize = 16;
+
+/// Floats that copies of few tiles may take together.
+const MAX_SHARED: usize = 12 << 20;
 
 /// A tensor `[N, C, D, H, W]` that lies in one piece.
 #[derive(Clone, Copy)]
@@ -25,15 +29,13 @@ pub(super) struct Input<'a> {
     pub(super) channels: usize,
 }
 
-/// Outputs that one thread makes at a time.
-#[derive(Clone, Debug)]
-struct Task {
+/// Outputs that are made from one scratch tile.
+#[derive(Clone, Copy, Debug)]
+struct Rows {
     item: usize,
     group: usize,
-    /// Range of blocks.
-    blocks: (usize, usize),
-    /// Outputs `first + i·step`, `i < count`, of depth and height; of width with step 1.
-    rows: [Stretch; 3],
+    /// Depth, height, width.
+    axes: [Stretch; 3],
 }
 
 /// Some outputs of one axis of a lattice.
@@ -98,13 +100,13 @@ impl Shared {
 
 /// Adds nothing to what is in `out`: every output of the lattice is overwritten, others are left alone.
 ///
-/// `finish` is called on every finished piece of a row.
+/// Every finished piece of a row goes through the activation while it is in the cache.
 pub(super) fn run(
     input: Input<'_>,
     lattice: &Lattice,
     weights: &PackedWeights,
     bias: Option<&[f32]>,
-    finish: &(dyn Fn(&mut [f32]) + Sync),
+    activation: Activation,
     out: &mut [f32],
 ) {
     let zeros;
@@ -116,11 +118,39 @@ pub(super) fn run(
         }
     };
     let layout = Layout::choose(lattice, weights);
-    let tasks = tasks(&input, lattice, weights, &layout);
+    let tiles = tiles(&input, lattice, weights, &layout);
     let shared = Shared(out.as_mut_ptr());
-    tasks.par_iter().with_max_len(1).for_each_init(Scratch::default, |scratch, task| {
-        let tile = Tile { input, lattice, weights, bias, finish, flat: layout.flat, task };
-        tile.run(scratch, shared);
+    let work = |rows: &Rows| Tile::new(input, lattice, weights, bias, activation, layout.flat, *rows);
+    let blocks = weights.blocks.len();
+    let packed = tiles.iter().map(|rows| work(rows).floats()).sum::<usize>() * weights.chunks.len();
+    if tiles.len() >= FEW_TILES || blocks == 1 || packed > MAX_SHARED {
+        tiles.par_iter().with_max_len(1).for_each_init(Scratch::default, |scratch, rows| {
+            let tile = work(rows);
+            for (at, &chunk) in weights.chunks.iter().enumerate() {
+                tile.copy(chunk, &mut scratch.tile);
+                tile.blocks(at, (0, blocks), &scratch.tile, &mut scratch.rest, shared);
+            }
+        });
+        return;
+    }
+    // Few tiles and many channels: every tile is copied once, and its blocks are spread over the threads.
+    let chunks = weights.chunks.len();
+    let copies: Vec<Vec<f32>> = (0..tiles.len() * chunks)
+        .into_par_iter()
+        .with_max_len(1)
+        .map(|at| {
+            let mut copy = Vec::new();
+            work(&tiles[at / chunks]).copy(weights.chunks[at % chunks], &mut copy);
+            copy
+        })
+        .collect();
+    let parts = even(blocks, blocks.div_ceil(FEW_TILES.div_ceil(tiles.len().max(1))));
+    let tasks: Vec<_> = (0..tiles.len()).flat_map(|t| parts.iter().map(move |&part| (t, part))).collect();
+    tasks.par_iter().with_max_len(1).for_each_init(Rest::default, |rest, &(at, part)| {
+        let tile = work(&tiles[at]);
+        for chunk in 0..chunks {
+            tile.blocks(chunk, part, &copies[at * chunks + chunk], rest, shared);
+        }
     });
 }
 
@@ -137,23 +167,17 @@ impl Layout {
         let [d, h, w] = &lattice.axes;
         let lanes = weights.isa.lanes();
         let channels = weights.chunks.iter().map(|c| c.1).max().unwrap_or(1);
-        let flat = w.count * 4 < w.count.div_ceil(lanes) * lanes * 3 && w.out_step == 1 && h.out_step == 1;
-        let width = even(w.count, ROW).iter().map(|p| p.1).max().unwrap_or(1);
-        if flat {
-            let copies = h.offsets.len() * w.offsets.len();
-            let rows = (TILE / (channels * copies * w.count).max(1)).max(1);
-            let [td, th] = grow([d.clone(), one_tap(h)], rows);
-            return Self { tile: [td, th, w.count], flat };
-        }
-        let reach = (w.offsets.last().unwrap_or(&0) - w.offsets.first().unwrap_or(&0)) as usize;
-        let rows = TILE / (channels * (width * w.in_step + reach + lanes)).max(1);
-        let [td, th] = grow([d.clone(), h.clone()], rows);
-        Self { tile: [td, th, width], flat }
+        let vectors = w.count.div_ceil(lanes);
+        // Rows of one vector, or with many idle lanes.
+        let flat = (vectors == 1 || w.count * 4 < vectors * lanes * 3) && w.out_step == 1 && h.out_step == 1;
+        let (row, height) = if flat {
+            (w.count * w.offsets.len(), Axis { offsets: (0..=reach(h) as isize).collect(), ..h.clone() })
+        } else {
+            (even(w.count, ROW).first().map_or(1, |p| p.1) * w.in_step + reach(w) + lanes, h.clone())
+        };
+        let [td, th] = grow([d.clone(), height], TILE / (channels * row).max(1));
+        Self { tile: [td, th, if flat { w.count } else { ROW }], flat }
     }
-}
-
-fn one_tap(axis: &Axis) -> Axis {
-    Axis { offsets: vec![0], kernel: vec![0], in_step: 1, ..axis.clone() }
 }
 
 /// The largest tile of rows that needs at most `most` input rows, grown where that saves most copies.
@@ -176,32 +200,22 @@ fn grow(axes: [Axis; 2], most: usize) -> [usize; 2] {
 }
 
 /// All tiles; together they hold every output of the lattice once.
-fn tasks(input: &Input<'_>, lattice: &Lattice, weights: &PackedWeights, layout: &Layout) -> Vec<Task> {
+fn tiles(input: &Input<'_>, lattice: &Lattice, weights: &PackedWeights, layout: &Layout) -> Vec<Rows> {
     let [d, h, w] = &lattice.axes;
     let depth = stretches(d, layout.tile[0], d.interleave());
     let height = stretches(h, layout.tile[1], if layout.flat { 1 } else { h.interleave() });
-    let width: Vec<Stretch> = if layout.flat {
-        vec![Stretch { first: 0, count: w.count, step: 1 }]
-    } else {
-        even(w.count, layout.tile[2]).into_iter().map(|(first, count)| Stretch { first, count, step: 1 }).collect()
-    };
-    let tiles = input.batch * weights.groups * depth.len() * height.len() * width.len();
-    let parts = if tiles < FEW_TASKS { FEW_TASKS.div_ceil(tiles.max(1)) } else { 1 };
-    let blocks = even(weights.blocks.len(), weights.blocks.len().div_ceil(parts));
-    let mut tasks = Vec::with_capacity(tiles * blocks.len());
+    let width = stretches(w, layout.tile[2], 1);
+    let mut tiles = Vec::with_capacity(input.batch * weights.groups * depth.len() * height.len() * width.len());
     for item in 0..input.batch {
         for group in 0..weights.groups {
-            for &rd in &depth {
-                for &rh in &height {
-                    for &rw in &width {
-                        let rows = [rd, rh, rw];
-                        tasks.extend(blocks.iter().map(|&blocks| Task { item, group, blocks, rows }));
-                    }
+            for &d in &depth {
+                for &h in &height {
+                    tiles.extend(width.iter().map(|&w| Rows { item, group, axes: [d, h, w] }));
                 }
             }
         }
     }
-    tasks
+    tiles
 }
 
 pub(super) fn stretches(axis: &Axis, tile: usize, step: usize) -> Vec<Stretch> {
@@ -218,7 +232,13 @@ pub(super) fn stretches(axis: &Axis, tile: usize, step: usize) -> Vec<Stretch> {
 #[derive(Default)]
 struct Scratch {
     tile: Vec<f32>,
+    rest: Rest,
+}
+
+#[derive(Default)]
+struct Rest {
     taps: Vec<Tap>,
+    places: Vec<Place>,
     /// Outputs that do not lie side by side in the tensor.
     apart: Vec<f32>,
 }
@@ -228,56 +248,77 @@ struct Tile<'a> {
     lattice: &'a Lattice,
     weights: &'a PackedWeights,
     bias: &'a [f32],
-    finish: &'a (dyn Fn(&mut [f32]) + Sync),
+    activation: Activation,
     flat: bool,
-    task: &'a Task,
+    rows: Rows,
+    /// Floats of one channel of the scratch tile.
+    channel: usize,
 }
 
-/// A run of outputs: its first voxel in the scratch tile, and in its output channel.
+/// A run of outputs: where it begins in its output channel; in the scratch tile its taps say so.
 #[derive(Clone, Copy)]
 struct Place {
-    x: usize,
     out: usize,
     length: usize,
     /// Range in the taps of the tile.
     taps: (usize, usize),
 }
 
-impl Tile<'_> {
-    fn run(&self, scratch: &mut Scratch, out: Shared) {
-        let chunks = &self.weights.chunks;
-        let mut places = Vec::new();
-        for (at, &chunk) in chunks.iter().enumerate() {
-            scratch.taps.clear();
-            places.clear();
-            let channel = if self.flat {
-                self.copy_flat(chunk, &mut scratch.tile);
-                self.place_flat(chunk, &mut scratch.taps, &mut places)
-            } else {
-                self.copy_rows(chunk, &mut scratch.tile);
-                self.place_rows(chunk, &mut scratch.taps, &mut places)
-            };
-            let blocks = &self.weights.blocks[self.task.blocks.0..self.task.blocks.0 + self.task.blocks.1];
-            for &block in blocks {
-                let step = Step { block, chunk, first: at == 0, last: at + 1 == chunks.len(), channel };
-                for place in &places {
-                    self.outputs(step, *place, scratch, out);
-                }
+impl<'a> Tile<'a> {
+    fn new(
+        input: Input<'a>,
+        lattice: &'a Lattice,
+        weights: &'a PackedWeights,
+        bias: &'a [f32],
+        activation: Activation,
+        flat: bool,
+        rows: Rows,
+    ) -> Self {
+        let mut tile = Self { input, lattice, weights, bias, activation, flat, rows, channel: 0 };
+        tile.channel = tile.channel_floats();
+        tile
+    }
+
+    /// Copies what the tile needs of one chunk of input channels.
+    fn copy(&self, chunk: (usize, usize), tile: &mut Vec<f32>) {
+        // What is left from another tile is overwritten or never read.
+        tile.resize(chunk.1 * self.channel + self.slack(), 0.0);
+        if self.flat {
+            self.copy_flat(chunk, tile);
+        } else {
+            self.copy_rows(chunk, tile);
+        }
+    }
+
+    /// Adds one chunk to the outputs of a range of blocks.
+    fn blocks(&self, chunk: usize, blocks: (usize, usize), tile: &[f32], rest: &mut Rest, out: Shared) {
+        rest.taps.clear();
+        rest.places.clear();
+        if self.flat {
+            self.place_flat(&mut rest.taps, &mut rest.places);
+        } else {
+            self.place_rows(&mut rest.taps, &mut rest.places);
+        }
+        let last = chunk + 1 == self.weights.chunks.len();
+        for &block in &self.weights.blocks[blocks.0..blocks.0 + blocks.1] {
+            let step = Step { block, chunk: self.weights.chunks[chunk], first: chunk == 0, last };
+            for at in 0..rest.places.len() {
+                self.outputs(step, rest.places[at], tile, rest, out);
             }
         }
     }
 
     /// One run of outputs of one block.
-    fn outputs(&self, step: Step, place: Place, scratch: &mut Scratch, out: Shared) {
-        let Step { block, chunk, first, last, channel } = step;
+    fn outputs(&self, step: Step, place: Place, tile: &[f32], scratch: &mut Rest, out: Shared) {
+        let Step { block, chunk, first, last } = step;
         let [d, h, w] = &self.lattice.axes;
         let plane = d.output * h.output * w.output;
         let outputs = self.weights.channels[1];
         let lanes = self.weights.isa.lanes();
         let most = self.weights.isa.max_vectors(block.channels);
-        let channel_at = self.task.group * outputs + block.first;
-        let base = (self.task.item * self.weights.groups * outputs + channel_at) * plane + place.out;
-        let weights = self.weights.of(self.task.group, block, chunk);
+        let channel_at = self.rows.group * outputs + block.first;
+        let base = (self.rows.item * self.weights.groups * outputs + channel_at) * plane + place.out;
+        let weights = self.weights.of(self.rows.group, block, chunk);
         let taps = &scratch.taps[place.taps.0..place.taps.1];
         let apart = w.out_step != 1;
         for (from, vectors) in even(place.length.div_ceil(lanes), most) {
@@ -299,8 +340,8 @@ impl Tile<'_> {
                 }
             }
             let run = Run {
-                x: scratch.tile[place.x + from..].as_ptr(),
-                x_channel: channel,
+                x: tile[from..].as_ptr(),
+                x_channel: self.channel,
                 channels: chunk.1,
                 taps,
                 weights: weights.as_ptr(),
@@ -316,17 +357,18 @@ impl Tile<'_> {
                 for m in 0..block.channels {
                     let row = &mut scratch.apart[m * out_channel..m * out_channel + length];
                     if last {
-                        (self.finish)(row);
+                        self.activation.apply(row);
                     }
                     for (i, &value) in row.iter().enumerate() {
                         // SAFETY: an output of this task.
                         unsafe { *out.at(base + m * plane + (from + i) * w.out_step) = value };
                     }
                 }
-            } else if last {
+            } else if last && self.activation != Activation::Identity {
                 for m in 0..block.channels {
                     // SAFETY: outputs of this task, written just now.
-                    (self.finish)(unsafe { std::slice::from_raw_parts_mut(target.wrapping_add(m * plane), length) });
+                    self.activation
+                        .apply(unsafe { std::slice::from_raw_parts_mut(target.wrapping_add(m * plane), length) });
                 }
             }
         }
@@ -335,19 +377,16 @@ impl Tile<'_> {
     fn input_channel(&self, channel: usize) -> &[f32] {
         let [d, h, w] = &self.lattice.axes;
         let volume = d.input * h.input * w.input;
-        let at = self.task.item * self.input.channels + self.task.group * self.weights.channels[0] + channel;
+        let at = self.rows.item * self.input.channels + self.rows.group * self.weights.channels[0] + channel;
         &self.input.data[at * volume..(at + 1) * volume]
     }
 
     /// The rows of a tile, `[channel][depth][height][phase][width]`, zeros where the input ends at the sides.
-    fn copy_rows(&self, chunk: (usize, usize), tile: &mut Vec<f32>) {
+    fn copy_rows(&self, chunk: (usize, usize), tile: &mut [f32]) {
         let [d, h, w] = &self.lattice.axes;
         let [sd, sh] = self.row_slots();
         let row = self.row();
-        let floats = chunk.1 * self.channel_floats();
-        // What is left from the task before is overwritten or never read.
-        tile.resize(floats + self.slack(), 0.0);
-        let base = self.width_slots().base;
+        let base = self.first_column();
         for channel in 0..chunk.1 {
             let input = self.input_channel(chunk.0 + channel);
             for slot_d in 0..sd.count {
@@ -355,7 +394,7 @@ impl Tile<'_> {
                 for slot_h in 0..sh.count {
                     let Some(at_h) = sh.voxel(slot_h, h.input) else { continue };
                     let source = &input[(at_d * h.input + at_h) * w.input..][..w.input];
-                    let to = channel * self.channel_floats() + (slot_d * sh.count + slot_h) * row.phases * row.width;
+                    let to = channel * self.channel + (slot_d * sh.count + slot_h) * row.phases * row.width;
                     for phase in 0..row.phases {
                         let target = &mut tile[to + phase * row.width..][..row.width];
                         copy_row(source, base + phase as isize, row.phases, target);
@@ -365,10 +404,10 @@ impl Tile<'_> {
         }
     }
 
-    /// Runs of single rows; returns floats from channel to channel.
-    fn place_rows(&self, _chunk: (usize, usize), taps: &mut Vec<Tap>, places: &mut Vec<Place>) -> usize {
+    /// Runs of single rows.
+    fn place_rows(&self, taps: &mut Vec<Tap>, places: &mut Vec<Place>) {
         let [d, h, w] = &self.lattice.axes;
-        let [rd, rh, rw] = self.task.rows;
+        let [rd, rh, rw] = self.rows.axes;
         let [sd, sh] = self.row_slots();
         let row = self.row();
         let slot_floats = row.phases * row.width;
@@ -393,38 +432,35 @@ impl Tile<'_> {
                     }
                 }
                 let out = self.output_at([rd.first + i * rd.step, rh.first + j * rh.step, rw.first]);
-                places.push(Place { x: 0, out, length: rw.count, taps: (first, taps.len()) });
+                places.push(Place { out, length: rw.count, taps: (first, taps.len()) });
             }
         }
-        self.channel_floats()
     }
 
-    /// The rows of a tile once for every tap of height and width, `[channel][depth][tap][height × width]`, so that a run goes
-    /// on from row to row.
-    fn copy_flat(&self, chunk: (usize, usize), tile: &mut Vec<f32>) {
+    /// The rows of a tile once for every tap of width, `[channel][depth][tap][phase][height × width]`, so that a run goes on
+    /// from row to row.
+    fn copy_flat(&self, chunk: (usize, usize), tile: &mut [f32]) {
         let [d, h, w] = &self.lattice.axes;
         let [sd, _] = self.row_slots();
-        let [_, rh, rw] = self.task.rows;
-        tile.resize(chunk.1 * self.channel_floats() + self.slack(), 0.0);
-        let mut to = 0;
+        let [_, rh, rw] = self.rows.axes;
+        let [phases, rows] = self.flat_rows();
+        let base_h = (rh.first * h.in_step) as isize + h.offsets.first().copied().unwrap_or(0);
         for channel in 0..chunk.1 {
             let input = self.input_channel(chunk.0 + channel);
-            to = to.max(channel * self.channel_floats());
             for slot_d in 0..sd.count {
-                let Some(at_d) = sd.voxel(slot_d, d.input) else {
-                    to += h.offsets.len() * w.offsets.len() * rh.count * rw.count;
-                    continue;
-                };
-                for &offset_h in &h.offsets {
-                    for &offset_w in &w.offsets {
-                        for i in 0..rh.count {
+                let Some(at_d) = sd.voxel(slot_d, d.input) else { continue };
+                let mut to = channel * self.channel + slot_d * w.offsets.len() * phases * rows * rw.count;
+                for &offset_w in &w.offsets {
+                    let from = (rw.first * w.in_step) as isize + offset_w;
+                    for phase in 0..phases {
+                        for row in 0..rows {
                             let target = &mut tile[to..to + rw.count];
-                            let at_h = ((rh.first + i) * h.in_step) as isize + offset_h;
+                            let at_h = base_h + (row * phases + phase) as isize;
                             if at_h < 0 || at_h as usize >= h.input {
                                 target.fill(0.0);
                             } else {
                                 let source = &input[(at_d * h.input + at_h as usize) * w.input..][..w.input];
-                                copy_row(source, (rw.first * w.in_step) as isize + offset_w, w.in_step, target);
+                                copy_row(source, from, w.in_step, target);
                             }
                             to += rw.count;
                         }
@@ -434,27 +470,38 @@ impl Tile<'_> {
         }
     }
 
-    fn place_flat(&self, _chunk: (usize, usize), taps: &mut Vec<Tap>, places: &mut Vec<Place>) -> usize {
+    /// Runs over all rows of a plane.
+    fn place_flat(&self, taps: &mut Vec<Tap>, places: &mut Vec<Place>) {
         let [d, h, w] = &self.lattice.axes;
-        let [rd, rh, rw] = self.task.rows;
+        let [rd, rh, rw] = self.rows.axes;
         let [sd, _] = self.row_slots();
-        let run = rh.count * rw.count;
-        let in_plane = h.offsets.len() * w.offsets.len();
+        let [phases, rows] = self.flat_rows();
         for i in 0..rd.count {
             let first = taps.len();
+            let mut weight = 0;
             for t in 0..d.offsets.len() {
                 let slot = i * sd.per_output + sd.tap(d, t);
-                if sd.voxel(slot, d.input).is_some() {
-                    taps.extend((0..in_plane).map(|tap| Tap {
-                        x: ((slot * in_plane + tap) * run) as u32,
-                        weight: (t * in_plane + tap) as u32,
-                    }));
+                let inside = sd.voxel(slot, d.input).is_some();
+                for u in 0..h.offsets.len() {
+                    let shift = (h.offsets[u] - h.offsets[0]) as usize;
+                    for v in 0..w.offsets.len() {
+                        let row = ((slot * w.offsets.len() + v) * phases + shift % phases) * rows + shift / phases;
+                        if inside {
+                            taps.push(Tap { x: (row * rw.count) as u32, weight });
+                        }
+                        weight += 1;
+                    }
                 }
             }
             let out = self.output_at([rd.first + i * rd.step, rh.first, rw.first]);
-            places.push(Place { x: 0, out, length: run, taps: (first, taps.len()) });
+            places.push(Place { out, length: rh.count * rw.count, taps: (first, taps.len()) });
         }
-        self.channel_floats()
+    }
+
+    /// Phases of the height's stride, and rows of each.
+    fn flat_rows(&self) -> [usize; 2] {
+        let h = &self.lattice.axes[1];
+        [h.in_step, self.rows.axes[1].count + reach(h) / h.in_step]
     }
 
     fn output_at(&self, at: [usize; 3]) -> usize {
@@ -463,32 +510,32 @@ impl Tile<'_> {
     }
 
     fn row_slots(&self) -> [Slots; 2] {
-        [0, 1].map(|a| Slots::of(&self.lattice.axes[a], self.task.rows[a]))
+        [0, 1].map(|a| Slots::of(&self.lattice.axes[a], self.rows.axes[a]))
     }
 
-    fn width_slots(&self) -> Slots {
+    /// Column of the input at which rows of the tile begin; may lie outside.
+    fn first_column(&self) -> isize {
         let w = &self.lattice.axes[2];
-        Slots {
-            base: (self.task.rows[2].first * w.in_step) as isize + w.offsets.first().copied().unwrap_or(0),
-            step: 1,
-            count: 0,
-            per_output: 1,
-        }
+        (self.rows.axes[2].first * w.in_step) as isize + w.offsets.first().copied().unwrap_or(0)
     }
 
     fn row(&self) -> Row {
         let w = &self.lattice.axes[2];
-        let reach = (w.offsets.last().unwrap_or(&0) - w.offsets.first().unwrap_or(&0)) as usize;
-        Row { phases: w.in_step, width: self.task.rows[2].count + reach / w.in_step }
+        Row { phases: w.in_step, width: self.rows.axes[2].count + reach(w) / w.in_step }
+    }
+
+    /// Floats of the whole scratch tile, for the largest chunk.
+    fn floats(&self) -> usize {
+        let channels = self.weights.chunks.iter().map(|c| c.1).max().unwrap_or(0);
+        channels * self.channel + self.slack()
     }
 
     /// Floats of one channel of the scratch tile.
     fn channel_floats(&self) -> usize {
         let [sd, sh] = self.row_slots();
         let floats = if self.flat {
-            let [_, rh, rw] = self.task.rows;
-            let [_, h, w] = &self.lattice.axes;
-            sd.count * h.offsets.len() * w.offsets.len() * rh.count * rw.count
+            let [phases, rows] = self.flat_rows();
+            sd.count * self.lattice.axes[2].offsets.len() * phases * rows * self.rows.axes[2].count
         } else {
             let row = self.row();
             sd.count * sh.count * row.phases * row.width
@@ -510,7 +557,6 @@ struct Step {
     chunk: (usize, usize),
     first: bool,
     last: bool,
-    channel: usize,
 }
 
 /// How a row of input lies in the scratch tile: apart by the phases of the stride, so that outputs are neighbours.
@@ -518,6 +564,14 @@ struct Step {
 struct Row {
     phases: usize,
     width: usize,
+}
+
+/// Voxels from the first tap of an axis to the last.
+pub(super) fn reach(axis: &Axis) -> usize {
+    match (axis.offsets.first(), axis.offsets.last()) {
+        (Some(first), Some(last)) => (last - first) as usize,
+        _ => 0,
+    }
 }
 
 /// Copies `source[from + i·step]`, zeros outside.

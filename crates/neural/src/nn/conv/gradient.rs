@@ -5,17 +5,17 @@
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, bail};
 use rayon::prelude::*;
 
-use super::engine::{Slots, Stretch, copy_row, stretches};
+use super::engine::{Slots, Stretch, copy_row, reach, stretches};
 use super::kernel::{Correlation, Isa, MAX_SHIFTS};
-use super::lattice::Lattice;
+use super::lattice::{Axis, Lattice};
 use super::packed::even;
 use super::{Conv3dOptions, floats};
 
 /// Input channels of a task: gradients are read once for all of them.
 const INPUTS: usize = 4;
 
-/// Rows of gradients that are summed at once, so that they stay in the first level of the cache.
-const ROWS: usize = 8;
+/// Gradients of a channel that are summed at once, so that those of a block stay in the first level of the cache.
+const SUMMED: usize = 768;
 
 /// Planes after which sums of `f32` are put away into `f64`.
 const PLANES: usize = 16;
@@ -111,78 +111,52 @@ impl Job<'_> {
         let [kd, kh, kw] = self.kernel;
         let positions = kd * kh * kw;
         let lanes = self.isa.lanes();
-        let [group_inputs, group_outputs] = self.channels.map(|c| c / self.groups);
-        let reach = (w.offsets[kw - 1] - w.offsets[0]) as usize;
-        let row = w.count + reach / w.in_step;
-        let shifts: Vec<usize> = (0..kw)
-            .map(|k| {
-                let shift = (w.offsets[k] - w.offsets[0]) as usize;
-                shift % w.in_step * row + shift / w.in_step
-            })
-            .collect();
+        let group_outputs = self.channels[1] / self.groups;
         let blocks = even(task.outputs.1, self.isa.max_correlated());
-        let groups_of_shifts = even(kw, MAX_SHIFTS);
+        let shifts_at_once = even(kw, MAX_SHIFTS);
+        // `[block][input][kd][kh][shifts][output of block][shift]`, so that a kernel's sums lie together.
+        let place = |first: usize, channels: usize, input: usize, line: usize, shift: usize| {
+            first * task.inputs.1 * positions + ((input * kd * kh + line) * kw + shift) * channels
+        };
         let mut lane_sums = vec![0.0; task.outputs.1 * task.inputs.1 * positions * lanes];
         let mut total = vec![0.0_f64; task.outputs.1 * task.inputs.1 * positions];
+        let flat = w.count < 2 * lanes;
+        let rows = (SUMMED / w.count).max(1);
+        let sheets: Vec<Sheet> = stretches(h, rows, if flat { 1 } else { h.interleave() })
+            .into_iter()
+            .map(|stretch| if flat { Sheet::flat(h, w, stretch) } else { Sheet::rows(h, w, stretch) })
+            .collect();
         let mut tile = Vec::new();
         for item in 0..self.batch {
             for plane in 0..d.count {
                 let depth = Slots::of(d, Stretch { first: plane, count: 1, step: 1 });
-                for stretch in stretches(h, ROWS, h.interleave()) {
-                    let slots = Slots::of(h, stretch);
-                    let slot_floats = row * w.in_step;
-                    tile.resize(task.inputs.1 * kd * slots.count * slot_floats + lanes, 0.0);
-                    for input in 0..task.inputs.1 {
-                        let channel = item * self.channels[0] + task.group * group_inputs + task.inputs.0 + input;
-                        let volume = d.input * h.input * w.input;
-                        let source = &self.x[channel * volume..][..volume];
-                        for k in 0..kd {
-                            let Some(at_d) = depth.voxel(depth.tap(d, k), d.input) else { continue };
-                            for slot in 0..slots.count {
-                                let to = ((input * kd + k) * slots.count + slot) * slot_floats;
-                                match slots.voxel(slot, h.input) {
-                                    None => tile[to..to + slot_floats].fill(0.0),
-                                    Some(at_h) => {
-                                        let line = &source[(at_d * h.input + at_h) * w.input..][..w.input];
-                                        for phase in 0..w.in_step {
-                                            let target = &mut tile[to + phase * row..][..row];
-                                            copy_row(line, w.offsets[0] + phase as isize, w.in_step, target);
-                                        }
-                                    }
-                                }
-                            }
-                        }
-                    }
-                    for &(first, count) in &blocks {
+                let slices: Vec<Option<usize>> = (0..kd).map(|k| depth.voxel(depth.tap(d, k), d.input)).collect();
+                for sheet in &sheets {
+                    self.copy(task, item, &slices, sheet, &mut tile);
+                    for &(first, channels) in &blocks {
                         let output = task.group * group_outputs + task.outputs.0 + first;
                         let area = h.output * w.output;
-                        let at =
-                            ((item * self.channels[1] + output) * d.output + plane) * area + stretch.first * w.output;
+                        let channel = (item * self.channels[1] + output) * d.output + plane;
+                        let gradient = &self.gradient[channel * area + sheet.stretch.first * w.output..];
                         for input in 0..task.inputs.1 {
-                            for k in 0..kd {
-                                if depth.voxel(depth.tap(d, k), d.input).is_none() {
-                                    continue;
-                                }
+                            for k in (0..kd).filter(|&k| slices[k].is_some()) {
                                 for j in 0..kh {
-                                    let x = ((input * kd + k) * slots.count + slots.tap(h, j)) * slot_floats;
-                                    for &(s, n) in &groups_of_shifts {
-                                        // `[block][input][kd][kh][shifts][output of block][shift]`
-                                        let sums = first * task.inputs.1 * positions
-                                            + ((input * kd + k) * kh + j) * kw * count
-                                            + s * count;
+                                    let x = &tile[(input * kd + k) * sheet.floats + sheet.lines[j]..];
+                                    for &(shift, count) in &shifts_at_once {
+                                        let sums = place(first, channels, input, k * kh + j, shift);
                                         let correlation = Correlation {
-                                            gradient: self.gradient[at..].as_ptr(),
+                                            gradient: gradient.as_ptr(),
                                             gradient_channel: d.output * area,
-                                            gradient_row: stretch.step * w.output,
-                                            x: tile[x..].as_ptr(),
-                                            x_row: slots.per_output * slot_floats,
-                                            shifts: &shifts[s..s + n],
-                                            rows: stretch.count,
-                                            length: w.count,
+                                            gradient_row: sheet.stretch.step * w.output,
+                                            x: x.as_ptr(),
+                                            x_row: sheet.x_row,
+                                            shifts: &sheet.shifts[shift..shift + count],
+                                            rows: sheet.runs[0],
+                                            length: sheet.runs[1],
                                             sums: lane_sums[sums * lanes..].as_mut_ptr(),
                                         };
                                         // SAFETY: rows of the gradient's tensor and of the tile, which ends in a spare vector.
-                                        unsafe { self.isa.correlate(count, &correlation) };
+                                        unsafe { self.isa.correlate(channels, &correlation) };
                                     }
                                 }
                             }
@@ -198,22 +172,122 @@ impl Job<'_> {
             }
         }
         let mut sums = vec![0.0; total.len()];
-        for &(first, count) in &blocks {
+        for &(first, channels) in &blocks {
             for input in 0..task.inputs.1 {
                 for line in 0..kd * kh {
-                    for &(s, n) in &groups_of_shifts {
-                        let base =
-                            first * task.inputs.1 * positions + (input * kd * kh + line) * kw * count + s * count;
-                        for m in 0..count {
-                            for k in 0..n {
-                                let to = ((first + m) * task.inputs.1 + input) * positions + line * kw + s + k;
-                                sums[to] = total[base + m * n + k] as f32;
-                            }
+                    for &(shift, count) in &shifts_at_once {
+                        let from = place(first, channels, input, line, shift);
+                        for (m, k) in (0..channels).flat_map(|m| (0..count).map(move |k| (m, k))) {
+                            let to = ((first + m) * task.inputs.1 + input) * positions + line * kw + shift + k;
+                            sums[to] = total[from + m * count + k] as f32;
                         }
                     }
                 }
             }
         }
         sums
+    }
+
+    /// What the kernel's slices meet of the task's input channels.
+    fn copy(&self, task: Task, item: usize, slices: &[Option<usize>], sheet: &Sheet, tile: &mut Vec<f32>) {
+        let [d, h, w] = &self.lattice.axes;
+        let area = h.input * w.input;
+        tile.resize(task.inputs.1 * slices.len() * sheet.floats + self.isa.lanes(), 0.0);
+        for input in 0..task.inputs.1 {
+            let channel = item * self.channels[0] + task.group * self.channels[0] / self.groups + task.inputs.0 + input;
+            for (k, at) in slices.iter().enumerate() {
+                if let Some(at) = at {
+                    let slice = &self.x[(channel * d.input + at) * area..][..area];
+                    sheet.copy(slice, h, w, &mut tile[(input * slices.len() + k) * sheet.floats..][..sheet.floats]);
+                }
+            }
+        }
+    }
+}
+
+/// How the rows of one slice lie in the scratch tile, and how the kernel runs over them.
+struct Sheet {
+    stretch: Stretch,
+    slots: Slots,
+    /// The rows run into each other, once for each position along a row; else each is padded by itself.
+    flat: bool,
+    floats: usize,
+    /// Where the rows of each line of the kernel begin.
+    lines: Vec<usize>,
+    /// Where each position along a row begins.
+    shifts: Vec<usize>,
+    /// Number and length of runs.
+    runs: [usize; 2],
+    x_row: usize,
+}
+
+impl Sheet {
+    fn rows(h: &Axis, w: &Axis, stretch: Stretch) -> Self {
+        let slots = Slots::of(h, stretch);
+        let width = w.count + reach(w) / w.in_step;
+        let floats = width * w.in_step;
+        let shift = |offset: &isize| {
+            let shift = (offset - w.offsets[0]) as usize;
+            shift % w.in_step * width + shift / w.in_step
+        };
+        Self {
+            stretch,
+            slots,
+            flat: false,
+            floats: slots.count * floats,
+            lines: (0..h.offsets.len()).map(|j| slots.tap(h, j) * floats).collect(),
+            shifts: w.offsets.iter().map(shift).collect(),
+            runs: [stretch.count, w.count],
+            x_row: slots.per_output * floats,
+        }
+    }
+
+    fn flat(h: &Axis, w: &Axis, stretch: Stretch) -> Self {
+        let rows = stretch.count + reach(h) / h.in_step;
+        let floats = h.in_step * rows * w.count;
+        let line = |offset: &isize| {
+            let shift = (offset - h.offsets[0]) as usize;
+            (shift % h.in_step * rows + shift / h.in_step) * w.count
+        };
+        Self {
+            stretch,
+            slots: Slots::of(h, stretch),
+            flat: true,
+            floats: w.offsets.len() * floats,
+            lines: h.offsets.iter().map(line).collect(),
+            shifts: (0..w.offsets.len()).map(|k| k * floats).collect(),
+            runs: [1, stretch.count * w.count],
+            x_row: 0,
+        }
+    }
+
+    fn copy(&self, slice: &[f32], h: &Axis, w: &Axis, tile: &mut [f32]) {
+        if self.flat {
+            let rows = self.stretch.count + reach(h) / h.in_step;
+            let first = (self.stretch.first * h.in_step) as isize + h.offsets[0];
+            let targets = tile.chunks_exact_mut(w.count);
+            let taps = w.offsets.iter().flat_map(|&tap| (0..h.in_step).map(move |phase| (tap, phase)));
+            let sources = taps.flat_map(|(tap, phase)| (0..rows).map(move |row| (tap, row * h.in_step + phase)));
+            for (target, (tap, row)) in targets.zip(sources) {
+                copy_line(slice, first + row as isize, h, w, tap, w.in_step, target);
+            }
+        } else {
+            let width = w.count + reach(w) / w.in_step;
+            let targets = tile.chunks_exact_mut(width);
+            let sources = (0..self.slots.count).flat_map(|slot| (0..w.in_step).map(move |phase| (slot, phase)));
+            for (target, (slot, phase)) in targets.zip(sources) {
+                let row = self.slots.voxel(slot, h.input).map_or(-1, |row| row as isize);
+                copy_line(slice, row, h, w, w.offsets[0] + phase as isize, w.in_step, target);
+            }
+        }
+    }
+}
+
+/// Part of a row of a slice, zeros if there is no such row.
+fn copy_line(slice: &[f32], row: isize, h: &Axis, w: &Axis, from: isize, step: usize, target: &mut [f32]) {
+    if row < 0 || row as usize >= h.input {
+        target.fill(0.0);
+    } else {
+        copy_row(&slice[row as usize * w.input..][..w.input], from, step, target);
     }
 }

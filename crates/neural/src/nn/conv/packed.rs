@@ -1,5 +1,7 @@
 //! Weights in the order in which the kernel reads them.
 
+use rayon::prelude::*;
+
 use super::kernel::Isa;
 
 /// Input channels that are summed before a run of outputs is put back into memory: their voxels and the weights of a block
@@ -52,28 +54,33 @@ impl PackedWeights {
         let blocks: Vec<Block> =
             even(outputs, isa.max_channels()).into_iter().map(|(first, channels)| Block { first, channels }).collect();
         let chunks = even(inputs, CHUNK);
-        let mut data = Vec::with_capacity(groups * inputs * outputs * taps.len());
+        // Where an output channel's and an input channel's weights lie.
+        let [by_output, by_input, by_group] = match order {
+            Order::OutputFirst => [inputs * positions, positions, outputs * inputs * positions],
+            Order::InputFirst => [positions, outputs * positions, outputs * inputs * positions],
+        };
+        let mut data = vec![0.0; groups * inputs * outputs * taps.len()];
+        let mut rest = data.as_mut_slice();
+        let mut parts = Vec::with_capacity(groups * blocks.len());
         for group in 0..groups {
-            for block in &blocks {
-                for &(first, count) in &chunks {
-                    for &tap in taps {
-                        for input in first..first + count {
-                            for output in block.first..block.first + block.channels {
-                                let (a, b) = match order {
-                                    Order::OutputFirst => (group * outputs + output, input),
-                                    Order::InputFirst => (group * inputs + input, output),
-                                };
-                                let row = match order {
-                                    Order::OutputFirst => inputs,
-                                    Order::InputFirst => outputs,
-                                };
-                                data.push(weights[(a * row + b) * positions + tap]);
-                            }
-                        }
+            for &block in &blocks {
+                let (part, after) = rest.split_at_mut(block.channels * inputs * taps.len());
+                parts.push((group, block, part));
+                rest = after;
+            }
+        }
+        parts.into_par_iter().for_each(|(group, block, part)| {
+            let mut to = part.chunks_exact_mut(block.channels);
+            for &(first, count) in &chunks {
+                for &tap in taps {
+                    for input in first..first + count {
+                        let from = group * by_group + block.first * by_output + input * by_input + tap;
+                        let picked = weights[from..].iter().step_by(by_output);
+                        to.next().into_iter().flatten().zip(picked).for_each(|(to, &from)| *to = from);
                     }
                 }
             }
-        }
+        });
         Self { isa, groups, blocks, chunks, taps: taps.len(), channels, data }
     }
 
