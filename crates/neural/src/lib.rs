@@ -2,6 +2,7 @@
 
 mod error;
 pub mod nn;
+pub mod nnunet;
 pub mod weights;
 
 /// What layers take and give; nobody else needs to know where they come from.
