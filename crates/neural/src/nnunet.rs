@@ -84,7 +84,7 @@ pub struct SegmentOptions {
 
 impl Default for SegmentOptions {
     fn default() -> Self {
-        Self { step: 0.5, mirroring: Mirroring::AsTrained, frame: Frame::AsTrained, sums: Sums::Single }
+        Self { step: 0.5, mirroring: Mirroring::AsTrained, frame: Frame::AsTrained, sums: Sums::AsReference }
     }
 }
 
@@ -111,11 +111,14 @@ pub enum Frame {
 /// How the answers of windows are summed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sums {
-    /// In single precision.
+    /// Rounded to half precision at every step, as nnunetv2 2 does it, if there are at most twice as many classes as last features,
+    /// so that this needs no more memory than the features; else as [`Sums::Single`].
+    ///
+    /// Where a window's weight is near zero, as in the corners of a scan, answers keep few digits by this: it decides near ties only,
+    /// but those as the reference does.
+    AsReference,
+    /// In single precision: of answers or of the features before the last layer, whichever are fewer.
     Single,
-    /// Rounded to half precision at every step, as nnunetv2 2 does it: only to show that nothing else differs. Where the weight
-    /// of a window is near zero, as in the corners of a scan, little of an answer survives that. Needs memory for every class.
-    HalfAsReference,
 }
 
 impl NnUnet {
@@ -273,7 +276,7 @@ impl NnUnet {
             sums: options.sums,
         };
         let mut export =
-            Export::new(&self.dataset.heads, prepared.size, taps, prepared.view, labels.data_mut(), options.sums);
+            Export::new(&self.dataset.heads, prepared.size, taps, prepared.view, labels.data_mut(), windows.half()?);
         let image = Image { values: &prepared.values, size: prepared.size };
         windows.run(image, progress, |plane, answers| export.push(plane, answers))?;
         Ok(labels)

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-use super::Sums;
 use super::dataset::Heads;
 use super::resample::Tap;
 use super::view::View;
@@ -27,15 +26,16 @@ pub(super) struct Export<'a> {
     next: usize,
     /// Voxels of a row of the network's grid.
     row: usize,
-    sums: Sums,
+    /// Whether answers were rounded to half precision, and so must be what is made of them.
+    half: bool,
 }
 
 /// Answers on a plane of the network's grid.
 struct Plane {
     /// Voxel by voxel.
     answers: Vec<f32>,
-    /// What wins at each voxel.
-    winners: Vec<u16>,
+    /// What wins at each voxel, and whether no rounding could change that.
+    winners: Vec<(u16, bool)>,
 }
 
 impl<'a> Export<'a> {
@@ -46,9 +46,9 @@ impl<'a> Export<'a> {
         taps: [Vec<Tap>; 3],
         view: View,
         labels: &'a mut [u16],
-        sums: Sums,
+        half: bool,
     ) -> Self {
-        Self { heads, taps, view, labels, planes: BTreeMap::new(), next: 0, row: size[2], sums }
+        Self { heads, taps, view, labels, planes: BTreeMap::new(), next: 0, row: size[2], half }
     }
 
     /// The next plane `[size[1], size[2], heads]`.
@@ -57,8 +57,11 @@ impl<'a> Export<'a> {
         if answers.par_iter().any(|x| !x.is_finite()) {
             return Err(NeuralError::NotFinite { name: "logits".into() });
         }
-        let winners =
-            answers.par_chunks_exact(count).with_min_len(1 << 10).map(|answers| winner(self.heads, answers)).collect();
+        let found = |answers: &[f32]| {
+            let winner = winner(self.heads, answers);
+            (winner, !self.half || is_sure(self.heads, answers, winner))
+        };
+        let winners = answers.par_chunks_exact(count).with_min_len(1 << 10).map(found).collect();
         self.planes.insert(plane, Plane { answers, winners });
         while let Some(&tap) = self.taps[0].get(self.next).filter(|tap| tap.high <= plane) {
             self.write(tap);
@@ -85,11 +88,9 @@ impl<'a> Export<'a> {
                         b.high * self.row + c.high,
                     ];
                     let first = low.winners[at[0]];
-                    // Rounding may make answers equal that were not.
-                    let same = self.sums == Sums::Single
-                        && at.iter().all(|&at| low.winners[at] == first && high.winners[at] == first);
+                    let same = first.1 && at.iter().all(|&at| low.winners[at] == first && high.winners[at] == first);
                     *out = if same {
-                        first
+                        first.0
                     } else {
                         mixed.fill(0.0);
                         for (plane, weight) in [(low, 1.0 - tap.weight), (high, tap.weight)] {
@@ -103,7 +104,7 @@ impl<'a> Export<'a> {
                                 }
                             }
                         }
-                        if self.sums == Sums::HalfAsReference {
+                        if self.half {
                             mixed.iter_mut().for_each(|x| *x = half::f16::from_f32(*x).to_f32());
                         }
                         winner(self.heads, mixed)
@@ -129,6 +130,16 @@ fn winner(heads: &Heads, answers: &[f32]) -> u16 {
         }
         Heads::Regions(_) => answers.iter().rposition(|&x| x > 0.0).map_or(0, |n| n as u16 + 1),
     }
+}
+
+/// Whether a class wins by more than interpolation and rounding to half precision, 2⁻¹¹ of any answer, can take away.
+fn is_sure(heads: &Heads, answers: &[f32], winner: u16) -> bool {
+    // Rounding keeps signs.
+    let Heads::Classes(_) = heads else { return true };
+    let best = answers.get(usize::from(winner)).copied().unwrap_or(0.0);
+    let greatest = answers.iter().fold(0.0f32, |greatest, x| greatest.max(x.abs()));
+    let margin = greatest / 512.0;
+    answers.iter().enumerate().all(|(n, &x)| n == usize::from(winner) || best - x > margin)
 }
 
 fn label(heads: &Heads, winner: u16) -> u16 {

@@ -4,15 +4,17 @@
 //! the last layer is applied once to each finished plane. Windows go plane by plane along the first axis; a plane that no later
 //! window reaches is handed on and freed. So neither features nor answers of a whole scan are ever held.
 
+mod sums;
+
 use std::collections::BTreeMap;
 
-use candle_core::{CpuStorage, Device, Module, Storage, Tensor};
+use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
+use self::sums::{Part, Plane, with_values};
 use super::Sums;
 use super::network::{Network, mean_head};
 use crate::NeuralError;
-use crate::nn::Conv3d;
 
 /// What a window is worth at its edge, as the deviation of the Gaussian over the window's size.
 const SIGMA: f64 = 1.0 / 8.0;
@@ -69,14 +71,17 @@ pub(super) struct Image<'a> {
     pub(super) size: [usize; 3],
 }
 
-/// Sums of one plane of the image.
-struct Plane {
-    /// `[channels, size[1], size[2]]`.
-    sums: Vec<f32>,
-    weights: Vec<f32>,
-}
-
 impl Windows<'_> {
+    /// Features before the last layer, of all networks.
+    fn features(&self) -> Result<usize, NeuralError> {
+        Ok(self.networks.iter().map(|n| n.head().weight().dim(1)).sum::<Result<usize, _>>()?)
+    }
+
+    /// Whether answers are summed in half precision: each network's by itself, as in the reference.
+    pub(super) fn half(&self) -> Result<bool, NeuralError> {
+        Ok(self.sums == Sums::AsReference && self.heads * self.networks.len() <= 2 * self.features()?)
+    }
+
     /// Calls `done` with the answers of each plane in turn, voxel by voxel: `[size[1], size[2], heads]`.
     pub(super) fn run(
         &self,
@@ -84,8 +89,7 @@ impl Windows<'_> {
         progress: &(dyn Fn(f32) + Sync),
         mut done: impl FnMut(usize, Vec<f32>) -> Result<(), NeuralError>,
     ) -> Result<(), NeuralError> {
-        let features = self.networks.iter().map(|n| n.head().weight().dim(1)).sum::<Result<usize, _>>()?;
-        let half = self.sums == Sums::HalfAsReference;
+        let (features, half) = (self.features()?, self.half()?);
         // Whatever is fewer.
         let head = if !half && features < self.heads { Some(mean_head(self.networks)?) } else { None };
         let channels = match (&head, half) {
@@ -141,18 +145,6 @@ impl Windows<'_> {
             ((-at[a]).max(0) as usize, end.max(0) as usize)
         });
         let area = image.size[1] * image.size[2];
-        for a in inside[0].0..inside[0].1 {
-            let new = || Plane { sums: vec![0.0; channels * area], weights: vec![0.0; area] };
-            planes.entry((at[0] + a as isize) as usize).or_insert_with(new);
-        }
-        let mut add = |y: &Tensor, part: &Part<'_>| {
-            let width = y.dim(1)?;
-            with_values(y, |values| {
-                let range = (at[0] + inside[0].0 as isize) as usize..(at[0] + inside[0].1 as isize) as usize;
-                let mut touched: Vec<_> = planes.range_mut(range).collect();
-                touched.par_iter_mut().for_each(|(a, plane)| part.add(**a, plane, area, width, values));
-            })
-        };
         let plain = Part {
             window: self.size,
             inside,
@@ -163,7 +155,19 @@ impl Windows<'_> {
             first: 0,
             row: image.size[2],
             counts: true,
-            half: self.sums == Sums::HalfAsReference,
+            half: self.half()?,
+        };
+        for a in inside[0].0..inside[0].1 {
+            let new = || Plane::new(channels * area, area, plain.half);
+            planes.entry((at[0] + a as isize) as usize).or_insert_with(new);
+        }
+        let mut add = |y: &Tensor, part: &Part<'_>| {
+            let width = y.dim(1)?;
+            with_values(y, |values| {
+                let range = (at[0] + inside[0].0 as isize) as usize..(at[0] + inside[0].1 as isize) as usize;
+                let mut touched: Vec<_> = planes.range_mut(range).collect();
+                touched.par_iter_mut().for_each(|(a, plane)| part.add(**a, plane, area, width, values));
+            })
         };
         let mut first = 0;
         for (n, network) in self.networks.iter().enumerate() {
@@ -189,9 +193,7 @@ impl Windows<'_> {
         }
         Ok(())
     }
-}
 
-impl Windows<'_> {
     /// A network's answer, averaged over mirrored windows.
     fn mean_logits(&self, network: &Network, x: &Tensor) -> Result<Tensor, NeuralError> {
         let mut sum: Option<Tensor> = None;
@@ -207,16 +209,6 @@ impl Windows<'_> {
         let sum = sum.ok_or_else(|| candle_core::Error::Msg("no windows to average".into()))?;
         Ok((sum / self.mirrors.len() as f64)?)
     }
-}
-
-fn with_values(tensor: &Tensor, with: impl FnOnce(&[f32])) -> Result<(), NeuralError> {
-    let tensor = tensor.contiguous()?;
-    let (storage, layout) = tensor.storage_and_layout();
-    if let (Storage::Cpu(CpuStorage::F32(values)), Some((from, to))) = (&*storage, layout.contiguous_offsets()) {
-        with(&values[from..to]);
-        return Ok(());
-    }
-    Err(candle_core::Error::Msg("a network's answer does not lie in the processor's memory".into()).into())
 }
 
 impl Image<'_> {
@@ -240,114 +232,6 @@ impl Image<'_> {
         });
         Ok(Tensor::from_vec(out, (1, channels, d, h, w), &Device::Cpu)?)
     }
-}
-
-/// One answer, to be added.
-#[derive(Clone, Copy)]
-struct Part<'a> {
-    window: [usize; 3],
-    /// First voxel inside the image and the one after the last, in the window.
-    inside: [(usize, usize); 3],
-    at: [isize; 3],
-    weights: &'a [f32],
-    share: f32,
-    mirrored: [bool; 3],
-    /// The first channel that it is added to.
-    first: usize,
-    /// Voxels of a row of the image.
-    row: usize,
-    /// Whether the weights are to be counted, which is once a window.
-    counts: bool,
-    /// Whether sums are rounded to half precision.
-    half: bool,
-}
-
-impl Part<'_> {
-    fn rounded(&self, x: f32) -> f32 {
-        if self.half { rounded(x) } else { x }
-    }
-
-    fn add(&self, a: usize, plane: &mut Plane, area: usize, width: usize, values: &[f32]) {
-        let [d, h, w] = self.window;
-        let a = (a as isize - self.at[0]) as usize;
-        let [_, (b_low, b_high), (low, high)] = self.inside;
-        let from_a = if self.mirrored[0] { d - 1 - a } else { a };
-        for b in b_low..b_high {
-            let weights = &self.weights[(a * h + b) * w..][low..high];
-            let to = (self.at[1] + b as isize) as usize * self.row + (self.at[2] + low as isize) as usize;
-            if self.counts {
-                let counted = &mut plane.weights[to..][..high - low];
-                counted.iter_mut().zip(weights).for_each(|(sum, weight)| *sum = self.rounded(*sum + weight));
-            }
-            let from_b = if self.mirrored[1] { h - 1 - b } else { b };
-            for c in 0..width {
-                let row = &values[((c * d + from_a) * h + from_b) * w..][..w];
-                let sums = &mut plane.sums[(self.first + c) * area + to..][..high - low];
-                if self.half {
-                    let triples = sums.iter_mut().zip(weights).zip(&row[low..high]);
-                    triples.for_each(|((sum, weight), value)| *sum = self.rounded(*sum + weight * value));
-                    continue;
-                }
-                let pairs = sums.iter_mut().zip(weights);
-                if self.mirrored[2] {
-                    let row = row[w - high..w - low].iter().rev();
-                    pairs.zip(row).for_each(|((sum, weight), value)| *sum += weight * self.share * value);
-                } else {
-                    let row = &row[low..high];
-                    pairs.zip(row).for_each(|((sum, weight), value)| *sum += weight * self.share * value);
-                }
-            }
-        }
-    }
-}
-
-/// To half precision.
-fn rounded(x: f32) -> f32 {
-    half::f16::from_f32(x).to_f32()
-}
-
-impl Plane {
-    /// Voxel by voxel, `[size, heads]`, every step rounded to half precision.
-    fn halves(self, size: [usize; 2], heads: usize) -> Vec<f32> {
-        let area = size[0] * size[1];
-        let networks = self.sums.len() / (area * heads);
-        let mut mean = vec![0.0f32; heads * area];
-        for sums in self.sums.chunks_exact(heads * area) {
-            for (n, (mean, sum)) in mean.iter_mut().zip(sums).enumerate() {
-                *mean = rounded(*mean + rounded(sum / self.weights[n % area]));
-            }
-        }
-        if networks > 1 {
-            mean.iter_mut().for_each(|x| *x = rounded(*x / networks as f32));
-        }
-        by_voxel(&mean, area)
-    }
-
-    /// Voxel by voxel: `[size, heads]`.
-    fn answers(mut self, head: Option<&Conv3d>, size: [usize; 2], channels: usize) -> Result<Vec<f32>, NeuralError> {
-        let area = size[0] * size[1];
-        let weights = &self.weights;
-        self.sums.par_chunks_exact_mut(area).for_each(|sums| sums.iter_mut().zip(weights).for_each(|(s, w)| *s /= w));
-        let Some(head) = head else { return Ok(by_voxel(&self.sums, area)) };
-        let x = Tensor::from_vec(self.sums, (1, channels, 1, size[0], size[1]), &Device::Cpu)?;
-        let mut out = Vec::new();
-        with_values(&head.forward(&x)?, |values| out = by_voxel(values, area))?;
-        Ok(out)
-    }
-}
-
-/// `[channels, area]` as `[area, channels]`.
-fn by_voxel(values: &[f32], area: usize) -> Vec<f32> {
-    const BLOCK: usize = 64;
-    let channels = values.len() / area;
-    let mut out = vec![0.0f32; values.len()];
-    out.par_chunks_mut(BLOCK * channels).enumerate().for_each(|(block, out)| {
-        for (c, channel) in values.chunks_exact(area).enumerate() {
-            let row = &channel[block * BLOCK..][..out.len() / channels];
-            out[c..].iter_mut().step_by(channels).zip(row).for_each(|(out, value)| *out = *value);
-        }
-    });
-    out
 }
 
 #[cfg(test)]
