@@ -25,7 +25,6 @@ for variable in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
 (Path(FOLDERS) / "Dataset001_Random/nnUNetPlans_3d_fullres/none.b2nd").touch()
 
 import SimpleITK as sitk
-from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 from nnunetv2.inference import predict_from_raw_data as reference
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
@@ -102,6 +101,13 @@ CASES = {
         config=configuration([3.0, 3.0, 3.0], [40, 40, 48], "RescaleTo01Normalization", False, architecture=architecture(
             "ResidualEncoderUNet", [8, 16, 24, 32], [K3] * 4, [[1, 1, 1], [2, 2, 2], [2, 2, 2], [2, 2, 2]], [1, 2, 2, 3])),
         labels=REGIONS, mirror=None, folds=1, crop=[30, 60, 70], regions=[1, 2, 3]),
+    # A scan whose axes run to the left, to the feet and to the front, turned to RAS by the reader; no mirroring, a stride without
+    # its like on the other axes, so that any wrong turn shows.
+    "canonical": dict(
+        config=configuration([3.5, 3.0, 2.5], [24, 32, 40], "ZScoreNormalization", False, architecture=architecture(
+            "PlainConvUNet", [8, 12, 16], [K3] * 3, [[1, 1, 1], [1, 2, 2], [2, 2, 2]], [1, 2, 1])),
+        labels=ORGANS, mirror=None, folds=1, crop=[40, 44, 36], spacing=(3.0, 2.8, 2.6), reader="NibabelIOWithReorient",
+        direction=(1, 0, 0, 0, 0, -1, 0, -1, 0)),
     # Plans from before nnU-Net 2.4, without an architecture.
     "old": dict(
         config=configuration(
@@ -120,7 +126,7 @@ def plans_of(case):
         "plans_name": "nnUNetPlans",
         "original_median_spacing_after_transp": [3.0, 3.0, 3.0],
         "original_median_shape_after_transp": [112, 101, 122],
-        "image_reader_writer": "SimpleITKIO",
+        "image_reader_writer": case.get("reader", "SimpleITKIO"),
         "transpose_forward": transpose,
         "transpose_backward": [int(i) for i in np.argsort(transpose)],
         "configurations": {"3d_fullres": config, "3d_bigger_batch": {"inherits_from": "3d_fullres", "batch_size": 4}},
@@ -193,6 +199,8 @@ def main():
         image = sitk.RegionOfInterest(image, (x, y, z), start)
         if "spacing" in case:
             image.SetSpacing(case["spacing"])
+        if "direction" in case:
+            image.SetDirection(case["direction"])
         if case.get("zero"):
             # What lies around a body is zero, as in MR.
             array = sitk.GetArrayFromImage(image)
@@ -208,8 +216,9 @@ def main():
         dataset = {"channel_names": {"0": "CT"}, "labels": case["labels"], "numTraining": 1, "file_ending": ".nii.gz"}
         if "regions" in case:
             dataset["regions_class_order"] = case["regions"]
-        array, properties = SimpleITKIO().read_images([str(folder / "scan.nii.gz")])
         manager = PlansManager(json.loads(json.dumps(plans)))
+        reader = manager.image_reader_writer_class()
+        array, properties = reader.read_images([str(folder / "scan.nii.gz")])
         configuration = manager.get_configuration("3d_fullres")
         data, _, _ = configuration.preprocessor_class(verbose=False).run_case_npy(
             array, None, dict(properties), manager, configuration, dataset)
@@ -231,9 +240,7 @@ def main():
             predictor = kind(tile_step_size=0.5, use_gaussian=True, use_mirroring=True, device=torch.device("cpu"), allow_tqdm=False)
             predictor.initialize_from_trained_model_folder(str(results), use_folds=tuple(range(case["folds"])))
             labels = predictor.predict_single_npy_array(array, dict(properties))
-            new = sitk.GetImageFromArray(labels.astype(np.uint8))
-            new.CopyInformation(image)
-            sitk.WriteImage(new, str(folder / f"labels_{label}.nii.gz"))
+            reader.write_seg(labels, str(folder / f"labels_{label}.nii.gz"), dict(properties))
             report["cases"][label] = {str(v): int(n) for v, n in zip(*np.unique(labels, return_counts=True))}
 
         # What the first fold's network says to one patch.
