@@ -4,6 +4,8 @@
 //! `VESTIBULE_NNUNET_MEMORY` is set, since it takes minutes; `patch` measures one window only, `apart` takes windows side by side,
 //! which needs the same memory in a third of the time.
 
+#![allow(clippy::unwrap_used, reason = "a helper of a test that fails has failed")]
+
 use std::time::Instant;
 
 use candle_core::{Device, Tensor};
@@ -97,14 +99,14 @@ fn a_network_of_full_size_stays_within_three_gibibytes() {
         return;
     };
     let model = model();
-    println!("weights: {:.0} MiB", memory("VmRSS"));
+    eprintln!("weights: {:.0} MiB", memory("VmRSS"));
     for _ in 0..2 {
         let x = Tensor::zeros((1, 1, PATCH[0], PATCH[1], PATCH[2]), candle_core::DType::F32, &Device::Cpu).unwrap();
         let start = Instant::now();
         let features = model.networks()[0].features(x).unwrap();
-        println!("window: {:.2} s, features {:?}", start.elapsed().as_secs_f64(), features.dims());
+        eprintln!("window: {:.2} s, features {:?}", start.elapsed().as_secs_f64(), features.dims());
     }
-    println!("after a window: {:.0} MiB, at most {:.0} MiB", memory("VmRSS"), memory("VmHWM"));
+    eprintln!("after a window: {:.0} MiB, at most {:.0} MiB", memory("VmRSS"), memory("VmHWM"));
     if wanted == "patch" {
         return;
     }
@@ -115,11 +117,11 @@ fn a_network_of_full_size_stays_within_three_gibibytes() {
     let options = SegmentOptions { step, mirroring: Mirroring::Off, ..SegmentOptions::default() };
     let labels = model.segment(&scan, &options, &|part| {
         let now = start.elapsed().as_secs_f64();
-        println!("{:3.0} %: {now:.0} s, {:.0} MiB, at most {:.0} MiB", 100.0 * part, memory("VmRSS"), memory("VmHWM"));
+        eprintln!("{:3.0} %: {now:.0} s, {:.0} MiB, at most {:.0} MiB", 100.0 * part, memory("VmRSS"), memory("VmHWM"));
     });
     let labels = labels.unwrap();
     let found: std::collections::BTreeSet<u16> = labels.data().iter().copied().collect();
-    println!(
+    eprintln!(
         "{:.0} s in all, {} labels, at most {:.0} MiB",
         start.elapsed().as_secs_f64(),
         found.len(),

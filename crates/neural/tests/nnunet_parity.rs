@@ -3,6 +3,8 @@
 //! `tests/oracle/nnunet.py` makes both. The smallest case is committed; the others run where `VESTIBULE_NNUNET_ORACLE` names
 //! the script's output folder, and print their numbers.
 
+#![allow(clippy::unwrap_used, reason = "a helper of a test that fails has failed")]
+
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
@@ -73,14 +75,14 @@ fn check(folder: &Path) {
     assert_eq!(logits.dims()[1..], sizes("logits"), "{name}");
     let logits = logits.flatten_all().unwrap().to_vec1().unwrap();
     let off = relative(&logits, &floats(&folder.join("logits.f32")));
-    println!("{name}: logits differ by {off:.1e} of the greatest");
+    eprintln!("{name}: logits differ by {off:.1e} of the greatest");
     assert!(off < 1e-4, "{name}: logits differ by {off}");
 
     let scan = scan(&folder.join("scan.nii.gz"));
     let seen = model.preprocessed(&[&scan], &SegmentOptions::default()).unwrap();
     assert_eq!(seen.dims()[1..], sizes("preprocessed"), "{name}");
     let off = relative(&seen.flatten_all().unwrap().to_vec1().unwrap(), &floats(&folder.join("preprocessed.f32")));
-    println!("{name}: the preprocessed scan differs by {off:.1e} of its greatest value");
+    eprintln!("{name}: the preprocessed scan differs by {off:.1e} of its greatest value");
     assert!(off < 1e-5, "{name}: the preprocessed scan differs by {off}");
 
     let check = |sums, file: &str, least: f64| {
@@ -88,7 +90,7 @@ fn check(folder: &Path) {
         let expected = labels(&folder.join(file));
         let same = found.data().iter().zip(expected.data()).filter(|&(&a, &b)| f32::from(a) == b).count();
         let share = same as f64 / found.data().len() as f64;
-        println!("{name}: {:.4} % of {} voxels as in {file} with sums {sums:?}", 100.0 * share, found.data().len());
+        eprintln!("{name}: {:.4} % of {} voxels as in {file} with sums {sums:?}", 100.0 * share, found.data().len());
         assert!(share >= least, "{name}: only {share} of the voxels are as in {file}");
     };
     check(Sums::AsReference, "labels_half.nii.gz", 0.999);
