@@ -15,15 +15,8 @@ use surface::{SegmentSurface, SurfaceOptions, surfaces_of_labels};
 use volume::terminology;
 use volume::{ImageGeometry, LabelMap, ScanVolume, Volume};
 
-const FILES: [&str; 7] = [
-    "anatomy.glb",
-    "case.json",
-    "confidence.nii.gz",
-    "inferred.nii.gz",
-    "labels.nii.gz",
-    "report.html",
-    "scan.nii.gz",
-];
+const FILES: [&str; 7] =
+    ["anatomy.glb", "case.json", "confidence.nii.gz", "inferred.nii.gz", "labels.nii.gz", "report.html", "scan.nii.gz"];
 
 struct Phantom {
     scan: ScanVolume,
