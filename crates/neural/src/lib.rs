@@ -2,6 +2,7 @@
 
 mod error;
 pub mod nn;
+pub mod safetensors;
 
 /// What layers take and give; nobody else needs to know where they come from.
 pub use candle_core::{Device, Tensor, Var};
