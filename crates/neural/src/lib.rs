@@ -1,6 +1,7 @@
 //! Everything learned: Candle layers for volumes, networks, weights, inference and training.
 
 mod error;
+pub mod meshnet;
 pub mod nn;
 pub mod safetensors;
 
