@@ -1,7 +1,9 @@
 //! Everything learned: Candle layers for volumes, networks, weights, inference and training.
 
+pub mod card;
 mod error;
 pub mod meshnet;
+pub mod model;
 pub mod nn;
 pub mod safetensors;
 
