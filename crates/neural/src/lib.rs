@@ -1,9 +1,13 @@
 //! Everything learned: Candle layers for volumes, networks, weights, inference and training.
 
+pub mod card;
 mod error;
+pub mod meshnet;
+pub mod model;
 pub mod networks;
 pub mod nn;
 pub mod nnunet;
+pub mod safetensors;
 pub mod training;
 pub mod weights;
 

@@ -174,5 +174,5 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), PipelineError> {
 }
 
 fn io(path: &Path, source: std::io::Error) -> PipelineError {
-    PipelineError::Io { path: path.to_owned(), source }
+    PipelineError::Io { action: "read or write", cause: source, path: path.to_owned() }
 }
