@@ -22,6 +22,8 @@ pub(crate) enum Verb {
     Build(Build),
     /// Let a trained model find the structures of a scan, and write its label map
     Segment(Segment),
+    /// Train a network by a recipe, in legs that can be stopped and taken up again
+    Train(Train),
     /// Compare two label maps: Dice, HD95, surface Dice, volumes
     Evaluate(Evaluate),
     /// List, add and verify trained models
@@ -124,6 +126,24 @@ pub(crate) struct Segment {
     /// Neither read nor write the cache
     #[arg(long)]
     pub(crate) no_cache: bool,
+    /// Print one JSON report on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Train {
+    /// What learns, from what, and how: a recipe as models/hippocampus/training.json
+    pub(crate) recipe: PathBuf,
+    /// The folder of the data set, in which the recipe's folders lie
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Where weights, card and loss curve go; a training that lies there is taken up again
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Stop before the epoch that would go beyond this; call again to go on
+    #[arg(long, value_name = "N", value_parser = minutes)]
+    pub(crate) minutes: Option<f64>,
     /// Print one JSON report on stdout
     #[arg(long)]
     pub(crate) json: bool,
@@ -343,6 +363,11 @@ fn share(text: &str) -> Result<f32, String> {
 
 fn day(text: &str) -> Result<f32, String> {
     number(text, 0.0, 36500.0)
+}
+
+fn minutes(text: &str) -> Result<f64, String> {
+    let minutes: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if minutes.is_finite() && minutes > 0.0 { Ok(minutes) } else { Err("more than 0 minutes are needed".to_owned()) }
 }
 
 fn tolerance(text: &str) -> Result<f64, String> {

@@ -14,6 +14,7 @@ mod output;
 mod phantom;
 mod progress;
 mod segment;
+mod train;
 mod walk;
 
 use std::panic;
@@ -63,6 +64,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Some(Verb::Inspect(inspect)) => inspect::run(inspect),
         Some(Verb::Build(build)) => build::run(build),
         Some(Verb::Segment(segment)) => segment::run(segment),
+        Some(Verb::Train(train)) => train::run(train),
         Some(Verb::Evaluate(evaluate)) => evaluate::run(evaluate),
         Some(Verb::Models(models)) => models::run(models),
         Some(Verb::Walk(walk)) => walk::run(walk),

@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let scan = volume::formats::read_scan(scan.as_ref())?;
     let start = Instant::now();
     let last = std::sync::Mutex::new(0.0);
-    let found = net.segment(&scan, &|share| {
+    let found = net.segment(&scan, 1.0, &|share| {
         if let Ok(mut last) = last.lock() {
             *last = share;
             let _ = writeln!(std::io::stderr(), "{share:.2} after {:.1} s", start.elapsed().as_secs_f64());

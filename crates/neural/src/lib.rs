@@ -1,6 +1,7 @@
 //! Everything learned: Candle layers for volumes, networks, weights, inference and training.
 
 pub mod card;
+mod confidence;
 mod error;
 pub mod meshnet;
 pub mod model;

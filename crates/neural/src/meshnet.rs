@@ -11,8 +11,9 @@ mod onto;
 use candle_core::{DType, Device, Module, Tensor};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
-use volume::{Label, ScanVolume, Volume};
+use volume::{Label, ScanVolume, Volume, resample};
 
+use crate::confidence::percent_of_largest;
 use crate::error::NeuralError;
 use crate::nn::{Activation, Conv3d, Conv3dOptions};
 use crate::safetensors::Safetensors;
@@ -132,6 +133,8 @@ pub struct MeshNetLabels {
     pub labels: Volume<Label>,
     /// Class of each voxel of the network's grid: 1 mm, cropped to the head; islands of noise taken out.
     pub conformed: Volume<Label>,
+    /// How probable the class of each voxel of the scan's own grid is by the network, in percent.
+    pub confidence: Volume<u8>,
 }
 
 impl MeshNet {
@@ -182,17 +185,23 @@ impl MeshNet {
     /// Finds the structures of a T1-weighted scan of a head.
     ///
     /// The scan is brought to 256³ voxels of 1 mm, cropped to the head, run as a whole, and the classes are brought back to
-    /// the scan's grid: the largest of the logits, interpolated linearly to each voxel.
+    /// the scan's grid: the largest of the logits, interpolated linearly to each voxel. `temperature` divides the logits
+    /// before they become probabilities.
     ///
     /// # Errors
     /// [`NeuralError::Input`] if there is nothing in the scan, [`NeuralError::Candle`].
-    pub fn segment(&self, scan: &ScanVolume, tell: &(dyn Fn(f32) + Sync)) -> Result<MeshNetLabels, NeuralError> {
+    pub fn segment(
+        &self,
+        scan: &ScanVolume,
+        temperature: f32,
+        tell: &(dyn Fn(f32) + Sync),
+    ) -> Result<MeshNetLabels, NeuralError> {
         let Conformed { values, geometry } = conform::conform(scan)?;
         tell(0.04);
         let [width, height, depth] = geometry.size();
         let size = [depth, height, width];
         let features = self.features(values, size, &|share| tell(0.04 + 0.84 * share))?; // [C, L, I, A]
-        let classes = self.classes(&features, size)?;
+        let (classes, sure) = self.classes(&features, size, temperature)?;
         tell(0.91);
         let mut conformed = Volume::new(geometry, classes)?;
         onto::clean(&mut conformed);
@@ -204,14 +213,23 @@ impl MeshNet {
         };
         let classifier = onto::Classifier::new(&weights, &bias);
         let labels = onto::onto(&conformed, &features, &classifier, scan.geometry());
+        // Outside of what the network saw there is nothing, surely.
+        let confidence = resample::nearest(&Volume::new(geometry, sure)?, scan.geometry(), 100);
         tell(1.0);
-        Ok(MeshNetLabels { labels, conformed })
+        Ok(MeshNetLabels { labels, conformed, confidence })
     }
 
-    /// The class with the largest logit at each voxel of `features` `[C, D, H, W]`, a few slices at a time.
-    fn classes(&self, features: &[f32], [depth, height, width]: [usize; 3]) -> Result<Vec<Label>, NeuralError> {
+    /// The class with the largest logit at each voxel of `features` `[C, D, H, W]` and how probable it is in percent, a few
+    /// slices at a time.
+    fn classes(
+        &self,
+        features: &[f32],
+        [depth, height, width]: [usize; 3],
+        temperature: f32,
+    ) -> Result<(Vec<Label>, Vec<u8>), NeuralError> {
         let slice = height * width;
         let mut classes = Vec::with_capacity(depth * slice);
+        let mut sure = Vec::with_capacity(depth * slice);
         let (mut slab, mut logits) = (Vec::new(), Vec::new());
         for start in (0..depth).step_by(SLAB) {
             let count = SLAB.min(depth - start);
@@ -222,8 +240,9 @@ impl MeshNet {
             let channels = slab.len() / (count * slice);
             self.last.forward_into(&slab, [1, channels, count, height, width], &mut logits)?;
             classes.extend(onto::largest(&logits, count * slice));
+            sure.extend(percent_of_largest(&logits, count * slice, temperature));
         }
-        Ok(classes)
+        Ok((classes, sure))
     }
 }
 

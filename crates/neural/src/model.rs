@@ -22,7 +22,12 @@ pub type WeightFiles = BTreeMap<String, Vec<u8>>;
 #[non_exhaustive]
 pub enum Model {
     /// Of the head at 1 mm.
-    MeshNet(MeshNet),
+    MeshNet {
+        /// The network.
+        net: MeshNet,
+        /// Divides its logits, so that its confidence is what it says.
+        temperature: f32,
+    },
     /// nnU-Nets that each know a part of the classes; the later ones lie on top.
     NnUnet {
         /// Each with the model's class for each of its own.
@@ -39,6 +44,8 @@ pub struct Found {
     pub labels: Volume<Label>,
     /// Volume of each class on the grid the network works on.
     pub network_mm3: BTreeMap<Label, f64>,
+    /// How sure the model is of each voxel's class, in percent; none if it does not tell.
+    pub confidence: Option<Volume<u8>>,
 }
 
 impl Model {
@@ -52,7 +59,8 @@ impl Model {
                 let file = card.weights.first().map(|w| w.file.as_str()).unwrap_or_default();
                 let reason = || format!("its weights `{file}` were not read");
                 let bytes = files.remove(file).ok_or_else(|| NeuralError::Card { reason: reason() })?;
-                Ok(Self::MeshNet(MeshNet::load(&Safetensors::parse(bytes)?, config)?))
+                let net = MeshNet::load(&Safetensors::parse(bytes)?, config)?;
+                Ok(Self::MeshNet { net, temperature: card.temperature.unwrap_or(1.0) as f32 })
             }
             Network::NnUnet(description) => nnunet(description, &files),
             Network::UNet(_) => Err(not_yet("unet")),
@@ -65,9 +73,10 @@ impl Model {
     /// [`NeuralError::Input`] if there is nothing in the scan to look at, [`NeuralError::Candle`].
     pub fn segment(&self, scan: &ScanVolume, tell: &(dyn Fn(f32) + Sync)) -> Result<Found, NeuralError> {
         match self {
-            Self::MeshNet(net) => {
-                let found = net.segment(scan, tell)?;
-                Ok(Found { network_mm3: volumes_mm3(&found.conformed), labels: found.labels })
+            Self::MeshNet { net, temperature } => {
+                let found = net.segment(scan, *temperature, tell)?;
+                let (network_mm3, confidence) = (volumes_mm3(&found.conformed), Some(found.confidence));
+                Ok(Found { labels: found.labels, network_mm3, confidence })
             }
             Self::NnUnet { parts, frame } => {
                 let mut labels = Volume::filled(*scan.geometry(), BACKGROUND);
@@ -81,7 +90,7 @@ impl Model {
                         }
                     });
                 }
-                Ok(Found { network_mm3: volumes_mm3(&labels), labels })
+                Ok(Found { network_mm3: volumes_mm3(&labels), labels, confidence: None })
             }
         }
     }

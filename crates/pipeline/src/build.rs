@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use case::{CaseContents, FindingEntry, FindingKind, Provenance, RecipeRef};
 use surface::{SegmentSurface, SurfaceOptions, surfaces_of_labels};
-use volume::LabelMap;
+use volume::{LabelMap, Volume};
 
 use crate::cache::{self, Cache};
 use crate::error::PipelineError;
@@ -60,11 +60,12 @@ pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildSum
     }
     let recipe = choose_recipe(request, &input)?;
     let model = choose_model(request, &recipe, &mut input)?;
-    let (labels, cached) =
+    let Structures { labels, confidence, cached } =
         stages.run("segment", |tell| find_labels(request, &recipe, model.as_ref(), &mut input, tell))?;
     let surfaces = stages.run("surfaces", |tell| surfaces_of_labels(&labels, &SurfaceOptions::default(), tell))?;
-    let written =
-        stages.run("write", |tell| write(request, &recipe, model.as_ref(), &input, &labels, &surfaces, tell))?;
+    let written = stages.run("write", |tell| {
+        write(request, &recipe, model.as_ref(), &input, (&labels, confidence.as_ref()), &surfaces, tell)
+    })?;
     let times: Vec<StageTime> = stages.times;
     Ok(BuildSummary {
         case: written.path().to_owned(),
@@ -171,16 +172,25 @@ fn choose_model(
     Ok(Some(model))
 }
 
-/// Labels on the scan's grid, and whether they came from the cache.
+/// What was found in a scan, on its own grid.
+struct Structures {
+    labels: LabelMap,
+    /// How sure a model is of each voxel, in percent; none if no model tells.
+    confidence: Option<Volume<u8>>,
+    cached: bool,
+}
+
+/// Labels, from the cache if they lie there.
 fn find_labels(
     request: &BuildRequest,
     recipe: &Recipe,
     model: Option<&ModelEntry>,
     input: &mut Input,
     tell: &(dyn Fn(f32) + Sync),
-) -> Result<(LabelMap, bool), PipelineError> {
+) -> Result<Structures, PipelineError> {
+    let by_recipe = |labels, cached| Structures { labels, confidence: None, cached };
     if *recipe == LABELS {
-        return Ok((placed_labels(input)?, false));
+        return Ok(by_recipe(placed_labels(input)?, false));
     }
     let cache = if request.no_cache { None } else { Cache::of_user() };
     if let Some(model) = model {
@@ -190,13 +200,17 @@ fn find_labels(
             return Err(PipelineError::NothingFound { recipe: recipe.name.to_owned(), remedy });
         }
         let labels = by_model::with_surroundings(recipe, &model.card, &input.scan, found.labels, tell)?;
-        return Ok((labels, found.cached));
+        let mut confidence = found.confidence;
+        if let Some(confidence) = &mut confidence {
+            by_model::leave_out_surroundings(confidence, &labels);
+        }
+        return Ok(Structures { labels, confidence, cached: found.cached });
     }
     let key = cache.as_ref().map(|_| cache::key(&input.scan, &[recipe.name, recipe.version]));
     if let (Some(cache), Some(key)) = (&cache, &key)
         && let Some(voxels) = cache.load(key, input.scan.geometry())
     {
-        return Ok((recipe::with_segments(recipe, voxels), true));
+        return Ok(by_recipe(recipe::with_segments(recipe, voxels), true));
     }
     let nothing = || PipelineError::NothingFound {
         recipe: recipe.name.to_owned(),
@@ -209,7 +223,7 @@ fn find_labels(
     if let (Some(cache), Some(key)) = (&cache, &key) {
         cache.store(key, &labels.voxels);
     }
-    Ok((labels, false))
+    Ok(by_recipe(labels, false))
 }
 
 fn placed_labels(input: &mut Input) -> Result<LabelMap, PipelineError> {
@@ -235,7 +249,7 @@ fn write(
     recipe: &Recipe,
     model: Option<&ModelEntry>,
     input: &Input,
-    labels: &LabelMap,
+    (labels, confidence): (&LabelMap, Option<&Volume<u8>>),
     surfaces: &[SegmentSurface],
     tell: &(dyn Fn(f32) + Sync),
 ) -> Result<case::Case, PipelineError> {
@@ -257,7 +271,7 @@ fn write(
     provenance.measured.clone_from(&input.measured);
     provenance.interpolated.clone_from(&input.interpolated);
     provenance.inferred.clone_from(&input.inferred);
-    let made_up = input.made_up.then(|| volume::Volume::filled(*input.scan.geometry(), 1_u8));
+    let made_up = input.made_up.then(|| Volume::filled(*input.scan.geometry(), 1_u8));
     let contents = CaseContents {
         scan: &input.scan,
         labels,
@@ -267,7 +281,7 @@ fn write(
         alias: request.alias.clone(),
         provenance,
         windows: input.windows.clone(),
-        trust: case::Trust { confidence: None, inferred: made_up.as_ref() },
+        trust: case::Trust { confidence, inferred: made_up.as_ref() },
     };
     Ok(case::write_case(&request.out, &contents, tell)?)
 }

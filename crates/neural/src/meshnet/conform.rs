@@ -86,7 +86,7 @@ fn eight_bit(values: &[f32], low: f32) -> Result<Vec<u8>, NeuralError> {
     let (_, below, above) = sorted.select_nth_unstable_by(at as usize, f32::total_cmp);
     let next = above.iter().copied().reduce(f32::min).unwrap_or(*below);
     let high = *below + (next - *below) * at.fract() as f32;
-    if !(high > low) {
+    if high.partial_cmp(&low) != Some(std::cmp::Ordering::Greater) {
         return Err(NeuralError::Input {
             reason: "all of its voxels are the same".to_owned(),
             remedy: "choose another series".to_owned(),

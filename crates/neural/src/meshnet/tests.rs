@@ -78,7 +78,7 @@ fn a_scan_is_segmented_on_its_own_grid() {
         (p - glam::DVec3::new(15.0, -5.0, 2.0)).length() < 55.0
     };
     let scan = Volume::from_fn(grid, |p| if inside(p) { 900i16 } else { 20 });
-    let found = net.segment(&ScanVolume::I16(scan.clone()), &|_| {}).unwrap();
+    let found = net.segment(&ScanVolume::I16(scan.clone()), 1.0, &|_| {}).unwrap();
     let wrong = found.labels.data().iter().zip(scan.data()).filter(|(l, v)| (**l == 1) != (**v > 500)).count();
     let ball = scan.data().iter().filter(|v| **v > 500).count();
     // Voxels at the rim may fall to either side.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use neural::card::{ModelCard, ScanFacts};
-use neural::model::{self, Model};
+use neural::model::{self, Found, Model};
 use rayon::prelude::*;
 use volume::{BACKGROUND, Label, LabelMap, ScanVolume, Volume, terminology};
 
@@ -25,6 +25,8 @@ pub(crate) struct ByModel {
     pub(crate) labels: Volume<Label>,
     /// Volumes on the grid the network works on; none if the labels were kept from before.
     pub(crate) network_mm3: Option<BTreeMap<Label, f64>>,
+    /// How sure the model is of each voxel, in percent; none if it does not tell.
+    pub(crate) confidence: Option<Volume<u8>>,
     pub(crate) cached: bool,
 }
 
@@ -41,22 +43,42 @@ pub(crate) fn run(
     let failed = |source| PipelineError::Model { name: entry.card.name.clone(), cause: Box::new(source) };
     // Also where the labels are kept: a model whose bytes changed is not believed.
     let files = entry.files()?;
-    let key = cache.map(|_| cache::key(scan, &["model", &entry.digest(), &described(&entry.card), model::VERSION]));
+    let key = cache.map(|_| {
+        cache::key(
+            scan,
+            &["model", &entry.digest(), &described(&entry.card), &temperature(&entry.card), model::VERSION],
+        )
+    });
     if let (Some(cache), Some(key)) = (cache, &key)
         && let Some(labels) = cache.load(key, scan.geometry())
     {
-        return Ok(ByModel { labels, network_mm3: None, cached: true });
+        let confidence = cache.load(&confidence_of(key), scan.geometry()).map(|v| v.map(|&x| x.min(100) as u8));
+        return Ok(ByModel { labels, network_mm3: None, confidence, cached: true });
     }
     let found = Model::load(&entry.card, files).and_then(|m| m.segment(scan, tell)).map_err(failed)?;
     if let (Some(cache), Some(key)) = (cache, &key) {
+        // First, so that labels are never found without it.
+        if let Some(confidence) = &found.confidence {
+            cache.store(&confidence_of(key), &confidence.map(|&x| Label::from(x)));
+        }
         cache.store(key, &found.labels);
     }
-    Ok(ByModel { labels: found.labels, network_mm3: Some(found.network_mm3), cached: false })
+    let Found { labels, network_mm3, confidence } = found;
+    Ok(ByModel { labels, network_mm3: Some(network_mm3), confidence, cached: false })
+}
+
+/// The entry of the confidence that belongs to labels.
+fn confidence_of(key: &str) -> String {
+    format!("{key}-confidence")
 }
 
 /// The network's description: the same weights in another network would find something else.
 fn described(card: &ModelCard) -> String {
     serde_json::to_string(&card.network).unwrap_or_default()
+}
+
+fn temperature(card: &ModelCard) -> String {
+    card.temperature.unwrap_or(1.0).to_string()
 }
 
 /// The classes as structures, and the head or body around them, whose surface holds them all.
@@ -98,6 +120,13 @@ pub(crate) fn with_surroundings(
     segment.parts = present;
     map.segments.insert(around, segment);
     Ok(map)
+}
+
+/// Takes back the model's word for voxels that [`with_surroundings`] labelled without it.
+pub(crate) fn leave_out_surroundings(confidence: &mut Volume<u8>, labels: &LabelMap) {
+    let Some(around) = labels.segments.values().find(|s| !s.parts.is_empty()).map(|s| s.label) else { return };
+    let pairs = confidence.data_mut().par_iter_mut().zip(labels.voxels.data());
+    pairs.filter(|(_, label)| **label == around).for_each(|(percent, _)| *percent = case::NO_MODEL);
 }
 
 /// Tells the model's share of the whole.
