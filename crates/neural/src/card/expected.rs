@@ -47,13 +47,13 @@ pub struct Objection {
 }
 
 impl ExpectedInput {
-    /// Of networks trained on FreeSurfer's conformed heads.
+    /// Of networks trained on heads as FreeSurfer conforms them: 256 mm, more of which they do not see.
     pub fn t1_head() -> Self {
         Self {
             modality: "MR".to_owned(),
             contrast: Some("T1".to_owned()),
             body_part: "head".to_owned(),
-            field_of_view_mm: [130.0, 300.0],
+            field_of_view_mm: [130.0, 260.0],
             spacing_mm: [0.3, 2.0],
         }
     }
