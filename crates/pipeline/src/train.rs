@@ -30,7 +30,7 @@ pub struct TrainRequest {
     pub data: PathBuf,
     /// Folder of what comes out; a training that lies there is taken up again.
     pub out: PathBuf,
-    /// Ends after the epoch that would go beyond this.
+    /// Begins no epoch that would go beyond this; a leg has at least one.
     pub minutes: Option<f64>,
 }
 
@@ -78,7 +78,7 @@ pub fn train(request: &TrainRequest, progress: &dyn Progress) -> Result<TrainSum
     let mut longest = 0.0_f64;
     while !trainer.is_done() {
         let spent = start.elapsed().as_secs_f64();
-        if request.minutes.is_some_and(|minutes| spent + longest > minutes * 60.0) {
+        if longest > 0.0 && request.minutes.is_some_and(|minutes| spent + longest > minutes * 60.0) {
             break;
         }
         let epoch = trainer.state().epochs.len() + 1;
