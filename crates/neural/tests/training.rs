@@ -134,11 +134,11 @@ fn optimisers_equal_pytorch() {
         for expected in &case.norms {
             let y = x.matmul(&vars["weight"].t().unwrap()).unwrap().broadcast_add(vars["bias"].as_tensor()).unwrap();
             let loss = ((y - &target).unwrap().sqr().unwrap().mean_all().unwrap() * 10.0).unwrap();
-            let norm = optimizer.step(&loss.backward().unwrap(), 0.05, Some(2.0)).unwrap();
+            let norm = optimizer.step(&loss.backward().unwrap(), 0.05, Some(5.0)).unwrap();
             assert!((norm - expected).abs() <= 1e-4 * expected, "{}: norm {norm}, not {expected}", case.name);
         }
         // Clipping took place, and not always.
-        assert!(case.norms.iter().any(|&n| n > 2.0) && case.norms.iter().any(|&n| n < 2.0), "{:?}", case.norms);
+        assert!(case.norms.iter().any(|&n| n > 5.0) && case.norms.iter().any(|&n| n < 5.0), "{:?}", case.norms);
         check(&case.name, vars["weight"].as_tensor(), &case.weight, 1e-4);
         check(&case.name, vars["bias"].as_tensor(), &case.bias, 1e-4);
     }

@@ -10,6 +10,7 @@ mod grid;
 mod plot;
 mod recipe;
 
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -163,14 +164,15 @@ fn csv(state: &TrainingState, recipe: &TrainRecipe) -> String {
 
 /// Writes beside the place, then renames.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), PipelineError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".part");
     let attempt = || {
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        let mut file = File::create(&beside)?;
         file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|e| e.error)
+        file.sync_all()?;
+        std::fs::rename(&beside, path)
     };
-    attempt().map(drop).map_err(|e| io(path, e))
+    attempt().map_err(|e| io(path, e))
 }
 
 fn io(path: &Path, source: std::io::Error) -> PipelineError {

@@ -14,13 +14,13 @@ use super::io;
 use crate::PipelineError;
 
 /// The version of recipes that is read.
-pub const SCHEMA: &str = "vestibule.training/1";
+const SCHEMA: &str = "vestibule.training/1";
 
 /// A network, the data it learns from, and how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainRecipe {
-    /// [`SCHEMA`].
+    /// `vestibule.training/1`.
     pub schema: String,
     /// Of the model.
     pub name: String,
