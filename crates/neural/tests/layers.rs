@@ -1,5 +1,7 @@
 //! Every 3D layer against PyTorch, forward and backward; `oracle/layers.py` made the numbers.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
 use candle_core::{Device, Module, ModuleT, Tensor, Var};
 use candle_nn::VarBuilder;
 use neural::nn::{

@@ -1,5 +1,7 @@
 //! The loss, the optimisers and the U-Net against PyTorch; `oracle/training.py` made the numbers.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
