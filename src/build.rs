@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::progress::Progress;
-use crate::{cli, output};
+use crate::{cli, models, output};
 
 pub(crate) fn run(arguments: &cli::Build) -> Result<()> {
     let progress = Progress::new();
@@ -16,6 +16,7 @@ pub(crate) fn run(arguments: &cli::Build) -> Result<()> {
         model: arguments.model.clone(),
         alias: arguments.alias.clone(),
         no_cache: arguments.no_cache,
+        models: models::all(),
     };
     let built = pipeline::build(&request, &progress);
     progress.finish();

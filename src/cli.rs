@@ -20,6 +20,14 @@ pub(crate) enum Verb {
     Inspect(Inspect),
     /// Turn a scan into a case folder
     Build(Build),
+    /// Let a trained model find the structures of a scan, and write its label map
+    Segment(Segment),
+    /// Train a network by a recipe, in legs that can be stopped and taken up again
+    Train(Train),
+    /// Compare two label maps: Dice, HD95, surface Dice, volumes
+    Evaluate(Evaluate),
+    /// List, add and verify trained models
+    Models(Models),
     /// Walk through a case
     Walk(Walk),
     /// Write the embedded patient as a DICOM series with its true labels
@@ -97,6 +105,108 @@ pub(crate) struct Build {
     /// Neither read nor write the cache
     #[arg(long)]
     pub(crate) no_cache: bool,
+    /// Print one JSON report on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Segment {
+    /// A folder of DICOM files, one file, a zip, NIfTI or NRRD
+    pub(crate) scan: PathBuf,
+    /// The trained model; `models list` names them
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: String,
+    /// The label map to write, ending in .nii.gz, .nii or .nrrd; names and codes go beside it, ending in .json
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// The series to take where there are several, by its UID or number as `inspect` lists them
+    #[arg(long, value_name = "UID")]
+    pub(crate) series: Option<String>,
+    /// Neither read nor write the cache
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+    /// Print one JSON report on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Train {
+    /// What learns, from what, and how: a recipe as models/hippocampus/training.json
+    pub(crate) recipe: PathBuf,
+    /// The folder of the data set, in which the recipe's folders lie
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Where weights, card and loss curve go; a training that lies there is taken up again
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Stop before the epoch that would go beyond this; call again to go on
+    #[arg(long, value_name = "N", value_parser = minutes)]
+    pub(crate) minutes: Option<f64>,
+    /// Print one JSON report on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Evaluate {
+    /// The true labels: NIfTI, NRRD or DICOM SEG
+    pub(crate) truth: PathBuf,
+    /// The labels to judge, on the same grid
+    pub(crate) prediction: PathBuf,
+    /// Surfaces nearer than this agree, for surface Dice
+    #[arg(long, value_name = "MM", default_value_t = 1.0, value_parser = tolerance)]
+    pub(crate) tolerance: f64,
+    /// Print one JSON report on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Models {
+    #[command(subcommand)]
+    pub(crate) verb: ModelsVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelsVerb {
+    /// Say which models are there
+    List(ModelsList),
+    /// Add a model to the user's own
+    Add(ModelsAdd),
+    /// Compare every byte of models with their cards
+    Verify(ModelsVerify),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ModelsList {
+    /// Print one JSON document on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ModelsAdd {
+    /// A folder with a model.json, an nnU-Net results folder, a zip of either, a .safetensors that describes its network, or
+    /// the URL of a zip or .safetensors
+    pub(crate) source: String,
+    /// The SHA-256 that the file must have; a URL needs it
+    #[arg(long, value_name = "HEX")]
+    pub(crate) sha256: Option<String>,
+    /// Take the place of a model of the same name
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// Print one JSON report on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ModelsVerify {
+    /// Which; all if none is named
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
     /// Print one JSON report on stdout
     #[arg(long)]
     pub(crate) json: bool,
@@ -253,6 +363,15 @@ fn share(text: &str) -> Result<f32, String> {
 
 fn day(text: &str) -> Result<f32, String> {
     number(text, 0.0, 36500.0)
+}
+
+fn minutes(text: &str) -> Result<f64, String> {
+    let minutes: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if minutes.is_finite() && minutes > 0.0 { Ok(minutes) } else { Err("more than 0 minutes are needed".to_owned()) }
+}
+
+fn tolerance(text: &str) -> Result<f64, String> {
+    number(text, 0.0, 1000.0).map(f64::from)
 }
 
 fn number(text: &str, least: f32, most: f32) -> Result<f32, String> {

@@ -38,6 +38,7 @@ pub(crate) fn run(arguments: &cli::Demo) -> Result<()> {
         model: None,
         alias: Some("Embedded patient".to_owned()),
         no_cache: true,
+        models: pipeline::Models::default(),
     };
     let built = pipeline::build(&request, &progress);
     progress.finish();

@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 
-use crate::{cli, output};
+use crate::{cli, models, output};
 
 pub(crate) fn run(arguments: &cli::Inspect) -> Result<()> {
-    let inspection = pipeline::inspect(&arguments.path)?;
+    let inspection = pipeline::inspect(&arguments.path, &models::all())?;
     if arguments.json {
         output::json(&inspection)
     } else {

@@ -7,10 +7,14 @@ mod cli;
 mod data;
 mod demo;
 mod doctor;
+mod evaluate;
 mod inspect;
+mod models;
 mod output;
 mod phantom;
 mod progress;
+mod segment;
+mod train;
 mod walk;
 
 use std::panic;
@@ -59,6 +63,10 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Some(Verb::Demo(demo)) => demo::run(demo),
         Some(Verb::Inspect(inspect)) => inspect::run(inspect),
         Some(Verb::Build(build)) => build::run(build),
+        Some(Verb::Segment(segment)) => segment::run(segment),
+        Some(Verb::Train(train)) => train::run(train),
+        Some(Verb::Evaluate(evaluate)) => evaluate::run(evaluate),
+        Some(Verb::Models(models)) => models::run(models),
         Some(Verb::Walk(walk)) => walk::run(walk),
         Some(Verb::Phantom(phantom)) => phantom::run(phantom),
         Some(Verb::Doctor(doctor)) => doctor::run(doctor),

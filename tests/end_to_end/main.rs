@@ -7,6 +7,7 @@
 mod build;
 mod demo;
 mod headset;
+mod models;
 mod monado;
 mod refusals;
 mod screen;

@@ -38,7 +38,7 @@ const HOUSES: &[House] = &[
         name: "pipeline",
         tier: Tier::A,
         may_use: &["space", "volume", "metrics", "dicom", "neural", "surface", "case", "phantom"],
-        owns: &[],
+        owns: &["ureq"],
     },
     House { name: "walkthrough", tier: Tier::B, may_use: &["space", "volume", "surface", "case"], owns: &[] },
     House { name: "render", tier: Tier::C, may_use: &["space", "volume", "surface", "case", "walkthrough"], owns: &[] },

@@ -32,4 +32,4 @@ pub use manifest::{
 };
 pub use open::Case;
 pub use window::{WindowPreset, default_windows};
-pub use write::{CaseContents, Trust, write_case};
+pub use write::{CaseContents, NO_MODEL, Trust, write_case};

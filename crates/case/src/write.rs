@@ -53,11 +53,14 @@ pub struct CaseContents<'a> {
 /// What is known about each voxel beyond its value, on the scan's grid.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Trust<'a> {
-    /// How sure the model is of the label, in percent; none if no model drew the labels.
+    /// How sure the model is of the label, in percent, [`NO_MODEL`] where none drew it; none if no model drew any.
     pub confidence: Option<&'a Volume<u8>>,
     /// 1 where a model made up the grey value, 0 where it was measured; none if all was measured.
     pub inferred: Option<&'a Volume<u8>>,
 }
+
+/// In [`Trust::confidence`], a voxel whose label no model drew.
+pub const NO_MODEL: u8 = 255;
 
 /// File of [`Trust::confidence`] in a case.
 pub(crate) const CONFIDENCE: &str = "confidence.nii.gz";
@@ -232,9 +235,9 @@ fn segment_entries(contents: &CaseContents<'_>) -> Vec<SegmentEntry> {
                 .cloned()
                 .unwrap_or_else(|| terminology::segment(label, &format!("label_{label}")));
             let surface = surfaces.get(&label);
-            let own = certainties.get(&label).into_iter();
-            let certainty = own.chain(segment.parts.iter().filter_map(|part| certainties.get(part)));
-            let certainty = certainty.fold(Certainty::default(), |a, b| a.and(*b));
+            let own = certainties.get(&label).copied().unwrap_or_default();
+            let parts = segment.parts.iter().filter_map(|part| certainties.get(part));
+            let certainty = parts.fold(own, |a, b| a.and(*b));
             let voxels = counts.get(&label).copied().unwrap_or(0) as f64;
             let group = terminology::group_of(&segment.name);
             SegmentEntry {
@@ -247,7 +250,8 @@ fn segment_entries(contents: &CaseContents<'_>) -> Vec<SegmentEntry> {
                 group,
                 volume_ml: surface.and_then(|s| rounded(s.volume_ml)).unwrap_or(voxels * voxel_ml),
                 surface: surface.map(|s| surface_entry(s)).unwrap_or_default(),
-                confidence: contents.trust.confidence.and_then(|_| rounded(certainty.confidence())),
+                // What was not drawn by a model is not made surer by its parts.
+                confidence: if own.voxels > 0 && own.drawn == 0 { None } else { rounded(certainty.confidence()) },
                 inferred_percent: rounded(certainty.inferred_percent()).unwrap_or(0.0),
             }
         })
@@ -258,6 +262,8 @@ fn segment_entries(contents: &CaseContents<'_>) -> Vec<SegmentEntry> {
 #[derive(Clone, Copy, Debug, Default)]
 struct Certainty {
     voxels: u64,
+    /// By a model.
+    drawn: u64,
     percents: u64,
     inferred: u64,
 }
@@ -266,14 +272,15 @@ impl Certainty {
     fn and(self, other: Self) -> Self {
         Self {
             voxels: self.voxels + other.voxels,
+            drawn: self.drawn + other.drawn,
             percents: self.percents + other.percents,
             inferred: self.inferred + other.inferred,
         }
     }
 
-    /// Mean, 0–1; no number without voxels.
+    /// Mean over what a model drew, 0–1; no number if it drew nothing.
     fn confidence(self) -> f64 {
-        self.percents as f64 / 100.0 / self.voxels as f64
+        self.percents as f64 / 100.0 / self.drawn as f64
     }
 
     fn inferred_percent(self) -> f64 {
@@ -292,10 +299,10 @@ fn certainties(contents: &CaseContents<'_>) -> BTreeMap<Label, Certainty> {
         let mut sums: BTreeMap<Label, Certainty> = BTreeMap::new();
         for (run, label) in runs(labels) {
             let offset = at * slab + run.start..at * slab + run.end;
-            let sum = |volume: Option<&Volume<u8>>| {
-                volume.map_or(0, |v| v.data()[offset.clone()].iter().map(|&x| u64::from(x)).sum())
-            };
-            let made = Certainty { voxels: run.len() as u64, percents: sum(confidence), inferred: sum(inferred) };
+            let sure = of_run(confidence, &offset).iter().filter(|&&percent| percent != NO_MODEL);
+            let (drawn, percents) = sure.fold((0, 0), |(n, sum), &percent| (n + 1, sum + u64::from(percent)));
+            let inferred = of_run(inferred, &offset).iter().map(|&x| u64::from(x)).sum();
+            let made = Certainty { voxels: run.len() as u64, drawn, percents, inferred };
             let entry = sums.entry(label).or_default();
             *entry = entry.and(made);
         }
@@ -308,6 +315,11 @@ fn certainties(contents: &CaseContents<'_>) -> BTreeMap<Label, Certainty> {
         }
         a
     })
+}
+
+/// The voxels of a stretch, if there is a volume.
+fn of_run<'a>(volume: Option<&'a Volume<u8>>, run: &Range<usize>) -> &'a [u8] {
+    volume.map_or(&[], |v| &v.data()[run.clone()])
 }
 
 /// Stretches of equal labels.

@@ -1,9 +1,14 @@
 //! Everything learned: Candle layers for volumes, networks, weights, inference and training.
 
+pub mod card;
+mod confidence;
 mod error;
+pub mod meshnet;
+pub mod model;
 pub mod networks;
 pub mod nn;
 pub mod nnunet;
+pub mod safetensors;
 pub mod training;
 pub mod weights;
 

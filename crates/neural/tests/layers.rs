@@ -1,6 +1,6 @@
 //! Every 3D layer against PyTorch, forward and backward; `oracle/layers.py` made the numbers.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+#![allow(clippy::unwrap_used, reason = "a helper of a test that fails has failed")]
 
 use candle_core::{Device, Module, ModuleT, Tensor, Var};
 use candle_nn::VarBuilder;

@@ -4,14 +4,15 @@ use std::path::PathBuf;
 
 use case::{CaseContents, FindingEntry, FindingKind, Provenance, RecipeRef};
 use surface::{SegmentSurface, SurfaceOptions, surfaces_of_labels};
-use volume::LabelMap;
+use volume::{LabelMap, Volume};
 
 use crate::cache::{self, Cache};
 use crate::error::PipelineError;
 use crate::input::{Input, LabelSource, read_input};
-use crate::inspect::{fitting, misfit, recipe_names};
+use crate::inspect::{Look, fitting, misfit, recipe_names};
+use crate::models::{ModelEntry, Models};
 use crate::progress::{Progress, StageTime, Stages};
-use crate::recipe::{self, CT_BASIC, LABELS, MR_HEAD, Recipe};
+use crate::recipe::{self, CT_BASIC, LABELS, MR_HEAD, Recipe, by_model};
 use crate::source::Kind;
 use crate::summary::{BuildSummary, BuiltSegment};
 use crate::target;
@@ -35,6 +36,8 @@ pub struct BuildRequest {
     pub alias: Option<String>,
     /// Neither read nor write the cache.
     pub no_cache: bool,
+    /// Where models are looked for.
+    pub models: Models,
 }
 
 /// Reads a scan, finds its structures, makes their surfaces and writes the case.
@@ -56,9 +59,13 @@ pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildSum
         return Err(PipelineError::AliasIsIdentity);
     }
     let recipe = choose_recipe(request, &input)?;
-    let (labels, cached) = stages.run("segment", |tell| find_labels(request, &recipe, &mut input, tell))?;
+    let model = choose_model(request, &recipe, &mut input)?;
+    let Structures { labels, confidence, cached } =
+        stages.run("segment", |tell| find_labels(request, &recipe, model.as_ref(), &mut input, tell))?;
     let surfaces = stages.run("surfaces", |tell| surfaces_of_labels(&labels, &SurfaceOptions::default(), tell))?;
-    let written = stages.run("write", |tell| write(request, &recipe, &input, &labels, &surfaces, tell))?;
+    let written = stages.run("write", |tell| {
+        write(request, &recipe, model.as_ref(), &input, (&labels, confidence.as_ref()), &surfaces, tell)
+    })?;
     let times: Vec<StageTime> = stages.times;
     Ok(BuildSummary {
         case: written.path().to_owned(),
@@ -69,6 +76,7 @@ pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildSum
         alias: request.alias.clone(),
         size: labels.geometry().size(),
         segments: written.manifest.segments.iter().map(BuiltSegment::from).collect(),
+        models: model.iter().map(ModelEntry::used).collect(),
         cached,
         stages: times,
         total_s: start.elapsed().as_secs_f64(),
@@ -79,7 +87,16 @@ pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildSum
 /// What can be refused without looking at the scan.
 fn check_request(request: &BuildRequest) -> Result<(), PipelineError> {
     if let Some(wanted) = &request.model {
-        return Err(PipelineError::UnknownModel { wanted: wanted.clone() });
+        request.models.find(wanted)?;
+        let recipe = request.recipe.as_deref().and_then(Recipe::find).filter(|r| !r.uses_model());
+        let unused = match (recipe, &request.labels) {
+            (Some(recipe), _) => Some(format!("recipe `{}`", recipe.name)),
+            (None, Some(_)) => Some("a build from --labels".to_owned()),
+            (None, None) => None,
+        };
+        if let Some(what) = unused {
+            return Err(PipelineError::ModelUnused { what });
+        }
     }
     if let Some(wanted) = &request.recipe {
         if Recipe::find(wanted).is_none() {
@@ -99,30 +116,31 @@ fn check_request(request: &BuildRequest) -> Result<(), PipelineError> {
 
 /// The recipe asked for, if it fits; else labels if there are any; else what `inspect` puts first.
 fn choose_recipe(request: &BuildRequest, input: &Input) -> Result<Recipe, PipelineError> {
-    let labelled = input.labels.is_some();
-    let geometry = input.scan.geometry();
-    if let Some(recipe) = request.recipe.as_deref().and_then(Recipe::find) {
+    let look = input.look();
+    let named = request.model.as_deref().map(|name| request.models.find(name)).transpose()?;
+    let asked = request.recipe.as_deref().and_then(Recipe::find);
+    if let Some(recipe) = asked.or_else(|| named.map(|model| Recipe::of_model(&model.card))) {
         // The kind of a file that does not say is a guess, so its user knows better.
         let kind = match (input.kind_is_guess, recipe.name) {
-            (true, "ct-basic") => Kind::Ct,
-            (true, "mr-head") => Kind::Mr,
+            (true, "ct-basic" | "ct-organs") => Kind::Ct,
+            (true, "mr-head" | "mr-brain") => Kind::Mr,
             _ => input.kind,
         };
-        return match misfit(&recipe, kind, geometry, labelled) {
+        return match misfit(&recipe, &Look { kind, ..look }) {
             None => Ok(recipe),
             Some([reason, remedy]) => {
                 Err(PipelineError::RecipeDoesNotFit { recipe: recipe.name.to_owned(), reason, remedy })
             }
         };
     }
-    let first = fitting(input.kind, geometry, labelled).into_iter().next().and_then(|r| Recipe::find(r.name));
+    let first = fitting(&look, &request.models).into_iter().find(|r| r.default).and_then(|r| Recipe::find(r.name));
     first.ok_or_else(|| {
         let nearest = match input.kind {
             Kind::Ct => Some(CT_BASIC),
             Kind::Mr => Some(MR_HEAD),
             _ => None,
         };
-        let why = nearest.and_then(|r| Some((r, misfit(&r, input.kind, geometry, labelled)?)));
+        let why = nearest.and_then(|r| Some((r, misfit(&r, &look)?)));
         let what = match why {
             Some((r, [reason, remedy])) => format!("{} ({}: {reason}; {remedy})", input.describe(), r.name),
             None => input.describe(),
@@ -131,22 +149,68 @@ fn choose_recipe(request: &BuildRequest, input: &Input) -> Result<Recipe, Pipeli
     })
 }
 
-/// Labels on the scan's grid, and whether they came from the cache.
-fn find_labels(
+/// The model of a recipe that uses one: the one asked for, else the best that fits. What speaks against it becomes a note.
+fn choose_model(
     request: &BuildRequest,
     recipe: &Recipe,
     input: &mut Input,
+) -> Result<Option<ModelEntry>, PipelineError> {
+    if !recipe.uses_model() {
+        return Ok(None);
+    }
+    let facts = input.look().facts();
+    let modality = if *recipe == recipe::CT_ORGANS { "CT" } else { "MR" };
+    let model = match &request.model {
+        Some(name) => request.models.find(name)?,
+        None => request
+            .models
+            .best_for(modality, &facts)
+            .ok_or_else(|| PipelineError::NoModel { recipe: recipe.name.to_owned() })?,
+    };
+    let notes = by_model::check(&model.card, &facts)?;
+    input.notes.extend(notes);
+    Ok(Some(model))
+}
+
+/// What was found in a scan, on its own grid.
+struct Structures {
+    labels: LabelMap,
+    /// How sure a model is of each voxel, in percent; none if no model tells.
+    confidence: Option<Volume<u8>>,
+    cached: bool,
+}
+
+/// Labels, from the cache if they lie there.
+fn find_labels(
+    request: &BuildRequest,
+    recipe: &Recipe,
+    model: Option<&ModelEntry>,
+    input: &mut Input,
     tell: &(dyn Fn(f32) + Sync),
-) -> Result<(LabelMap, bool), PipelineError> {
+) -> Result<Structures, PipelineError> {
+    let by_recipe = |labels, cached| Structures { labels, confidence: None, cached };
     if *recipe == LABELS {
-        return Ok((placed_labels(input)?, false));
+        return Ok(by_recipe(placed_labels(input)?, false));
     }
     let cache = if request.no_cache { None } else { Cache::of_user() };
-    let key = cache.as_ref().map(|_| cache::key(&input.scan, recipe));
+    if let Some(model) = model {
+        let found = by_model::run(model, &input.scan, cache.as_ref(), &by_model::model_part(tell))?;
+        if found.labels.data().iter().all(|&l| l == volume::BACKGROUND) {
+            let remedy = format!("look whether model `{}` was made for such a scan", model.card.name);
+            return Err(PipelineError::NothingFound { recipe: recipe.name.to_owned(), remedy });
+        }
+        let labels = by_model::with_surroundings(recipe, &model.card, &input.scan, found.labels, tell)?;
+        let mut confidence = found.confidence;
+        if let Some(confidence) = &mut confidence {
+            by_model::leave_out_surroundings(confidence, &labels);
+        }
+        return Ok(Structures { labels, confidence, cached: found.cached });
+    }
+    let key = cache.as_ref().map(|_| cache::key(&input.scan, &[recipe.name, recipe.version]));
     if let (Some(cache), Some(key)) = (&cache, &key)
         && let Some(voxels) = cache.load(key, input.scan.geometry())
     {
-        return Ok((recipe::with_segments(recipe, voxels), true));
+        return Ok(by_recipe(recipe::with_segments(recipe, voxels), true));
     }
     let nothing = || PipelineError::NothingFound {
         recipe: recipe.name.to_owned(),
@@ -159,7 +223,7 @@ fn find_labels(
     if let (Some(cache), Some(key)) = (&cache, &key) {
         cache.store(key, &labels.voxels);
     }
-    Ok((labels, false))
+    Ok(by_recipe(labels, false))
 }
 
 fn placed_labels(input: &mut Input) -> Result<LabelMap, PipelineError> {
@@ -183,8 +247,9 @@ fn placed_labels(input: &mut Input) -> Result<LabelMap, PipelineError> {
 fn write(
     request: &BuildRequest,
     recipe: &Recipe,
+    model: Option<&ModelEntry>,
     input: &Input,
-    labels: &LabelMap,
+    (labels, confidence): (&LabelMap, Option<&Volume<u8>>),
     surfaces: &[SegmentSurface],
     tell: &(dyn Fn(f32) + Sync),
 ) -> Result<case::Case, PipelineError> {
@@ -192,10 +257,21 @@ fn write(
     provenance.findings.clone_from(&input.findings);
     let notes = input.notes.iter().map(|n| FindingEntry { kind: FindingKind::Read, text: n.clone() });
     provenance.findings.extend(notes);
+    if let Some(model) = model {
+        let (used, card) = (model.used(), &model.card);
+        let licence = card.licence.as_ref().map(|l| format!(", licence {l}")).unwrap_or_default();
+        let origin = card.training.source.as_ref().map(|s| format!(", from {s}")).unwrap_or_default();
+        let text = format!(
+            "structures were drawn by the model {} {}{origin}{licence}; no human looked at them",
+            used.name, used.version
+        );
+        provenance.findings.push(FindingEntry { kind: FindingKind::Read, text });
+        provenance.models = vec![case::ModelRef { name: used.name, version: used.version, sha256: used.sha256 }];
+    }
     provenance.measured.clone_from(&input.measured);
     provenance.interpolated.clone_from(&input.interpolated);
     provenance.inferred.clone_from(&input.inferred);
-    let made_up = input.made_up.then(|| volume::Volume::filled(*input.scan.geometry(), 1_u8));
+    let made_up = input.made_up.then(|| Volume::filled(*input.scan.geometry(), 1_u8));
     let contents = CaseContents {
         scan: &input.scan,
         labels,
@@ -205,7 +281,7 @@ fn write(
         alias: request.alias.clone(),
         provenance,
         windows: input.windows.clone(),
-        trust: case::Trust { confidence: None, inferred: made_up.as_ref() },
+        trust: case::Trust { confidence, inferred: made_up.as_ref() },
     };
     Ok(case::write_case(&request.out, &contents, tell)?)
 }

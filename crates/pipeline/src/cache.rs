@@ -11,8 +11,6 @@ use std::time::SystemTime;
 use sha2::{Digest, Sha256};
 use volume::{ImageGeometry, Label, ScanVolume, Volume};
 
-use crate::recipe::Recipe;
-
 /// Oldest entries go when all together are larger.
 const MAX_BYTES: u64 = 2 << 30;
 
@@ -101,10 +99,10 @@ fn now() -> SystemTime {
     SystemTime::now()
 }
 
-/// Digest of everything the labels depend on: voxels, grid, recipe and its version.
-pub(crate) fn key(scan: &ScanVolume, recipe: &Recipe) -> String {
+/// Digest of everything the labels depend on: voxels, grid, and in `texts` the recipe or model with its version.
+pub(crate) fn key(scan: &ScanVolume, texts: &[&str]) -> String {
     let mut hash = Sha256::new();
-    for text in [recipe.name, recipe.version] {
+    for text in texts {
         hash.update((text.len() as u64).to_le_bytes());
         hash.update(text);
     }
@@ -171,7 +169,6 @@ fn decode(bytes: &[u8], voxels: usize) -> Option<Vec<Label>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe;
     use glam::DMat3;
     use space::Point;
 
@@ -229,10 +226,10 @@ mod tests {
             let geometry = ImageGeometry::new([3, 3, 3], [spacing, 1.0, 1.0], Point::ZERO, DMat3::IDENTITY).unwrap();
             ScanVolume::I16(Volume::filled(geometry, value))
         };
-        let base = key(&scan(1, 1.0), &recipe::CT_BASIC);
-        assert_eq!(base, key(&scan(1, 1.0), &recipe::CT_BASIC));
-        assert_ne!(base, key(&scan(2, 1.0), &recipe::CT_BASIC));
-        assert_ne!(base, key(&scan(1, 1.5), &recipe::CT_BASIC));
-        assert_ne!(base, key(&scan(1, 1.0), &recipe::MR_HEAD));
+        let base = key(&scan(1, 1.0), &["ct-basic", "3"]);
+        assert_eq!(base, key(&scan(1, 1.0), &["ct-basic", "3"]));
+        assert_ne!(base, key(&scan(2, 1.0), &["ct-basic", "3"]));
+        assert_ne!(base, key(&scan(1, 1.5), &["ct-basic", "3"]));
+        assert_ne!(base, key(&scan(1, 1.0), &["mr-head", "3"]));
     }
 }

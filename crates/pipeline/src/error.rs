@@ -97,10 +97,128 @@ pub enum PipelineError {
         remedy: String,
     },
     /// `--model` names none that is there.
-    #[error("no model `{wanted}`; this version has none that `build` could use, so leave --model out")]
+    #[error("no model `{wanted}`; there are: {known}; `vestibule models add` takes a folder, a zip, a file or a URL")]
     UnknownModel {
         /// What was asked for.
         wanted: String,
+        /// All names.
+        known: String,
+    },
+    /// A recipe that needs a model, and none fits.
+    #[error(
+        "recipe `{recipe}` needs a model for this scan and none is here; add one with `vestibule models add \
+         FILE.safetensors` (a folder, a zip or a URL with --sha256 will do as well), or name one with --model"
+    )]
+    NoModel {
+        /// What was asked for.
+        recipe: String,
+    },
+    /// `--model` with something that uses none.
+    #[error("{what} uses no model; leave --model or that out")]
+    ModelUnused {
+        /// A recipe, or labels.
+        what: String,
+    },
+    /// A model that cannot be read or run.
+    #[error("model `{name}`: {cause}")]
+    Model {
+        /// Which.
+        name: String,
+        /// Why.
+        cause: Box<neural::NeuralError>,
+    },
+    /// A file of a model is not the one that its card tells of.
+    #[error(
+        "model `{model}`: its file {file} is not the one its card tells of: {found}; it was changed or is damaged, so it is \
+         not used; add the model again with `vestibule models add SOURCE --replace`"
+    )]
+    ModelChanged {
+        /// Which.
+        model: String,
+        /// Within its folder.
+        file: String,
+        /// What is there instead.
+        found: String,
+    },
+    /// A model that was trained on other scans.
+    #[error("model `{model}` does not fit this scan: {reason}; {remedy}")]
+    ModelDoesNotFit {
+        /// Which.
+        model: String,
+        /// Why not.
+        reason: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// A model of this name was added before.
+    #[error("there is a model `{name}` already; give --replace to take its place: {}", path.display())]
+    ModelExists {
+        /// Its name.
+        name: String,
+        /// Where it lies.
+        path: PathBuf,
+    },
+    /// What was given to `models add` is no model.
+    #[error("no model here: {reason}: {}", path.display())]
+    NoModelHere {
+        /// What is wrong, or missing.
+        reason: String,
+        /// What was given.
+        path: PathBuf,
+    },
+    /// Nowhere to put models.
+    #[error("there is no place for models, as neither XDG_DATA_HOME nor HOME is set; set one of them")]
+    NoUserFolder,
+    /// `--sha256` that is none.
+    #[error("--sha256 takes 64 hexadecimal digits; found `{found}`")]
+    NoChecksum {
+        /// What was given.
+        found: String,
+    },
+    /// A URL without `--sha256`.
+    #[error("a URL needs --sha256, so that what arrives is what you mean; its publisher tells the checksum: {url}")]
+    UrlWithoutChecksum {
+        /// What was given.
+        url: String,
+    },
+    /// `--sha256` for a folder.
+    #[error("--sha256 is the checksum of one file and this is a folder; leave it out: {}", path.display())]
+    ChecksumOfFolder {
+        /// What was given.
+        path: PathBuf,
+    },
+    /// Not the bytes that were meant.
+    #[error(
+        "the checksum is {found}, not {wanted}, so it is not the file you mean; it was left out: {}", path.display()
+    )]
+    ChecksumDiffers {
+        /// What was asked for.
+        wanted: String,
+        /// What the bytes have.
+        found: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// A URL that cannot be fetched.
+    #[error("it cannot be fetched: {reason}; check the address and the network, or fetch it by other means: {url}")]
+    Download {
+        /// What was given.
+        url: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Two label maps that cannot be compared.
+    #[error(transparent)]
+    Metrics(#[from] metrics::MetricsError),
+    /// A file or folder could not be used.
+    #[error("cannot {action} {}: {cause}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// What the system says.
+        cause: std::io::Error,
+        /// Where.
+        path: PathBuf,
     },
     /// The alias would give the patient away.
     #[error("the alias is, or holds, a part of the patient's identity; choose one that nobody can trace")]
@@ -108,9 +226,6 @@ pub enum PipelineError {
     /// A network could not be made, read, run or trained.
     #[error(transparent)]
     Neural(#[from] neural::NeuralError),
-    /// Two label maps could not be compared.
-    #[error(transparent)]
-    Metrics(#[from] metrics::MetricsError),
     /// A recipe of training that cannot be used.
     #[error("the training recipe cannot be used: {reason}: {}", path.display())]
     TrainRecipe {
@@ -126,13 +241,5 @@ pub enum PipelineError {
         reason: String,
         /// The file or folder.
         path: PathBuf,
-    },
-    /// A file or folder could not be read or written.
-    #[error("{source}: {}", path.display())]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
     },
 }

@@ -9,9 +9,10 @@ use volume::{LabelMap, ScanVolume};
 
 use crate::build::BuildRequest;
 use crate::error::PipelineError;
+use crate::inspect::Look;
 use crate::inspect::{UNORIENTED, default_series, format_name, kind_of};
 use crate::recipe::labels::{made_up_scan, read as read_label_file};
-use crate::recipe::{self, LABELS};
+use crate::recipe::{self, LABELS, by_model};
 use crate::source::{Kind, Source, guess};
 
 /// A scan that was read, and all that is known of it.
@@ -23,6 +24,8 @@ pub(crate) struct Input {
     pub(crate) kind: Kind,
     /// True if nothing but the values says what kind it is.
     pub(crate) kind_is_guess: bool,
+    /// Of an MR, if its description says.
+    pub(crate) contrast: Option<&'static str>,
     pub(crate) labels: Option<LabelSource>,
     /// Knows the patient by digests; `None` for formats without identity.
     pub(crate) identity: Option<IdentityGuard>,
@@ -49,6 +52,17 @@ const NOT_INFERRED: &str = "No voxel.";
 const NOT_INTERPOLATED: &str = "No voxel.";
 
 impl Input {
+    /// What recipes and models look at.
+    pub(crate) fn look(&self) -> Look<'_> {
+        Look {
+            kind: self.kind,
+            guess: self.kind_is_guess,
+            contrast: self.contrast,
+            geometry: self.scan.geometry(),
+            labelled: self.labels.is_some(),
+        }
+    }
+
     /// The scan in a few words.
     pub(crate) fn describe(&self) -> String {
         let [i, j, k] = self.scan.geometry().size();
@@ -95,6 +109,7 @@ fn read_dicom(request: &BuildRequest, inventory: &Inventory) -> Result<Input, Pi
         modality: modality.to_string(),
         kind: kind_of(modality),
         kind_is_guess: false,
+        contrast: inventory.series[at].description.as_deref().and_then(by_model::contrast_of),
         labels: None,
         identity: Some(identity),
         findings: report.findings.iter().map(entry).collect(),
@@ -112,7 +127,9 @@ fn read_dicom(request: &BuildRequest, inventory: &Inventory) -> Result<Input, Pi
         input.windows = vec![WindowPreset::new("As scanned", center, width)];
         input.windows.extend(case::default_windows(&input.modality, &input.scan));
     }
-    let wants_labels = request.labels.is_none() && request.recipe.as_deref().is_none_or(|r| r == LABELS.name);
+    let wants_labels = request.labels.is_none()
+        && request.model.is_none()
+        && request.recipe.as_deref().is_none_or(|r| r == LABELS.name);
     let beside = inventory.segmentations_of(at);
     if let Some(&number) = beside.first().filter(|_| wants_labels) {
         let labels = dicom::read_segmentation(inventory, number, Some(input.scan.geometry()))?;
@@ -176,6 +193,7 @@ fn read_file(request: &BuildRequest, format: Format, path: &Path) -> Result<Inpu
         modality: String::new(),
         kind,
         kind_is_guess: true,
+        contrast: None,
         labels: None,
         identity: None,
         findings: warning.clone().into_iter().collect(),
@@ -190,8 +208,8 @@ fn read_file(request: &BuildRequest, format: Format, path: &Path) -> Result<Inpu
     };
     let asked = request.recipe.as_deref();
     input.modality = match kind {
-        _ if asked == Some(recipe::CT_BASIC.name) => "CT",
-        _ if asked == Some(recipe::MR_HEAD.name) => "MR",
+        _ if [recipe::CT_BASIC.name, recipe::CT_ORGANS.name].map(Some).contains(&asked) => "CT",
+        _ if [recipe::MR_HEAD.name, recipe::MR_BRAIN.name].map(Some).contains(&asked) => "MR",
         Kind::Ct => "CT",
         Kind::Mr => "MR",
         // DICOM's term for what is none of its kinds.

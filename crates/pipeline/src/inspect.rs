@@ -4,12 +4,14 @@ use std::fmt;
 use std::path::Path;
 
 use dicom::Modality;
+use neural::card::ScanFacts;
 use serde::Serialize;
 use volume::ImageGeometry;
 use volume::formats::{self, Format};
 
 use crate::error::PipelineError;
-use crate::recipe::{self, CT_BASIC, LABELS, MR_HEAD, Recipe};
+use crate::models::Models;
+use crate::recipe::{self, CT_BASIC, CT_ORGANS, LABELS, MR_BRAIN, MR_HEAD, Recipe, by_model};
 use crate::source::{Kind, Source, guess};
 
 /// What lies at a path. Holds the UIDs that `--series` takes; not for keeping.
@@ -78,6 +80,9 @@ pub struct FittingRecipe {
     pub version: &'static str,
     /// What it finds.
     pub what: &'static str,
+    /// The model it would use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// From scan to case, on this machine.
     pub expected_s: f64,
     /// True for the one that runs unless told otherwise.
@@ -106,21 +111,22 @@ pub struct Skipped {
 
 /// Looks at a folder or zip of DICOM files, one of them, NIfTI or NRRD.
 ///
-/// DICOM voxels are not read. NIfTI and NRRD say nothing of the modality, so their voxels are, to guess it.
+/// `models` are those that recipes may use. DICOM voxels are not read. NIfTI and NRRD say nothing of the modality, so their voxels are, to guess it.
 ///
 /// # Errors
 /// [`PipelineError`] if there is nothing that could be a scan.
-pub fn inspect(path: &Path) -> Result<Inspection, PipelineError> {
+pub fn inspect(path: &Path, models: &Models) -> Result<Inspection, PipelineError> {
     match Source::open(path)? {
-        Source::Dicom(inventory) => Ok(inspect_dicom(&inventory)),
-        Source::File { format, path } => inspect_file(format, &path),
+        Source::Dicom(inventory) => Ok(inspect_dicom(&inventory, models)),
+        Source::File { format, path } => inspect_file(format, &path, models),
     }
 }
 
-fn inspect_file(format: Format, path: &Path) -> Result<Inspection, PipelineError> {
+fn inspect_file(format: Format, path: &Path, models: &Models) -> Result<Inspection, PipelineError> {
     let oriented = formats::inspect(path)?.oriented;
     let scan = formats::read_scan(path)?;
     let kind = guess(&scan);
+    let look = Look { kind, guess: true, contrast: None, geometry: scan.geometry(), labelled: false };
     let series = InspectedSeries {
         number: 1,
         selector: None,
@@ -138,7 +144,7 @@ fn inspect_file(format: Format, path: &Path) -> Result<Inspection, PipelineError
         contrast: false,
         findings: if oriented { Vec::new() } else { vec![UNORIENTED.to_owned()] },
         obstacle: None,
-        recipes: fitting(kind, scan.geometry(), false),
+        recipes: fitting(&look, models),
     };
     Ok(Inspection {
         format: format_name(format),
@@ -160,7 +166,7 @@ pub(crate) const fn format_name(format: Format) -> &'static str {
     }
 }
 
-fn inspect_dicom(inventory: &dicom::Inventory) -> Inspection {
+fn inspect_dicom(inventory: &dicom::Inventory, models: &Models) -> Inspection {
     let labels: Vec<Vec<usize>> = (0..inventory.series.len()).map(|at| inventory.segmentations_of(at)).collect();
     let series = inventory
         .series
@@ -179,7 +185,7 @@ fn inspect_dicom(inventory: &dicom::Inventory) -> Inspection {
                 contrast: s.contrast,
                 findings: s.findings.iter().map(ToString::to_string).collect(),
                 obstacle: s.obstacle.as_ref().map(ToString::to_string),
-                recipes: s.geometry.as_ref().map_or_else(Vec::new, |g| fitting(kind_of(s.modality), g, labelled)),
+                recipes: s.geometry.as_ref().map_or_else(Vec::new, |g| fitting(&Look::of(s, g, labelled), models)),
             }
         })
         .collect();
@@ -213,7 +219,7 @@ pub(crate) fn default_series(inventory: &dicom::Inventory) -> Option<usize> {
     let rank = |at: usize| {
         let series = &inventory.series[at];
         let geometry = series.geometry.as_ref()?;
-        let fits = !fitting(kind_of(series.modality), geometry, false).is_empty();
+        let fits = !fitting(&Look::of(series, geometry, false), &Models::default()).is_empty();
         Some((fits, geometry.voxel_count(), std::cmp::Reverse(at)))
     };
     (0..inventory.series.len()).filter(|&at| rank(at).is_some()).max_by_key(|&at| rank(at))
@@ -228,6 +234,37 @@ pub(crate) const fn kind_of(modality: Modality) -> Kind {
     }
 }
 
+/// What recipes and models care about in a scan.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Look<'a> {
+    pub(crate) kind: Kind,
+    /// True if the kind is a guess from the values.
+    pub(crate) guess: bool,
+    /// Of an MR, if its description says.
+    pub(crate) contrast: Option<&'static str>,
+    pub(crate) geometry: &'a ImageGeometry,
+    /// True if somebody marked structures in it.
+    pub(crate) labelled: bool,
+}
+
+impl<'a> Look<'a> {
+    fn of(series: &dicom::SeriesSummary, geometry: &'a ImageGeometry, labelled: bool) -> Self {
+        let contrast = series.description.as_deref().and_then(by_model::contrast_of);
+        Self { kind: kind_of(series.modality), guess: false, contrast, geometry, labelled }
+    }
+
+    /// For a model's card.
+    pub(crate) fn facts(&self) -> ScanFacts<'a> {
+        let modality = match self.kind {
+            Kind::Ct => "CT",
+            Kind::Mr => "MR",
+            Kind::Labels => "SEG",
+            Kind::Other => "OT",
+        };
+        ScanFacts { modality, modality_is_guess: self.guess, contrast: self.contrast, geometry: self.geometry }
+    }
+}
+
 /// The least extent of a scan that could hold a whole head, in mm.
 const HEAD_MM: f64 = 130.0;
 
@@ -235,17 +272,20 @@ const HEAD_MM: f64 = 130.0;
 const FEW_SLICES: usize = 3;
 
 /// Why a recipe does not fit a scan, and what to do; `None` if it does.
-pub(crate) fn misfit(recipe: &Recipe, kind: Kind, geometry: &ImageGeometry, labelled: bool) -> Option<[String; 2]> {
+pub(crate) fn misfit(recipe: &Recipe, look: &Look<'_>) -> Option<[String; 2]> {
+    let Look { kind, geometry, labelled, .. } = *look;
     let [x, y, z] = [0, 1, 2].map(|a| geometry.size()[a] as f64 * geometry.spacing()[a]);
     let smallest = x.min(y).min(z);
     let (reason, remedy) = match recipe.name {
         "labels" if labelled || kind == Kind::Labels => return None,
         "labels" => ("there are no labels".to_owned(), "name them with --labels FILE"),
-        "ct-basic" if kind != Kind::Ct => ("it needs a CT in Hounsfield units".to_owned(), "choose a CT series"),
+        "ct-basic" | "ct-organs" if kind != Kind::Ct => {
+            ("it needs a CT in Hounsfield units".to_owned(), "choose a CT series")
+        }
         "ct-basic" if geometry.size().into_iter().any(|n| n < FEW_SLICES) => {
             (format!("it needs {FEW_SLICES} slices or more"), "choose a series with more slices")
         }
-        "mr-head" if kind != Kind::Mr => ("it needs an MR".to_owned(), "choose an MR series"),
+        "mr-head" | "mr-brain" if kind != Kind::Mr => ("it needs an MR".to_owned(), "choose an MR series"),
         "mr-head" if smallest < HEAD_MM => {
             (format!("{smallest:.0} mm do not hold a head"), "choose a series of the whole head")
         }
@@ -255,19 +295,39 @@ pub(crate) fn misfit(recipe: &Recipe, kind: Kind, geometry: &ImageGeometry, labe
 }
 
 /// The recipes that fit, the default first.
-pub(crate) fn fitting(kind: Kind, geometry: &ImageGeometry, labelled: bool) -> Vec<FittingRecipe> {
-    let voxels = geometry.voxel_count();
+///
+/// Those with a model need one that is here and that nothing speaks against; `mr-brain` is the default of heads that say they
+/// are T1-weighted, others are asked for.
+pub(crate) fn fitting(look: &Look<'_>, models: &Models) -> Vec<FittingRecipe> {
+    let voxels = look.geometry.voxel_count();
     // Labels that are there already are what somebody wanted to see.
-    [LABELS, CT_BASIC, MR_HEAD]
+    let order = if look.contrast == Some("T1") {
+        [LABELS, CT_BASIC, CT_ORGANS, MR_BRAIN, MR_HEAD]
+    } else {
+        [LABELS, CT_BASIC, CT_ORGANS, MR_HEAD, MR_BRAIN]
+    };
+    let fits = |recipe: Recipe| {
+        if misfit(&recipe, look).is_some() {
+            return None;
+        }
+        if !recipe.uses_model() {
+            return Some((recipe, None));
+        }
+        let facts = look.facts();
+        models.best_for(facts.modality, &facts).map(|model| (recipe, Some(model)))
+    };
+    order
         .into_iter()
-        .filter(|r| misfit(r, kind, geometry, labelled).is_none())
+        .filter_map(fits)
         .enumerate()
-        .map(|(at, r)| FittingRecipe {
+        .map(|(at, (r, model))| FittingRecipe {
             name: r.name,
             version: r.version,
             what: r.what,
-            expected_s: (r.expected_s(voxels) * 10.0).round() / 10.0,
-            default: at == 0,
+            expected_s: (r.expected_with(voxels, model.as_ref().map(|m| &m.card)) * 10.0).round() / 10.0,
+            model: model.map(|m| m.card.name),
+            // CT organs take long, and nobody asked.
+            default: at == 0 && r != CT_ORGANS,
         })
         .collect()
 }
@@ -371,7 +431,12 @@ impl InspectedSeries {
         }
         for recipe in &self.recipes {
             let default = if recipe.default { ", default" } else { "" };
-            writeln!(f, "   recipe {} (about {:.1} s{default}): {}", recipe.name, recipe.expected_s, recipe.what)?;
+            let model = recipe.model.as_ref().map(|m| format!(", model {m}")).unwrap_or_default();
+            writeln!(
+                f,
+                "   recipe {} (about {:.1} s{model}{default}): {}",
+                recipe.name, recipe.expected_s, recipe.what
+            )?;
         }
         if self.recipes.is_empty() && self.obstacle.is_none() {
             writeln!(f, "   no recipe fits; `build` needs --labels FILE or --recipe NAME")?;

@@ -7,16 +7,21 @@
 //! |---|---|
 //! | `ct-basic` | body, skeleton, lungs, airways, fat, soft tissue, and vessels where contrast fills them, by density |
 //! | `mr-head` | the surface of a head, by intensity |
+//! | `mr-brain` | structures of the brain and the surface of the head, by a trained model |
+//! | `ct-organs` | organs and the surface of the body, by a trained model |
 //! | `labels` | what a label map or DICOM SEG holds |
 
 mod build;
 mod cache;
 mod error;
+mod evaluate;
 mod input;
 mod inspect;
 mod mask;
+mod models;
 mod progress;
 mod recipe;
+mod segment;
 mod source;
 mod summary;
 mod target;
@@ -24,11 +29,14 @@ mod train;
 
 pub use build::{BuildRequest, build};
 pub use error::PipelineError;
+pub use evaluate::{EvaluateRequest, EvaluatedStructure, Evaluation, evaluate};
 pub use inspect::{
     FittingRecipe, InspectedGeometry, InspectedSegmentation, InspectedSeries, Inspection, Skipped, inspect,
 };
+pub use models::{AddRequest, AddedModel, EmbeddedModel, ListedModel, ModelEntry, Models, UsedModel, VerifiedModel};
 pub use progress::{Progress, Silent, StageTime};
-pub use recipe::{CT_BASIC, LABELS, MR_HEAD, RECIPES, Recipe};
+pub use recipe::{CT_BASIC, CT_ORGANS, LABELS, MR_BRAIN, MR_HEAD, RECIPES, Recipe};
+pub use segment::{FoundStructure, SegmentRequest, SegmentSummary, segment};
 pub use summary::{BuildSummary, BuiltSegment};
 pub use train::{
     CaseScore, ClassScore, DataRecipe, NetworkRecipe, Normalization, Split, TrainRecipe, TrainRequest, TrainSummary,

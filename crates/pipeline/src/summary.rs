@@ -7,6 +7,7 @@ use case::SegmentEntry;
 use serde::Serialize;
 use volume::Label;
 
+use crate::models::UsedModel;
 use crate::progress::StageTime;
 
 /// What a build made.
@@ -28,6 +29,8 @@ pub struct BuildSummary {
     pub size: [usize; 3],
     /// By label.
     pub segments: Vec<BuiltSegment>,
+    /// Models that found them.
+    pub models: Vec<UsedModel>,
     /// True if the labels came from the cache.
     pub cached: bool,
     /// Wall times, in order.
@@ -77,6 +80,9 @@ impl fmt::Display for BuildSummary {
         }
         let plural = if self.segments.len() == 1 { "" } else { "s" };
         writeln!(f, "{} structure{plural} by {} {}", self.segments.len(), self.recipe, self.recipe_version)?;
+        for model in &self.models {
+            writeln!(f, "  drawn by model {} {}, SHA-256 {}", model.name, model.version, model.sha256)?;
+        }
         for segment in self.segments.iter().take(SHOWN) {
             write!(f, "  {:28} {:>10.1} ml {:>9} triangles", segment.display, segment.volume_ml, segment.triangles)?;
             match segment.hausdorff_mm {

@@ -10,6 +10,7 @@ mod grid;
 mod plot;
 mod recipe;
 
+use std::fmt;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -52,6 +53,29 @@ pub struct TrainSummary {
     pub seconds: f64,
     /// On the test part, once training is over.
     pub test: Vec<ClassScore>,
+}
+
+impl fmt::Display for TrainSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [training, validation, test] = self.cases;
+        let epochs = self.state.epochs.len();
+        writeln!(
+            f,
+            "{}: {} numbers learned from {training} cases, {validation} held back",
+            self.name, self.parameters
+        )?;
+        if let Some((epoch, score)) = self.state.best {
+            writeln!(f, "{epochs} epochs; the best is number {epoch}, mean Dice {score:.4} on what was held back")?;
+        }
+        if !self.done {
+            return write!(f, "not over yet; the same command goes on");
+        }
+        writeln!(f, "on {test} test cases:")?;
+        for class in &self.test {
+            writeln!(f, "  {class}")?;
+        }
+        Ok(())
+    }
 }
 
 /// Trains until the recipe's end, no more gain, or the time is up.
@@ -176,5 +200,5 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), PipelineError> {
 }
 
 fn io(path: &Path, source: std::io::Error) -> PipelineError {
-    PipelineError::Io { path: path.to_owned(), source }
+    PipelineError::Io { action: "read or write", cause: source, path: path.to_owned() }
 }

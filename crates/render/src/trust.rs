@@ -3,7 +3,7 @@
 use bevy::mesh::MeshVertexAttribute;
 use bevy::render::render_resource::VertexFormat;
 use bytemuck::{Pod, Zeroable};
-use case::{Case, CaseError};
+use case::{Case, CaseError, NO_MODEL};
 use space::{Affine, Index, Point, Scene, lps_from_scene};
 use volume::{ImageGeometry, Volume};
 
@@ -59,7 +59,8 @@ impl TrustField {
         vertices
             .map(|(position, normal)| {
                 let below = |depth: f64| [0, 1, 2].map(|a| f64::from(position[a]) - depth * f64::from(normal[a]));
-                let confidence = self.confidence.as_ref().map(|v| look_up(v, below(depth_m)));
+                let confidence =
+                    self.confidence.as_ref().map(|v| look_up(v, below(depth_m))).filter(|&x| x != NO_MODEL);
                 let inferred = self.inferred.as_ref().is_some_and(|v| look_up(v, below(0.0)) > 0);
                 VertexTrust {
                     confidence: confidence.map_or(0, |percent| (f32::from(percent.min(100)) * 2.55).round() as u8),

@@ -165,3 +165,6 @@ pub(super) fn mean_head(networks: &[Network]) -> Result<Conv3d, NeuralError> {
     let tensors = Tensors::from([("weight".to_owned(), weight), ("bias".to_owned(), bias)]);
     Ok(Conv3d::load(&crate::weights::var_builder(tensors), [inputs, outputs], [1; 3], Conv3dOptions::default(), true)?)
 }
+
+#[cfg(test)]
+mod tests;

@@ -168,7 +168,7 @@ fn stem(name: &str) -> &str {
 }
 
 /// Names by label from `{"1": "liver"}` or `{"liver": 1}`, perhaps under `labels`; `None` if the file says something else.
-fn names_of(file: &Path) -> Option<BTreeMap<Label, String>> {
+pub(crate) fn names_of(file: &Path) -> Option<BTreeMap<Label, String>> {
     if fs::metadata(file).ok()?.len() > MAX_NAMES_BYTES {
         return None;
     }

@@ -1,5 +1,7 @@
 //! How well the weights do on cases that were held back, on the scans' own grids.
 
+use std::fmt;
+
 use metrics::{dice, hausdorff_mm};
 use neural::training::Predictor;
 use serde::Serialize;
@@ -34,6 +36,16 @@ pub struct ClassScore {
     pub hd95_mean_mm: f64,
     /// Greatest HD95.
     pub hd95_most_mm: f64,
+}
+
+impl fmt::Display for ClassScore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: Dice {:.3} ± {:.3}, least {:.3}; HD95 {:.2} mm, at most {:.2}",
+            self.name, self.dice_mean, self.dice_sd, self.dice_least, self.hd95_mean_mm, self.hd95_most_mm
+        )
+    }
 }
 
 pub(super) fn evaluate(

@@ -14,7 +14,7 @@ use super::io;
 use crate::PipelineError;
 
 /// The version of recipes that is read.
-const SCHEMA: &str = "vestibule.training/1";
+pub(super) const SCHEMA: &str = "vestibule.training/1";
 
 /// A network, the data it learns from, and how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

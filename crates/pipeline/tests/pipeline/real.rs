@@ -93,7 +93,7 @@ fn names_of_classes_beside_the_labels_are_found() {
 #[test]
 fn inspection_reads_like_the_snapshot() {
     let Some(scan) = data("ct-chest") else { return };
-    let inspection = pipeline::inspect(&scan).unwrap();
+    let inspection = pipeline::inspect(&scan, &pipeline::Models::default()).unwrap();
     let uid = inspection.series[0].selector.clone().unwrap_or_default();
     // The UID is identity, and times depend on the machine.
     let text = inspection.to_string().replace(&uid, "UID");

@@ -1,0 +1,103 @@
+use glam::DMat3;
+use space::Point;
+use volume::ImageGeometry;
+
+use super::*;
+use crate::nn::Activation;
+
+fn card() -> ModelCard {
+    ModelCard {
+        schema: SCHEMA.to_owned(),
+        name: "small-1".to_owned(),
+        version: "1".to_owned(),
+        what: "two structures".to_owned(),
+        network: Network::MeshNet(MeshNetConfig {
+            channels: 5,
+            classes: 3,
+            dilations: vec![1, 2],
+            activation: Activation::Elu(1.0),
+        }),
+        input: ExpectedInput::t1_head(),
+        classes: vec![
+            ModelClass::named(1, Some("Left-Hippocampus".to_owned()), "small-1"),
+            ModelClass::named(2, None, "small-1"),
+        ],
+        training: Training::default(),
+        licence: None,
+        accuracy: Vec::new(),
+        temperature: Some(1.2),
+        experimental: true,
+        weights: vec![WeightFile { file: "weights.safetensors".to_owned(), bytes: 3, sha256: "0".repeat(64) }],
+    }
+}
+
+#[test]
+fn a_card_is_what_it_was() {
+    let json = serde_json::to_vec_pretty(&card()).unwrap();
+    assert_eq!(ModelCard::parse(&json).unwrap(), card());
+    let segments = card().segments();
+    assert_eq!((segments[&1].name.as_str(), segments[&2].name.as_str()), ("hippocampus_left", "small_1_2"));
+    assert_eq!(segments[&1].code.as_ref().unwrap().value, "5366008");
+}
+
+#[track_caller]
+fn check_refused(change: impl FnOnce(&mut serde_json::Value), words: &str) {
+    let mut value = serde_json::to_value(card()).unwrap();
+    change(&mut value);
+    let error = ModelCard::parse(&serde_json::to_vec(&value).unwrap()).unwrap_err().to_string();
+    assert!(error.contains(words), "{error}");
+}
+
+#[test]
+fn cards_that_cannot_be_are_refused() {
+    check_refused(|c| c["schema"] = "vestibule.model/9".into(), "vestibule.model/9");
+    check_refused(|c| drop(c.as_object_mut().unwrap().remove("schema")), "names no schema");
+    check_refused(|c| c["name"] = "../up".into(), "is no name");
+    check_refused(|c| c["weights"] = serde_json::json!([]), "no weights");
+    check_refused(|c| c["weights"][0]["file"] = "../../etc/passwd".into(), "inside the model's folder");
+    check_refused(|c| c["weights"][0]["sha256"] = "abc".into(), "64 hexadecimal");
+    check_refused(|c| c["classes"][1]["value"] = 1.into(), "there twice");
+    check_refused(|c| c["classes"][1]["name"] = "hippocampus_left".into(), "there twice");
+    check_refused(|c| c["network"]["kind"] = "transformer".into(), "transformer");
+    check_refused(|c| c["temperature"] = 0.into(), "temperature");
+    check_refused(|c| c["input"]["spacing_mm"] = serde_json::json!([2.0, 1.0]), "range");
+    assert!(ModelCard::parse(b"no card").unwrap_err().to_string().contains("no JSON"));
+}
+
+#[track_caller]
+fn check_scan(modality: &str, guess: bool, contrast: Option<&str>, mm: f64, spacing: f64, expected: &[(bool, &str)]) {
+    let size = [(mm / spacing).round() as usize; 3];
+    let geometry = ImageGeometry::new(size, [spacing; 3], Point::ZERO, DMat3::IDENTITY).unwrap();
+    let facts = ScanFacts { modality, modality_is_guess: guess, contrast, geometry: &geometry };
+    let found = ExpectedInput::t1_head().objections(&facts);
+    assert_eq!(found.len(), expected.len(), "{found:?}");
+    for (objection, (refuses, words)) in found.iter().zip(expected) {
+        assert!(objection.refuses == *refuses && objection.reason.contains(words), "{objection:?}");
+    }
+}
+
+#[test]
+fn scans_outside_the_card_are_refused_or_warned_of() {
+    check_scan("MR", false, Some("T1"), 200.0, 1.0, &[]);
+    check_scan("CT", false, None, 200.0, 1.0, &[(true, "trained on MR")]);
+    check_scan("CT", true, None, 200.0, 1.0, &[(false, "looks like CT")]);
+    check_scan("MR", false, Some("T2"), 200.0, 1.0, &[(true, "says T2")]);
+    check_scan("MR", true, None, 200.0, 1.0, &[(false, "does not say")]);
+    check_scan("MR", false, Some("T1"), 60.0, 1.0, &[(true, "60 mm")]);
+    check_scan("MR", false, Some("T1"), 400.0, 1.0, &[(false, "400 mm")]);
+    check_scan("MR", false, Some("T1"), 200.0, 5.0, &[(true, "5.0 mm apart")]);
+    check_scan("MR", false, Some("T1"), 140.0, 0.25, &[(false, "finer")]);
+}
+
+#[test]
+fn the_only_paths_are_those_inside() {
+    for good in ["a", "fold_0/checkpoint_final.pth", "a.b-c_d"] {
+        assert!(is_inside(good), "{good}");
+    }
+    for bad in ["", "/a", "a/", "a//b", "../a", "a/../b", "./a", "a\\b", "C:a"] {
+        assert!(!is_inside(bad), "{bad}");
+    }
+    for bad in ["", ".hidden", "-x", "a/b", "a b", "ä"] {
+        assert!(!is_name(bad), "{bad}");
+    }
+}

@@ -1,0 +1,220 @@
+//! Takes results folders of nnU-Net v2, as TotalSegmentator ships them, into the user's folder.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use neural::NeuralError;
+use neural::card::{
+    ExpectedInput, ModelCard, ModelClass, Network, NnUnetPart, NnUnetParts, SCHEMA, Training, WeightFile,
+};
+use serde_json::Value;
+use volume::terminology::{self, ClassTable};
+use volume::{BACKGROUND, Label};
+
+use super::file_name;
+use super::store::{Staging, io};
+use crate::error::PipelineError;
+
+/// How deep results folders may lie: `Dataset…/nnUNetTrainer__nnUNetPlans__3d_fullres`, once more in a folder.
+const DEPTH: usize = 4;
+
+/// Larger files are neither plans nor data sets.
+const MAX_JSON_BYTES: u64 = 64 << 20;
+
+const CHECKPOINT: &str = "checkpoint_final.pth";
+
+/// A results folder that was found.
+struct Results {
+    path: PathBuf,
+    configuration: String,
+    dataset: Value,
+    plans: Value,
+    folds: Vec<String>,
+}
+
+/// `None` if the folder holds no results.
+///
+/// # Errors
+/// [`PipelineError::Model`] if they contradict themselves, [`PipelineError::Io`].
+pub(super) fn take(
+    folder: &Path,
+    name: &str,
+    staging: &Staging,
+) -> Result<Option<(ModelCard, Vec<String>)>, PipelineError> {
+    let mut found = Vec::new();
+    search(folder, DEPTH, &mut found)?;
+    prefer_full_resolution(&mut found);
+    if found.is_empty() {
+        return Ok(None);
+    }
+    let name = model_name(&found, name);
+    let model = |reason: String| PipelineError::Model {
+        name: name.clone(),
+        cause: Box::new(NeuralError::Description { field: "dataset.json".to_owned(), reason }),
+    };
+    let total: BTreeMap<&str, Label> =
+        ClassTable::TotalSegmentatorV2.classes().map(|(value, structure)| (structure.name, value)).collect();
+    let several = found.len() > 1;
+    let (mut parts, mut classes, mut weights) = (Vec::new(), BTreeMap::<Label, String>::new(), Vec::new());
+    for (at, results) in found.iter().enumerate() {
+        let place = if several { format!("part_{}", at + 1) } else { ".".to_owned() };
+        let mut of_part = BTreeMap::new();
+        for (own, class) in labels(&results.dataset).map_err(&model)? {
+            let value = if several {
+                let structure = terminology::find(&class).and_then(|s| total.get(s.name).copied());
+                structure.ok_or_else(|| {
+                    model(format!("names `{class}`, which is no class of TotalSegmentator, so parts cannot be joined"))
+                })?
+            } else {
+                own
+            };
+            of_part.insert(own, value);
+            classes.insert(value, class);
+        }
+        weights.extend(copy(results, &place, staging)?);
+        let configuration = results.configuration.clone();
+        parts.push(NnUnetPart { folder: place, configuration, classes: of_part });
+    }
+    // Whose classes are all TotalSegmentator's was trained by it, and that turns its scans.
+    let canonical = classes
+        .values()
+        .all(|class| terminology::find(class).is_some_and(|structure| total.contains_key(structure.name)));
+    let classes: Vec<ModelClass> =
+        classes.into_iter().map(|(value, class)| ModelClass::named(value, Some(class), &name)).collect();
+    let card = ModelCard {
+        schema: SCHEMA.to_owned(),
+        name: name.clone(),
+        version: "1".to_owned(),
+        what: format!("{} structures, by nnU-Net", classes.len()),
+        input: expected(&found[0]),
+        network: Network::NnUnet(NnUnetParts { parts, canonical }),
+        classes,
+        training: Training { source: Some("nnU-Net results folder".to_owned()), ..Training::default() },
+        licence: None,
+        accuracy: Vec::new(),
+        temperature: None,
+        experimental: false,
+        weights,
+    };
+    card.check().map_err(|source| PipelineError::Model { name, cause: Box::new(source) })?;
+    let notes = vec![
+        "its folder does not tell under which licence the weights may be used; look where they come from".to_owned(),
+    ];
+    Ok(Some((card, notes)))
+}
+
+fn search(folder: &Path, depth: usize, found: &mut Vec<Results>) -> Result<(), PipelineError> {
+    if folder.join("plans.json").is_file() && folder.join("dataset.json").is_file() {
+        let folds = folds(folder)?;
+        if !folds.is_empty() {
+            let [plans, dataset] = ["plans.json", "dataset.json"].map(|f| json(&folder.join(f)));
+            let configuration = file_name(folder).rsplit("__").next().unwrap_or_default().to_owned();
+            let (plans, dataset) = (plans?, dataset?);
+            let known = |c: &str| plans.pointer("/configurations").and_then(|all| all.get(c)).is_some();
+            let configuration = if known(&configuration) { configuration } else { "3d_fullres".to_owned() };
+            found.push(Results { path: folder.to_owned(), configuration, dataset, plans, folds });
+            return Ok(());
+        }
+    }
+    if depth == 0 {
+        return Ok(());
+    }
+    for entry in entries(folder)? {
+        if entry.is_dir() && !file_name(&entry).starts_with('.') {
+            search(&entry, depth - 1, found)?;
+        }
+    }
+    Ok(())
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, PipelineError> {
+    let entries = fs::read_dir(folder).map_err(|e| io("list", e, folder))?;
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|e| e.path()).collect();
+    paths.sort();
+    Ok(paths)
+}
+
+fn folds(folder: &Path) -> Result<Vec<String>, PipelineError> {
+    let all = entries(folder)?;
+    let folds = all.iter().filter(|p| p.join(CHECKPOINT).is_file()).map(|p| file_name(p));
+    Ok(folds.filter(|n| n.starts_with("fold_")).collect())
+}
+
+fn json(path: &Path) -> Result<Value, PipelineError> {
+    let wrong = |reason: String| PipelineError::NoModelHere { reason, path: path.to_owned() };
+    let size = fs::metadata(path).map_err(|e| io("look at", e, path))?.len();
+    if size > MAX_JSON_BYTES {
+        return Err(wrong(format!("{size} bytes are too many for this file")));
+    }
+    serde_json::from_slice(&fs::read(path).map_err(|e| io("read", e, path))?)
+        .map_err(|e| wrong(format!("it is no JSON: {e}")))
+}
+
+/// Where a data set was trained in several configurations, the one at full resolution is taken.
+fn prefer_full_resolution(found: &mut Vec<Results>) {
+    let parent = |r: &Results| r.path.parent().map(Path::to_owned);
+    let full: BTreeSet<Option<PathBuf>> =
+        found.iter().filter(|r| r.configuration == "3d_fullres").map(parent).collect();
+    found.retain(|r| r.configuration == "3d_fullres" || !full.contains(&parent(r)));
+}
+
+/// The data set's name if there is one, else that of what was given.
+fn model_name(found: &[Results], given: &str) -> String {
+    let dataset = found[0].path.ancestors().map(file_name).find(|n| n.starts_with("Dataset"));
+    let name = match dataset {
+        Some(dataset) if found.len() == 1 => dataset,
+        _ => given.to_owned(),
+    };
+    let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' };
+    name.chars().map(safe).collect::<String>().trim_start_matches(['.', '-']).to_owned()
+}
+
+/// Classes with their names, background left out.
+fn labels(dataset: &Value) -> Result<BTreeMap<Label, String>, String> {
+    let table = dataset.get("labels").and_then(Value::as_object).ok_or("has no `labels`")?;
+    let mut labels = BTreeMap::new();
+    for (name, value) in table {
+        let value = value.as_u64().and_then(|v| Label::try_from(v).ok());
+        let value = value.ok_or_else(|| format!("gives `{name}` no single number; regions are not known here"))?;
+        if value != BACKGROUND && labels.insert(value, name.clone()).is_some() {
+            return Err(format!("gives class {value} to two names"));
+        }
+    }
+    if labels.is_empty() { Err("names no classes".to_owned()) } else { Ok(labels) }
+}
+
+fn expected(results: &Results) -> ExpectedInput {
+    let channel = results.dataset.pointer("/channel_names/0").and_then(Value::as_str).unwrap_or_default();
+    let upper = channel.to_ascii_uppercase();
+    let contrast = ["T1", "T2", "FLAIR"].into_iter().find(|c| upper.starts_with(c)).map(str::to_owned);
+    let modality = if upper.contains("CT") { "CT" } else { "MR" };
+    // It is resampled to the network's own spacing; three times that is where structures are lost.
+    let own = format!("/configurations/{}/spacing", results.configuration);
+    let coarsest = results
+        .plans
+        .pointer(&own)
+        .and_then(Value::as_array)
+        .map(|s| s.iter().filter_map(Value::as_f64).fold(0.0, f64::max));
+    let coarsest = coarsest.filter(|c| c.is_finite() && *c > 0.0).map_or(10.0, |c| (3.0 * c).max(5.0));
+    ExpectedInput {
+        modality: modality.to_owned(),
+        contrast,
+        body_part: "body".to_owned(),
+        field_of_view_mm: [0.0, 3000.0],
+        spacing_mm: [0.0, coarsest],
+    }
+}
+
+fn copy(results: &Results, place: &str, staging: &Staging) -> Result<Vec<WeightFile>, PipelineError> {
+    let checkpoints = results.folds.iter().map(|fold| format!("{fold}/{CHECKPOINT}"));
+    ["plans.json", "dataset.json"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(checkpoints)
+        .map(|file| {
+            let name = if place == "." { file.clone() } else { format!("{place}/{file}") };
+            staging.copy(&results.path.join(&file), &name)
+        })
+        .collect()
+}

@@ -1,0 +1,285 @@
+//! A model alone: its own classes on the scan's grid.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde_json::json;
+use volume::{BACKGROUND, Label, LabelMap, Segment, formats};
+
+use crate::build::BuildRequest;
+use crate::cache::Cache;
+use crate::error::PipelineError;
+use crate::input::read_input;
+use crate::models::{ModelEntry, Models, UsedModel};
+use crate::progress::{Progress, StageTime, Stages};
+use crate::recipe::{Recipe, by_model};
+
+/// What to segment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SegmentRequest {
+    /// A folder or zip of DICOM files, one of them, NIfTI or NRRD.
+    pub scan: PathBuf,
+    /// UID or number of a DICOM series; the default one of `inspect` if absent.
+    pub series: Option<String>,
+    /// Name of a model.
+    pub model: String,
+    /// The label map: `.nii.gz`, `.nii` or `.nrrd`; its names go beside it, ending in `.json`.
+    pub out: PathBuf,
+    /// Neither read nor write the cache.
+    pub no_cache: bool,
+    /// Where models are looked for.
+    pub models: Models,
+}
+
+/// What a model found in a scan.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SegmentSummary {
+    /// The label map.
+    pub labels: PathBuf,
+    /// Names and codes of its classes.
+    pub names: PathBuf,
+    /// What drew it.
+    pub model: UsedModel,
+    /// Columns, rows, slices.
+    pub size: [usize; 3],
+    /// By class; those without voxels are left out.
+    pub structures: Vec<FoundStructure>,
+    /// True if the labels came from the cache.
+    pub cached: bool,
+    /// What the user should know.
+    pub notes: Vec<String>,
+    /// Wall times, in order.
+    pub stages: Vec<StageTime>,
+    /// Wall time of all.
+    pub total_s: f64,
+}
+
+/// A class that occurs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FoundStructure {
+    /// The model's class.
+    pub label: Label,
+    /// Machine name.
+    pub name: String,
+    /// Name for people.
+    pub display: String,
+    /// SNOMED CT concept, where known.
+    pub code: Option<volume::Code>,
+    /// On the scan's grid.
+    pub volume_mm3: f64,
+    /// On the grid the network works on; absent where the labels were kept from before.
+    pub network_mm3: Option<f64>,
+}
+
+/// Runs a model on a scan and writes its label map, and the names of its classes beside it.
+///
+/// # Errors
+/// [`PipelineError`]; then nothing was written.
+pub fn segment(request: &SegmentRequest, progress: &dyn Progress) -> Result<SegmentSummary, PipelineError> {
+    let start = std::time::Instant::now();
+    let entry = request.models.find(&request.model)?;
+    check_out(&request.out)?;
+    if !request.scan.exists() {
+        return Err(PipelineError::NotFound { path: request.scan.clone() });
+    }
+    let recipe = Recipe::of_model(&entry.card);
+    let mut stages = Stages::new(progress);
+    let input = stages.run("read", |tell| {
+        let request = BuildRequest {
+            scan: request.scan.clone(),
+            series: request.series.clone(),
+            recipe: Some(recipe.name.to_owned()),
+            model: Some(request.model.clone()),
+            ..BuildRequest::default()
+        };
+        read_input(&request, tell)
+    })?;
+    let mut notes = input.notes.clone();
+    notes.extend(by_model::check(&entry.card, &input.look().facts())?);
+    let cache = if request.no_cache { None } else { Cache::of_user() };
+    let found = stages.run("segment", |tell| by_model::run(&entry, &input.scan, cache.as_ref(), tell))?;
+    let volumes = neural::model::volumes_mm3(&found.labels);
+    if volumes.is_empty() {
+        notes.push(format!("model {} found nothing in this scan", entry.card.name));
+    }
+    let mut segments = entry.card.segments();
+    segments.retain(|label, _| volumes.contains_key(label));
+    let structures = structures(&segments, &volumes, found.network_mm3.as_ref());
+    let names = names_path(&request.out);
+    let map = LabelMap { voxels: found.labels, segments };
+    stages.run("write", |_| write(request, &names, &map, &entry, &structures))?;
+    Ok(SegmentSummary {
+        labels: request.out.clone(),
+        names,
+        model: entry.used(),
+        size: map.geometry().size(),
+        structures,
+        cached: found.cached,
+        notes,
+        stages: stages.times,
+        total_s: start.elapsed().as_secs_f64(),
+    })
+}
+
+fn structures(
+    segments: &BTreeMap<Label, Segment>,
+    volumes: &BTreeMap<Label, f64>,
+    network: Option<&BTreeMap<Label, f64>>,
+) -> Vec<FoundStructure> {
+    let of = |(&label, segment): (&Label, &Segment)| FoundStructure {
+        label,
+        name: segment.name.clone(),
+        display: segment.display.clone(),
+        code: segment.code.clone(),
+        volume_mm3: volumes.get(&label).copied().unwrap_or(0.0),
+        network_mm3: network.map(|n| n.get(&label).copied().unwrap_or(0.0)),
+    };
+    segments.iter().map(of).collect()
+}
+
+/// Endings that label maps are written with.
+const ENDINGS: [&str; 3] = [".nii.gz", ".nii", ".nrrd"];
+
+/// What can be refused before the long work.
+fn check_out(out: &Path) -> Result<(), PipelineError> {
+    let wrong = |kind, reason: &str| PipelineError::Io {
+        action: "write",
+        cause: io::Error::new(kind, reason.to_owned()),
+        path: out.to_owned(),
+    };
+    if ending(out).is_none() {
+        let reason = "a label map ends in .nii.gz, .nii or .nrrd; choose such a name";
+        return Err(wrong(io::ErrorKind::InvalidInput, reason));
+    }
+    if out.is_dir() {
+        return Err(wrong(io::ErrorKind::IsADirectory, "it is a folder; name a file"));
+    }
+    if folder(out).is_dir() {
+        Ok(())
+    } else {
+        Err(wrong(io::ErrorKind::NotFound, "its folder does not exist; make it first"))
+    }
+}
+
+fn ending(out: &Path) -> Option<&'static str> {
+    let name = out.file_name()?.to_string_lossy().to_ascii_lowercase();
+    ENDINGS.into_iter().find(|e| name.len() > e.len() && name.ends_with(e))
+}
+
+fn folder(out: &Path) -> &Path {
+    out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn names_path(out: &Path) -> PathBuf {
+    let name = out.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let stem = &name[..name.len() - ending(out).map_or(0, str::len)];
+    out.with_file_name(format!("{stem}.json"))
+}
+
+/// Both files are made whole beside their places, then renamed.
+fn write(
+    request: &SegmentRequest,
+    names: &Path,
+    map: &LabelMap,
+    entry: &ModelEntry,
+    structures: &[FoundStructure],
+) -> Result<(), PipelineError> {
+    let out = &request.out;
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |source| PipelineError::Io { action: "write", cause: source, path }
+    };
+    let temporary = |suffix: &str| {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".writing-").suffix(suffix).tempfile_in(folder(out)).map_err(io(out))
+    };
+    let voxels = temporary(ending(out).unwrap_or_default())?;
+    formats::write_labels(map, voxels.path())?;
+    let table: serde_json::Map<String, serde_json::Value> = structures
+        .iter()
+        .map(|s| {
+            let color = map.segments.get(&s.label).map(|s| s.color);
+            let entry = json!({
+                "name": s.name, "display": s.display, "code": s.code, "color": color, "volume_mm3": s.volume_mm3,
+                "network_mm3": s.network_mm3,
+            });
+            (s.label.to_string(), entry)
+        })
+        .collect();
+    let document = json!({
+        "schema": "vestibule.labels/1",
+        "model": entry.used(),
+        "background": BACKGROUND,
+        "labels": table,
+        "statement": case::NOT_A_MEDICAL_DEVICE,
+    });
+    let text = temporary(".json")?;
+    let json = serde_json::to_vec_pretty(&document).map_err(|e| io(names)(e.into()))?;
+    std::fs::write(text.path(), json).map_err(io(names))?;
+    for (file, path) in [(text, names), (voxels, out.as_path())] {
+        readable(file.as_file()).map_err(io(path))?;
+        file.as_file().sync_all().map_err(io(path))?;
+        file.persist(path).map_err(|e| io(path)(e.error))?;
+    }
+    Ok(())
+}
+
+/// Temporary files are their owner's alone; results are as readable as any other file.
+#[cfg(unix)]
+fn readable(file: &std::fs::File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn readable(_file: &std::fs::File) -> io::Result<()> {
+    Ok(())
+}
+
+impl fmt::Display for SegmentSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for note in &self.notes {
+            writeln!(f, "note: {note}")?;
+        }
+        let plural = if self.structures.len() == 1 { "" } else { "s" };
+        let UsedModel { name, version, sha256 } = &self.model;
+        writeln!(f, "{} structure{plural} by model {name} {version}, SHA-256 {sha256}", self.structures.len())?;
+        for s in &self.structures {
+            write!(f, "  {:4} {:44} {:>10.0} mm³", s.label, s.display, s.volume_mm3)?;
+            match s.network_mm3 {
+                Some(mm3) => writeln!(f, "  ({mm3:.0} mm³ on the network's grid)")?,
+                None => writeln!(f)?,
+            }
+        }
+        let stages: Vec<String> = self.stages.iter().map(|s| format!("{} {:.2} s", s.stage, s.seconds)).collect();
+        let cached = if self.cached { " (labels from the cache)" } else { "" };
+        writeln!(f, "{:.2} s: {}{cached}", self.total_s, stages.join(", "))?;
+        writeln!(f, "labels: {}", self.labels.display())?;
+        write!(f, "names: {}", self.names.display())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lie_beside_the_labels() {
+        assert_eq!(names_path(Path::new("a/labels.nii.gz")), Path::new("a/labels.json"));
+        assert_eq!(names_path(Path::new("x.NRRD")), Path::new("x.json"));
+    }
+
+    #[test]
+    fn places_that_cannot_be_written_are_refused_first() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(check_out(&dir.path().join("labels.nii.gz")).is_ok());
+        for bad in ["labels.png", ".nii.gz", "absent/labels.nii.gz"] {
+            assert!(check_out(&dir.path().join(bad)).is_err(), "{bad}");
+        }
+        std::fs::create_dir(dir.path().join("folder.nii")).unwrap();
+        assert!(check_out(&dir.path().join("folder.nii")).is_err());
+    }
+}

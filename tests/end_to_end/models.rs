@@ -1,0 +1,242 @@
+//! Trained models: added, listed, verified, and asked to find structures in real scans.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::{data, json, refusal, run, text, vestibule};
+
+/// A user with a data folder and a cache of their own.
+struct User {
+    dir: tempfile::TempDir,
+}
+
+impl User {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn vestibule(&self) -> Command {
+        let mut command = vestibule();
+        command.env("XDG_DATA_HOME", self.path("data")).env("XDG_CACHE_HOME", self.path("cache"));
+        command
+    }
+
+    fn add(&self, model: &Path) -> Value {
+        json(self.vestibule().args(["models", "add", "--json"]).arg(model))
+    }
+}
+
+fn real(model: &str) -> Option<PathBuf> {
+    data("meshnet").map(|folder| folder.join(format!("{model}.safetensors")))
+}
+
+/// A copy of real slices that no SEG lies beside.
+fn head() -> Option<PathBuf> {
+    data("mr-head-t1")
+}
+
+#[test]
+fn a_model_is_added_listed_and_verified() {
+    let Some(weights) = real("model18cls") else { return };
+    let user = User::new();
+    let list = || json(user.vestibule().args(["models", "list", "--json"]))["models"].as_array().unwrap().clone();
+    assert!(list().iter().all(|m| m["place"] == "embedded"));
+    let added = user.add(&weights);
+    assert_eq!((added["name"].as_str(), added["classes"].as_u64()), (Some("model18cls"), Some(17)), "{added}");
+    let listed = list().into_iter().find(|m| m["name"] == "model18cls").unwrap();
+    assert_eq!((&listed["problem"], &listed["licence"]), (&Value::Null, &Value::from("MIT")), "{listed}");
+    assert!(run(user.vestibule().args(["models", "verify"])).status.success());
+    let said = refusal(user.vestibule().args(["models", "add"]).arg(&weights));
+    assert!(said.contains("--replace"), "{said}");
+
+    // A changed byte: verify says so with code 1, and nothing runs on it.
+    let file = PathBuf::from(added["path"].as_str().unwrap()).join("weights.safetensors");
+    let mut bytes = fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 4;
+    fs::write(&file, bytes).unwrap();
+    let output = run(user.vestibule().args(["models", "verify", "--json"]));
+    assert_eq!(output.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["models"][0]["ok"], false, "{report}");
+    if let Some(scan) = head() {
+        let out = user.path("labels.nii.gz");
+        let said = refusal(user.vestibule().args(["segment", "--model", "model18cls", "--out"]).arg(&out).arg(scan));
+        assert!(said.contains("SHA-256") && said.contains("--replace"), "{said}");
+        assert!(!out.exists());
+    }
+}
+
+#[test]
+fn what_is_no_model_is_refused() {
+    let user = User::new();
+    let text_file = user.path("letter.safetensors");
+    fs::write(&text_file, "Dear colleague, please find attached the weights.").unwrap();
+    let said = refusal(user.vestibule().args(["models", "add"]).arg(&text_file));
+    assert!(said.contains("no safetensors weights"), "{said}");
+    let said = refusal(user.vestibule().args(["models", "add", "https://example.org/model.zip"]));
+    assert!(said.contains("--sha256"), "{said}");
+    let said = refusal(user.vestibule().args(["models", "verify", "absent"]));
+    assert!(said.contains("no model `absent`"), "{said}");
+    assert_eq!(run(user.vestibule().args(["models", "frobnicate"])).status.code(), Some(2));
+    assert_eq!(run(user.vestibule().args(["segment", "scan"])).status.code(), Some(2));
+    let models = user.path("data/vestibule/models");
+    let left = fs::read_dir(models).into_iter().flatten().count();
+    assert_eq!(left, 0, "something was left behind");
+}
+
+#[test]
+fn a_brain_without_a_model_says_how_to_add_one() {
+    let Some(scan) = head() else { return };
+    let user = User::new();
+    let out = user.path("case");
+    let said = refusal(user.vestibule().args(["build", "--recipe", "mr-brain", "--out"]).arg(&out).arg(&scan));
+    assert!(said.contains("vestibule models add"), "{said}");
+    let said = refusal(user.vestibule().args(["build", "--model", "absent", "--out"]).arg(&out).arg(&scan));
+    assert!(said.contains("no model `absent`"), "{said}");
+    assert!(!out.exists());
+    let inspection = json(user.vestibule().args(["inspect", "--json"]).arg(&scan));
+    assert_eq!(inspection["series"][0]["recipes"][0]["name"], "mr-head", "{inspection}");
+}
+
+/// What a straight run of the reference gives, in mm³ at 1 mm.
+const REFERENCE: [(&str, f64); 10] = [
+    ("cerebral_white_matter", 586_163.0),
+    ("cerebral_cortex", 603_897.0),
+    ("lateral_ventricle", 29_125.0),
+    ("cerebellum_cortex", 126_058.0),
+    ("thalamus", 18_418.0),
+    ("caudate", 8_579.0),
+    ("putamen", 12_245.0),
+    ("brainstem", 22_989.0),
+    ("hippocampus", 8_189.0),
+    ("amygdala", 3_735.0),
+];
+
+#[test]
+fn a_head_is_segmented_evaluated_and_built() {
+    let (Some(scan), Some(weights)) = (head(), real("model18cls")) else { return };
+    let user = User::new();
+    user.add(&weights);
+    let inspection = json(user.vestibule().args(["inspect", "--json"]).arg(&scan));
+    let first = &inspection["series"][0]["recipes"][0];
+    assert_eq!(
+        (&first["name"], &first["model"], &first["default"]),
+        (&"mr-brain".into(), &"model18cls".into(), &true.into())
+    );
+    assert!(first["expected_s"].as_f64().unwrap() > 1.0, "{first}");
+
+    let out = user.path("labels.nii.gz");
+    let found =
+        json(user.vestibule().args(["segment", "--json", "--model", "model18cls", "--out"]).arg(&out).arg(&scan));
+    println!("17 structures of a head in {} s", found["total_s"]);
+    for (name, expected) in REFERENCE {
+        let structure = found["structures"].as_array().unwrap().iter().find(|s| s["name"] == name).unwrap();
+        for (grid, tolerance) in [("network_mm3", 0.03), ("volume_mm3", 0.05)] {
+            let mm3 = structure[grid].as_f64().unwrap();
+            assert!((mm3 / expected - 1.0).abs() <= tolerance, "{name}: {grid} {mm3:.0}, reference {expected:.0}");
+        }
+    }
+    let names: Value = serde_json::from_slice(&fs::read(user.path("labels.json")).unwrap()).unwrap();
+    assert_eq!(names["labels"]["14"]["name"], "hippocampus");
+    assert_eq!(names["labels"]["14"]["code"]["value"], "5366008");
+    assert_eq!(names["model"]["name"], "model18cls");
+
+    let report = json(user.vestibule().args(["evaluate", "--json"]).arg(&out).arg(&out));
+    assert_eq!((&report["mean_dice"], &report["matched_by"]), (&1.0.into(), &"names".into()));
+    assert_eq!(report["structures"].as_array().unwrap().len(), 17);
+
+    // The labels are there already; the case says who drew them.
+    let case = user.path("case");
+    let built = json(user.vestibule().args(["build", "--json", "--out"]).arg(&case).arg(&scan));
+    assert_eq!((&built["recipe"], &built["cached"]), (&"mr-brain".into(), &true.into()), "{built}");
+    let manifest: Value = serde_json::from_slice(&fs::read(case.join("case.json")).unwrap()).unwrap();
+    let model = &manifest["provenance"]["models"][0];
+    assert_eq!((&model["name"], &model["sha256"]), (&"model18cls".into(), &found["model"]["sha256"]));
+    let segments = manifest["segments"].as_array().unwrap();
+    let head = segments.iter().find(|s| s["name"] == "head").unwrap();
+    assert_eq!((segments.len(), head["parts"].as_array().unwrap().len()), (18, 17));
+    let html = fs::read_to_string(case.join("report.html")).unwrap();
+    assert!(html.contains("model18cls") && html.contains(found["model"]["sha256"].as_str().unwrap()));
+}
+
+#[test]
+fn left_is_left() {
+    let (Some(scan), Some(weights)) = (head(), real("model21_104class")) else { return };
+    let user = User::new();
+    user.add(&weights);
+    let out = user.path("labels.nii");
+    let found =
+        json(user.vestibule().args(["segment", "--json", "--model", "model21_104class", "--out"]).arg(&out).arg(&scan));
+    let labels = volume::formats::read_labels(&out).unwrap();
+    let centre = |name: &str| {
+        let label =
+            found["structures"].as_array().unwrap().iter().find(|s| s["name"] == name).unwrap()["label"].as_u64();
+        let [ni, nj, nk] = labels.geometry().size();
+        let (mut sum, mut count) = (0.0, 0.0);
+        for (k, j, i) in (0..nk).flat_map(|k| (0..nj).flat_map(move |j| (0..ni).map(move |i| (k, j, i)))) {
+            if labels.voxels.get(i, j, k).map(|&l| u64::from(l)) == label {
+                let p = labels.geometry().lps_from_index() * space::Point::from_array([i, j, k].map(|v| v as f64));
+                (sum, count) = (sum + p.get().x, count + 1.0);
+            }
+        }
+        sum / count
+    };
+    for structure in ["hippocampus", "caudate", "cerebral_white_matter", "cortex_precentral"] {
+        let [left, right] = ["left", "right"].map(|side| centre(&format!("{structure}_{side}")));
+        assert!(left > right + 15.0, "{structure}: left at {left:.0} mm, right at {right:.0} mm");
+    }
+}
+
+#[test]
+fn scans_outside_the_card_are_refused_with_the_reason() {
+    let (Some(weights), Some(chest)) = (real("model5_gw_ae"), data("ct-chest")) else { return };
+    let user = User::new();
+    user.add(&weights);
+    let out = user.path("labels.nii.gz");
+    let segment = |scan: &Path| {
+        refusal(user.vestibule().args(["segment", "--model", "model5_gw_ae", "--out"]).arg(&out).arg(scan))
+    };
+    let said = segment(&chest);
+    assert!(said.contains("trained on MR") && said.contains("CT"), "{said}");
+    if let Some(crops) = data("hippocampus") {
+        let first = walk(&crops).into_iter().find(|p| p.to_string_lossy().ends_with(".nii.gz")).unwrap();
+        let said = segment(&first);
+        assert!(said.contains("field of view"), "{said}");
+    }
+    let said = refusal(
+        user.vestibule().args(["build", "--model", "model5_gw_ae", "--out"]).arg(user.path("case")).arg(&chest),
+    );
+    assert!(said.contains("needs an MR"), "{said}");
+    assert!(!out.exists() && !user.path("case").exists());
+}
+
+fn walk(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(walk(&path)) } else { found.push(path) }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn label_maps_on_other_grids_are_not_compared() {
+    let (Some(truth), Some(other)) =
+        (data("ct-abdomen/example_ct_seg_v1_104.nii.gz"), data("torso-labels/s0327_labels.nii.gz"))
+    else {
+        return;
+    };
+    let same = run(vestibule().arg("evaluate").arg(&truth).arg(&truth));
+    assert!(same.status.success() && text(&same.stdout).contains("liver"), "{}", text(&same.stdout));
+    let said = refusal(vestibule().arg("evaluate").arg(&truth).arg(&other));
+    assert!(said.contains("one grid"), "{said}");
+}
