@@ -10,6 +10,7 @@ mod plot;
 mod recipe;
 
 use std::fmt;
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -30,7 +31,7 @@ pub struct TrainRequest {
     pub data: PathBuf,
     /// Folder of what comes out; a training that lies there is taken up again.
     pub out: PathBuf,
-    /// Ends after the epoch that would go beyond this.
+    /// Begins no epoch that would go beyond this; a leg has at least one.
     pub minutes: Option<f64>,
 }
 
@@ -101,7 +102,7 @@ pub fn train(request: &TrainRequest, progress: &dyn Progress) -> Result<TrainSum
     let mut longest = 0.0_f64;
     while !trainer.is_done() {
         let spent = start.elapsed().as_secs_f64();
-        if request.minutes.is_some_and(|minutes| spent + longest > minutes * 60.0) {
+        if longest > 0.0 && request.minutes.is_some_and(|minutes| spent + longest > minutes * 60.0) {
             break;
         }
         let epoch = trainer.state().epochs.len() + 1;
@@ -186,14 +187,15 @@ fn csv(state: &TrainingState, recipe: &TrainRecipe) -> String {
 
 /// Writes beside the place, then renames.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), PipelineError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".part");
     let attempt = || {
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        let mut file = File::create(&beside)?;
         file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|e| e.error)
+        file.sync_all()?;
+        std::fs::rename(&beside, path)
     };
-    attempt().map(drop).map_err(|e| io(path, e))
+    attempt().map_err(|e| io(path, e))
 }
 
 fn io(path: &Path, source: std::io::Error) -> PipelineError {

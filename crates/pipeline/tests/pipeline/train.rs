@@ -1,0 +1,185 @@
+//! Training by a recipe, on a data set made here.
+
+use std::path::Path;
+
+use glam::DMat3;
+use pipeline::{PipelineError, Silent, TrainRequest, TrainSummary, train};
+use serde_json::{Value, json};
+use space::{AxisCode, Point};
+use volume::{ImageGeometry, LabelMap, ScanVolume, Volume, formats};
+
+fn recipe() -> Value {
+    json!({
+        "schema": "vestibule.training/1",
+        "name": "balls",
+        "data": {
+            "images": "images", "labels": "labels", "axes": "RAS", "spacing_mm": [1.0, 1.0, 1.0],
+            "normalization": "z_score", "split": { "modulus": 5, "test": [0], "validation": [1] }
+        },
+        "classes": [{ "value": 3, "name": "front_ball" }, { "value": 7, "name": "back_ball" }],
+        "network": { "kind": "unet", "parameters": {
+            "inputs": 1, "classes": 3, "channels": [6, 8], "convolutions": 1, "slope": 0.01 } },
+        "training": {
+            "seed": 5, "patch": [12, 16, 12], "batch": 2, "epochs": 40, "learning_rate": 0.02,
+            "schedule": { "poly": { "power": 0.9 } }, "clip_norm": 5.0,
+            "augmentation": {
+                "rotation_deg": { "probability": 0.5, "range": [-10.0, 10.0] },
+                "noise": { "probability": 0.5, "range": [0.0, 0.1] }, "mirror": [false, false, true]
+            }
+        },
+        "precision": "half",
+        "test_time_flips": [false, false, true],
+        "card": { "what": "Two balls", "licence": "CC0-1.0", "training": { "command": "train" } }
+    })
+}
+
+/// Case `number`: a bright ball in front, a dark one behind it, on axes of its own.
+fn write_case(folder: &Path, number: usize) {
+    let axes = ["RAS", "LPS", "PSR", "AIL"][number % 4].parse::<AxisCode>().unwrap();
+    let geometry = ImageGeometry::new([16; 3], [1.0; 3], Point::new(4.0, -3.0, 60.0), axes.direction()).unwrap();
+    let middle = geometry.lps_from_index() * Point::from_array([7.5 + (number % 3) as f64 * 0.5; 3]);
+    let label = |voxel: [usize; 3]| {
+        let offset = (geometry.lps_from_index() * Point::from_array(voxel.map(|v| v as f64))).get() - middle.get();
+        // Patient's front is −y in LPS.
+        let near = |y: f64| (offset - glam::DVec3::new(0.0, y, 0.0)).length() < 3.4;
+        if near(-4.0) {
+            3
+        } else if near(4.0) {
+            7
+        } else {
+            // To be ignored.
+            u16::from(voxel == [0, 0, 0])
+        }
+    };
+    let labels = Volume::from_fn(geometry, label);
+    let texture = |at: usize| ((at * 7919 + number * 104_729) % 1009) as f32 / 1009.0;
+    let values: Vec<f32> = (labels.data().iter().enumerate())
+        .map(|(at, &l)| {
+            (1000.0 + 100.0 * number as f32) * (2.0 + texture(at) + [0.0, 1.0, 0.0][usize::from(l / 3)] * 2.0)
+        })
+        .collect();
+    let values = values.iter().zip(labels.data()).map(|(v, &l)| if l == 7 { v * 0.3 } else { *v }).collect();
+    let name = format!("case_{number:03}.nii.gz");
+    let scan = ScanVolume::F32(Volume::new(geometry, values).unwrap());
+    formats::write_scan(&scan, &folder.join("images").join(&name)).unwrap();
+    let map = LabelMap { voxels: labels, segments: Default::default() };
+    formats::write_labels(&map, &folder.join("labels").join(&name)).unwrap();
+}
+
+struct Set {
+    folder: tempfile::TempDir,
+}
+
+impl Set {
+    fn new(cases: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for part in ["images", "labels"] {
+            std::fs::create_dir(folder.path().join(part)).unwrap();
+        }
+        (0..cases).for_each(|number| write_case(folder.path(), number));
+        let set = Self { folder };
+        set.write_recipe(&recipe());
+        set
+    }
+
+    fn write_recipe(&self, recipe: &Value) {
+        std::fs::write(self.folder.path().join("training.json"), recipe.to_string()).unwrap();
+    }
+
+    fn train(&self, out: &str, minutes: Option<f64>) -> Result<TrainSummary, PipelineError> {
+        let folder = self.folder.path();
+        let request =
+            TrainRequest { recipe: folder.join("training.json"), data: folder.into(), out: folder.join(out), minutes };
+        train(&request, &Silent)
+    }
+
+    fn read(&self, file: &str) -> Vec<u8> {
+        std::fs::read(self.folder.path().join(file)).unwrap()
+    }
+}
+
+#[test]
+fn legs_lead_to_the_same_model() {
+    let set = Set::new(11);
+    let through = set.train("through", None).unwrap();
+    assert!(through.done);
+    assert_eq!(through.cases, [6, 2, 3]);
+    assert_eq!(through.state.epochs.len(), 40);
+    // No time at all: an epoch a leg.
+    for leg in 1..=3 {
+        let summary = set.train("legs", Some(0.0)).unwrap();
+        assert_eq!((summary.state.epochs.len(), summary.done), (leg, false));
+    }
+    assert!(set.train("legs", None).unwrap().done);
+    for file in ["checkpoint.safetensors", "best.safetensors", "weights.safetensors", "loss.csv", "model.json"] {
+        assert!(set.read(&format!("through/{file}")) == set.read(&format!("legs/{file}")), "{file} differs");
+    }
+
+    for class in &through.test {
+        assert!(class.dice_mean > 0.8, "{class:?}");
+        assert!(class.hd95_mean_mm < 2.0, "{class:?}");
+    }
+    let card: Value = serde_json::from_slice(&set.read("through/model.json")).unwrap();
+    let weights = set.read("through/weights.safetensors");
+    assert_eq!(card["schema"], "vestibule.model/1");
+    assert_eq!(card["weights"][0]["bytes"], weights.len());
+    assert_eq!(card["training"], json!({"command": "train", "seed": 5}));
+    assert_eq!(card["classes"][1], json!({"value": 2, "name": "back_ball"}));
+    assert_eq!(card["network"]["parameters"]["channels"], json!([6, 8]));
+    assert_eq!(card["accuracy"][0]["metric"], "dice");
+    assert!(weights.len() < set.read("through/best.safetensors").len());
+    let rows = |file: &str| String::from_utf8(set.read(file)).unwrap().lines().count();
+    assert_eq!(rows("through/loss.csv"), 41);
+    assert_eq!(rows("through/evaluation.csv"), 4);
+    assert!(set.read("through/loss.png").starts_with(b"\x89PNG"));
+}
+
+#[test]
+fn a_changed_recipe_does_not_go_on() {
+    let set = Set::new(7);
+    set.train("out", Some(0.0)).unwrap();
+    let mut other = recipe();
+    other["training"]["learning_rate"] = json!(0.5);
+    set.write_recipe(&other);
+    let error = set.train("out", Some(0.0)).unwrap_err().to_string();
+    assert!(error.contains("another configuration"), "{error}");
+}
+
+#[track_caller]
+fn refused(change: impl Fn(&mut Value), expected: &str) {
+    let set = Set::new(7);
+    let mut recipe = recipe();
+    change(&mut recipe);
+    set.write_recipe(&recipe);
+    let error = set.train("out", Some(0.0)).unwrap_err().to_string();
+    assert!(error.contains(expected), "{error}");
+}
+
+#[test]
+fn recipes_that_cannot_be_are_refused() {
+    refused(|r| r["schema"] = json!("vestibule.training/9"), "vestibule.training/9");
+    refused(|r| r["classes"] = json!([{"value": 3, "name": "ball"}]), "3 classes for 1");
+    refused(|r| r["classes"][1]["value"] = json!(3), "there twice");
+    refused(|r| r["data"]["split"]["modulus"] = json!(0), "modulus");
+    refused(|r| r["data"]["axes"] = json!("RRS"), "axes");
+    refused(|r| r["data"]["spacing_mm"][0] = json!(0.0), "spacing");
+    refused(|r| r["training"]["patch"][0] = json!(13), "multiple of 2");
+    refused(|r| r["data"]["images"] = json!("pictures"), "pictures");
+    refused(|r| r["surprise"] = json!(1), "surprise");
+}
+
+#[test]
+fn data_sets_that_cannot_be_are_refused() {
+    let set = Set::new(7);
+    let file = |name: &str| set.folder.path().join(name);
+    std::fs::rename(file("labels/case_003.nii.gz"), file("labels/case_3.nii.gz")).unwrap();
+    let error = set.train("out", Some(0.0)).unwrap_err().to_string();
+    assert!(error.contains("no label map of the same name"), "{error}");
+    std::fs::rename(file("labels/case_3.nii.gz"), file("labels/case_003.nii.gz")).unwrap();
+
+    let other = ImageGeometry::new([16, 16, 15], [1.0; 3], Point::new(0.0, 0.0, 0.0), DMat3::IDENTITY).unwrap();
+    let map = LabelMap { voxels: Volume::filled(other, 3), segments: Default::default() };
+    formats::write_labels(&map, &file("labels/case_003.nii.gz")).unwrap();
+    let error = set.train("out", Some(0.0)).unwrap_err().to_string();
+    assert!(error.contains("different grids"), "{error}");
+}
