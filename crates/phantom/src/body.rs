@@ -287,6 +287,7 @@ impl Model {
             "heart",
             &[
                 "heart_myocardium",
+                "atrial_appendage_left",
                 "heart_atrium_left",
                 "heart_ventricle_left",
                 "heart_atrium_right",

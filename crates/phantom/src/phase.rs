@@ -62,11 +62,14 @@ impl FromStr for Phase {
 /// Starts of names, the most special first; HU by phase.
 const ENHANCEMENT: [(&[&str], [f32; 4]); 17] = [
     (&["heart_valve", "coronary"], [42.0, 290.0, 150.0, 105.0]),
-    (&["heart_atrium_left", "heart_ventricle_left", "pulmonary_vein"], [42.0, 300.0, 148.0, 105.0]),
+    (
+        &["atrial_appendage_left", "heart_atrium_left", "heart_ventricle_left", "pulmonary_vein"],
+        [42.0, 300.0, 148.0, 105.0],
+    ),
     (&["heart_atrium_right", "heart_ventricle_right", "pulmonary_artery"], [42.0, 240.0, 148.0, 105.0]),
     (&["lung_vessels"], [42.0, 250.0, 148.0, 105.0]),
     (&["heart"], [42.0, 106.0, 108.0, 92.0]),
-    (&["hepatic_artery"], [42.0, 290.0, 152.0, 105.0]),
+    (&["hepatic_artery", "replaced_right_hepatic_artery"], [42.0, 290.0, 152.0, 105.0]),
     (&["hepatic_vein"], [42.0, 48.0, 172.0, 112.0]),
     (&["portal_vein"], [42.0, 62.0, 172.0, 112.0]),
     (&["liver_lesion"], [40.0, 44.0, 48.0, 52.0]),
@@ -77,6 +80,9 @@ const ENHANCEMENT: [(&[&str], [f32; 4]); 17] = [
             "inferior_vena_cava",
             "superior_vena_cava",
             "iliac_vena",
+            "internal_iliac_vein",
+            "external_iliac_vein",
+            "femoral_vein",
             "renal_vein",
             "jugular",
             "brachiocephalic_vein",
@@ -103,6 +109,7 @@ const ENHANCEMENT: [(&[&str], [f32; 4]); 17] = [
             "superior_mesenteric_artery",
             "inferior_mesenteric_artery",
             "renal_artery",
+            "accessory_renal_artery",
             "iliac_artery",
             "internal_iliac_artery",
             "external_iliac_artery",
@@ -114,6 +121,11 @@ const ENHANCEMENT: [(&[&str], [f32; 4]); 17] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::PhantomOptions;
+    use crate::body::{Cover, Model};
+    use crate::options::Person;
+    use crate::tissue::Tissue;
+    use crate::variants::Variant;
 
     #[test]
     fn the_portal_phase_adds_nothing_and_arteries_peak_early() {
@@ -125,6 +137,19 @@ mod tests {
         assert_eq!(Phase::Native.beyond_portal("femur_left"), 0.0);
         for phase in Phase::ALL {
             assert_eq!(phase.name().parse(), Ok(phase));
+        }
+    }
+
+    #[test]
+    fn arteries_are_bright_and_veins_dim_in_the_arterial_phase() {
+        let options = PhantomOptions { variants: Variant::ALL.to_vec(), ..Default::default() };
+        let model = Model::new(&Person::new(&options), &[], 0.0).unwrap();
+        let name = |label| model.structures().iter().find(|s| s.label == label).map(|s| s.name.as_str());
+        for layer in model.layers() {
+            let (Cover::Solid(tissue), Some(name)) = (layer.cover, layer.label.and_then(name)) else { continue };
+            let gain = Phase::Arterial.beyond_portal(name);
+            assert!(tissue != Tissue::ARTERY || gain > 100.0, "{name} gains {gain} HU");
+            assert!(tissue != Tissue::VEIN || gain < -50.0, "{name} gains {gain} HU");
         }
     }
 }

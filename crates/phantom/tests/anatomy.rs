@@ -69,6 +69,8 @@ fn every_structure_has_an_entry_of_its_own_in_the_terminology() {
     for segment in REFERENCE.labels.segments.values() {
         let known = terminology::find(&segment.name).map(|s| s.name);
         assert_eq!(known, Some(segment.name.as_str()), "{} is not in the table", segment.name);
+        let code = segment.code.as_ref().map(|c| c.scheme.as_str());
+        assert_eq!(code, Some(terminology::SNOMED_CT), "{} has no code", segment.name);
     }
 }
 
@@ -363,6 +365,22 @@ fn coronaries_lie_on_the_heart_and_not_in_its_chambers() {
         let share = |count: usize| count as f64 / all.len() as f64;
         assert!(share(near) > 0.85, "{:.2} of the {side} coronary artery is near the heart", share(near));
         assert!(share(buried) < 0.02, "{:.2} of the {side} coronary artery is within the heart", share(buried));
+    }
+}
+
+#[test]
+fn the_left_auricle_opens_into_the_atrium_only() {
+    let labels = &REFERENCE.labels;
+    // 5.2 ± 3.0 ml: Ernst et al., Anat Rec 1995; 242: 553.
+    let ml = volume_ml(labels, "atrial_appendage_left");
+    assert!((2.2..8.2).contains(&ml), "{ml:.1} ml");
+    let touched = neighbours(labels, "atrial_appendage_left");
+    let touches = |name: &str| touched.get(name).copied().unwrap_or(0);
+    assert!(touches("heart_atrium_left") > 200, "{touched:?}");
+    // A gap of 1.7 mm may fall between the voxels.
+    let few = touched.values().sum::<usize>() / 50;
+    for other in ["pulmonary_artery", "pulmonary_vein", "heart_ventricle_left", "coronary_artery_left"] {
+        assert!(touches(other) < few, "it touches {other}: {touched:?}");
     }
 }
 

@@ -16,8 +16,9 @@ mod layers;
 mod masks;
 mod smooth;
 mod sweep;
+mod twins;
 
-use bytemuck::allocation::{cast_vec, try_cast_vec};
+use bytemuck::allocation::try_cast_vec;
 use glam::Vec3A;
 use rayon::prelude::*;
 use volume::Volume;
@@ -25,9 +26,11 @@ use volume::Volume;
 use crate::axes::{dot, each, minus};
 use crate::error::SurfaceError;
 pub(crate) use fit::Bound;
+use fit::Moves;
 use knots::{Between, Knots};
 use layers::Layers;
 use masks::Masks;
+use sweep::Places;
 
 /// A whole number a label map may be made of.
 pub trait LabelVoxel: Copy + Ord + Default + Send + Sync + Into<u16> + 'static {}
@@ -75,39 +78,25 @@ pub fn label_surface<T: LabelVoxel>(map: &Volume<T>, smoothing: &Smoothing) -> R
 /// Largest grid: cells are numbered from 0 to the number of voxels in 16 bits.
 const MAX_AXIS: usize = u16::MAX as usize - 1;
 
-/// A quad of corners a, b, c and d as the triangles [a, b, c] and [a, c, d], into which it may be cut.
-pub(crate) type Quad = [[u32; 3]; 2];
-
-/// The quad of four corners.
-#[inline(always)]
-fn split([a, b, c, d]: [u32; 4]) -> Quad {
-    [[a, b, c], [a, c, d]]
-}
-
-/// The four corners of a quad.
-#[inline(always)]
-pub(crate) fn corners([[a, b, c], [_, _, d]]: Quad) -> [u32; 4] {
-    [a, b, c, d]
-}
+/// Four corners.
+pub(crate) type Quad = [u32; 4];
 
 /// The net before triangulation.
 pub(crate) struct Net {
-    /// The filtered place of each vertex, from the middle of the grid, in voxels. Empty without smoothing.
-    places: Vec<Vec3A>,
+    /// The filtered place of each vertex, from the middle of the grid, in voxels; the normals there, in index space, of length 1, to the
+    /// side of the lower label, zero where three labels meet. Empty without smoothing.
+    places: Places,
     /// How far each vertex goes back from there along its normal, in voxels. Empty without smoothing.
-    back: Vec<f32>,
+    back: Moves,
     /// The middle of the first cell, from the middle of the grid.
     origin: Vec3A,
-    /// Of the filtered net, in index space, of length 1, to the side of the lower label; zero where three labels meet. Empty without
-    /// smoothing.
-    pub(crate) normals: Vec<Vec3A>,
     between: Vec<Between>,
     /// The cell of each vertex; cell `c` lies between voxels `c − 1` and `c`.
     pub(crate) cells: Vec<[u16; 3]>,
     /// Corners of each quad, counterclockwise seen from the side of the lower label.
     pub(crate) quads: Vec<Quad>,
-    /// The lower and the higher label each quad separates, once for each of its triangles.
-    pub(crate) sides: Vec<[[u16; 2]; 2]>,
+    /// The lower and the higher label each quad separates.
+    pub(crate) sides: Vec<[u16; 2]>,
     /// Vertices to insert in a quad's outline: quad, side after that corner, vertex; in order.
     pub(crate) inserts: Vec<Insert>,
     /// One bit a quad, set if `inserts` names it; empty if that is empty.
@@ -144,16 +133,13 @@ impl Net {
         let mut sweep = sweep::sweep(map.data(), &masks, smooth)?;
         let knots = Knots::of(&masks, std::mem::take(&mut sweep.knots));
         let inserts = knots.apply(&masks, &mut sweep, smooth)?;
-        let (mut places, mut normals, mut back) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut places, mut back) = (std::mem::take(&mut sweep.places), Moves::default());
         if smooth {
-            let start = std::mem::take(&mut sweep.places);
             let layers = Layers::of(&masks, &sweep);
             let graph = smooth::Graph { sweep: &sweep, layers: &layers };
-            let [filtered, spare] = smooth::smooth(start, &graph, smoothing.passes);
-            places = cast_vec(filtered);
-            let moved;
-            (normals, moved) = fit::normals(&masks, &sweep, &places, cast_vec(spare));
-            back = smooth::back(moved, &graph, smoothing.passes);
+            smooth::smooth(&mut places, &graph, smoothing.passes);
+            back = fit::normals(&masks, &sweep, &mut places);
+            smooth::back(&mut back, &graph, smoothing.passes);
         }
         let sweep::Sweep { cells, links, quads, sides, between, .. } = sweep;
         let room = room_for_positions(links);
@@ -162,7 +148,7 @@ impl Net {
             has_inserts[insert.quad as usize / 64] |= 1 << (insert.quad % 64);
         }
         let origin = masks.middle([0; 3]);
-        Ok(Self { places, back, origin, normals, cells, quads, sides, inserts, has_inserts, between, room })
+        Ok(Self { places, back, origin, cells, quads, sides, inserts, has_inserts, between, room })
     }
 
     /// Number of vertices.
@@ -177,12 +163,16 @@ impl Net {
 
     /// How far the filter wanted to move a vertex along its normal, in voxels.
     pub(crate) fn strain(&self, vertex: u32) -> f32 {
-        let v = vertex as usize;
-        if self.normals.is_empty() {
-            return 0.0;
-        }
-        let filtered = self.filtered(self.cells[v], self.places[v], self.normals[v], self.back[v]);
-        filtered.dot(self.normals[v]).abs()
+        let (v, [places, _], [back, _]) = (vertex as usize, self.places.both(), self.back.both());
+        let Some(normal) = self.normal(vertex) else { return 0.0 };
+        self.filtered(self.cells[v], Vec3A::from_vec4(places[v]), normal, back[v]).dot(normal).abs()
+    }
+
+    /// The normal of a vertex after filtering, in index space, of length 1, to the side of the lower label; zero where three labels meet,
+    /// none without smoothing.
+    pub(crate) fn normal(&self, vertex: u32) -> Option<Vec3A> {
+        let [_, normals] = self.places.both();
+        normals.get(vertex as usize).map(|normal| Vec3A::from_vec4(*normal))
     }
 
     /// How far the filter wanted to move a vertex from the middle of its cell, in voxels.
@@ -195,7 +185,7 @@ impl Net {
     /// True where three or more labels meet.
     pub(crate) fn on_seam(&self, vertex: u32) -> bool {
         // Seams carry no normal, as their sides differ.
-        self.normals.get(vertex as usize).is_none_or(|n| *n == Vec3A::ZERO)
+        self.normal(vertex).is_none_or(|n| n == Vec3A::ZERO)
     }
 
     /// The filtered places brought within a bound, in continuous voxel index.
@@ -211,13 +201,14 @@ impl Net {
 
     fn positions_in(&self, mut positions: Vec<[f32; 3]>, bound: Bound) -> Vec<[f32; 3]> {
         let middle = |c: &[u16; 3]| each(*c, |c| f32::from(c) - 0.5);
-        if self.normals.is_empty() {
+        if self.places.is_empty() {
             self.cells.par_iter().with_min_len(8192).map(middle).collect_into_vec(&mut positions);
         } else {
-            let rows = self.cells.par_iter().zip(&self.places).zip(&self.normals).zip(&self.back).with_min_len(8192);
+            let ([places, normals], [back, _]) = (self.places.both(), self.back.both());
+            let rows = self.cells.par_iter().zip(places).zip(normals).zip(back).with_min_len(8192);
             rows.map(|(((c, place), normal), back)| {
-                let filtered = self.filtered(*c, *place, *normal, *back);
-                (Vec3A::from_array(middle(c)) + bound.fit(filtered, *normal)).to_array()
+                let [place, normal] = [*place, *normal].map(Vec3A::from_vec4);
+                (Vec3A::from_array(middle(c)) + bound.fit(self.filtered(*c, place, normal, *back), normal)).to_array()
             })
             .collect_into_vec(&mut positions);
         }
@@ -245,7 +236,7 @@ impl Net {
 
     /// A fan from an inserted vertex, which leaves out the edge that was doubled.
     fn triangles_with_inserts(&self, quad: u32, mut emit: impl FnMut([u32; 3])) {
-        let q = corners(self.quads[quad as usize]);
+        let q = self.quads[quad as usize];
         let first = self.inserts.partition_point(|i| i.quad < quad);
         let mut pending = self.inserts[first..].iter().take_while(|i| i.quad == quad).peekable();
         let mut outline = [0; 8];
@@ -264,7 +255,7 @@ impl Net {
         }
     }
 
-    /// Cuts the quads where they stand; what fans have beyond two triangles comes at the end.
+    /// Cuts the quads, in the memory of what was needed to place them; what fans have beyond two triangles comes at the end.
     fn triangulate(self, positions: &[[f32; 3]]) -> (Vec<[u32; 3]>, Vec<[u16; 2]>) {
         let mut fanned: Vec<u32> = self.inserts.iter().map(|i| i.quad).collect();
         fanned.dedup();
@@ -274,33 +265,43 @@ impl Net {
             fan
         };
         let fans: Vec<Vec<[u32; 3]>> = fanned.iter().map(|&quad| fan(quad)).collect();
-        let Self { mut quads, sides, places, normals, cells, back, .. } = self;
+        let Self { quads, sides, places, cells, back, .. } = self;
+        let mut triangles: Vec<[u32; 3]> = places.into_rows(2 * quads.len());
+        let mut side_of: Vec<[u16; 2]> = back.into_rows(2 * quads.len());
+        let (twos, _) = triangles.as_chunks_mut::<2>();
+        let (side_twos, _) = side_of.as_chunks_mut::<2>();
+        let rows = twos.par_iter_mut().zip(side_twos).zip(&quads).zip(&sides).with_min_len(4096);
         // To give much memory back takes a while.
         rayon::join(
-            || quads.par_iter_mut().with_min_len(4096).for_each(|quad| *quad = cut(*quad, positions)),
-            || drop((places, normals, cells, back)),
+            || {
+                rows.for_each(|(((two, side_of), quad), side)| {
+                    *two = cut(*quad, positions);
+                    *side_of = [*side; 2];
+                });
+            },
+            || drop(cells),
         );
-        let (mut triangles, mut sides): (Vec<[u32; 3]>, Vec<[u16; 2]>) = (cast_vec(quads), cast_vec(sides));
         for (quad, fan) in fanned.into_iter().zip(fans) {
             let (two, more) = fan.split_at(2);
             let first = 2 * quad as usize;
             triangles[first..first + 2].copy_from_slice(two);
             triangles.extend(more);
-            sides.extend(vec![sides[first]; more.len()]);
+            side_of.extend(vec![side_of[first]; more.len()]);
         }
-        (triangles, sides)
+        rayon::join(|| drop(quads), || drop(sides));
+        (triangles, side_of)
     }
 }
 
 /// A quad cut along its shorter diagonal.
 #[inline(always)]
-fn cut(quad: Quad, positions: &[[f32; 3]]) -> Quad {
-    let [a, b, c, d] = corners(quad);
+fn cut([a, b, c, d]: Quad, positions: &[[f32; 3]]) -> [[u32; 3]; 2] {
     let square = |v: u32, w: u32| {
         let off = minus(positions[v as usize], positions[w as usize]);
         dot(off, off)
     };
-    if square(b, d) < square(a, c) { split([b, c, d, a]) } else { quad }
+    let [a, b, c, d] = if square(b, d) < square(a, c) { [b, c, d, a] } else { [a, b, c, d] };
+    [[a, b, c], [a, c, d]]
 }
 
 /// The memory of what is no longer needed, for positions.

@@ -40,7 +40,7 @@ impl<'a> Normals<'a> {
             None => [0.0; 3],
         };
         if !self.net.on_seam(vertex) {
-            let [x, y, z] = self.net.normals[vertex as usize].to_array();
+            let [x, y, z] = self.net.normal(vertex).unwrap_or_default().to_array();
             return turn([x, y, z], Some(facing));
         }
         let first = self.seams.partition_point(|s| s.0 < vertex);

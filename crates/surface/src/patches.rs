@@ -78,7 +78,7 @@ pub(crate) fn patch_sides(net: &Net) -> Vec<[u16; 2]> {
         .flat_map_iter(|chunk| {
             let mut seen: Vec<[u16; 2]> = Vec::new();
             let mut last = None;
-            for &[side, _] in chunk {
+            for &side in chunk {
                 if last != Some(side) {
                     last = Some(side);
                     if let Err(at) = seen.binary_search(&side) {
@@ -103,13 +103,13 @@ pub(crate) fn tiles_of_net(net: &Net, positions: &[[f32; 3]], patches: &[[u16; 2
         .map(|(chunk, sides)| {
             let mut quads = Buckets::new();
             let (mut last_side, mut patch) = (None, 0);
-            for (n, &[side, _]) in sides.iter().enumerate() {
+            for (n, &side) in sides.iter().enumerate() {
                 let quad = (chunk << 16) + n;
                 if last_side != Some(side) {
                     last_side = Some(side);
                     patch = patches.partition_point(|p| *p < side) as u32;
                 }
-                quads.push(tile_key(net, patch, net.quads[quad][0][0], 0), quad as u32);
+                quads.push(tile_key(net, patch, net.quads[quad][0], 0), quad as u32);
             }
             quads.into_sorted().collect()
         })
@@ -125,7 +125,7 @@ pub(crate) fn tiles_of_net(net: &Net, positions: &[[f32; 3]], patches: &[[u16; 2
             let count: usize = parts.iter().map(|p| p.len()).sum();
             let mut quads = Vec::with_capacity(count);
             quads.extend(parts.into_iter().flatten().copied());
-            quads.sort_by_cached_key(|&quad| brick(net.cells[net.quads[quad as usize][0][0] as usize]));
+            quads.sort_by_cached_key(|&quad| brick(net.cells[net.quads[quad as usize][0] as usize]));
             let mut triangles = Vec::with_capacity(2 * count);
             for quad in quads {
                 net.triangles_of(positions, quad, |t| triangles.push(t));

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use volume::{BACKGROUND, Label};
 
 use crate::axes::{each, per_axis};
-use crate::nets::{Net, corners};
+use crate::nets::Net;
 
 /// Share of its volume that a label may lose or gain by smoothing before it is given back.
 const TOLERANCE: f64 = 0.03;
@@ -48,13 +48,13 @@ fn is_off(found: f64, wanted: f64) -> bool {
 
 /// The volume inside the surface of each label, in voxels.
 fn volumes(net: &Net, positions: &[[f32; 3]]) -> Vec<f64> {
-    let labels = usize::from(net.sides.iter().map(|s| s[0][1]).max().unwrap_or(0)) + 1;
+    let labels = usize::from(net.sides.iter().map(|s| s[1]).max().unwrap_or(0)) + 1;
     let parts: Vec<Vec<f64>> = (0..net.quads.len().div_ceil(CHUNK))
         .into_par_iter()
         .map(|chunk| {
             let mut sums = vec![0.0; labels];
             for quad in chunk * CHUNK..((chunk + 1) * CHUNK).min(net.quads.len()) {
-                let [low, high] = net.sides[quad][0].map(usize::from);
+                let [low, high] = net.sides[quad].map(usize::from);
                 let part = below(net, positions, quad as u32);
                 // Corners run counterclockwise seen from the lower label: the quad faces away from the higher one.
                 sums[high] += part;
@@ -94,7 +94,7 @@ fn quads_of(net: &Net, labels: &BTreeMap<Label, f64>) -> BTreeMap<Label, Vec<u32
         .enumerate()
         .map(|(chunk, sides)| {
             let all = sides.iter().zip((chunk * CHUNK) as u32..);
-            all.flat_map(|([side, _], quad)| side.map(|label| (label, quad)))
+            all.flat_map(|(side, quad)| side.map(|label| (label, quad)))
                 .filter(|(label, _)| labels.contains_key(label))
                 .collect()
         })
@@ -117,13 +117,13 @@ struct Body<'a> {
 
 impl<'a> Body<'a> {
     fn new(net: &'a Net, label: Label, quads: Vec<u32>) -> Self {
-        let vertices: BTreeSet<u32> = quads.iter().flat_map(|&q| corners(net.quads[q as usize])).collect();
+        let vertices: BTreeSet<u32> = quads.iter().flat_map(|&q| net.quads[q as usize]).collect();
         Self { net, label, quads, vertices: vertices.into_iter().collect() }
     }
 
     /// 1 for quads that face away from the label, −1 for the others.
     fn sign(&self, quad: u32) -> f64 {
-        if self.net.sides[quad as usize][0][1] == self.label { 1.0 } else { -1.0 }
+        if self.net.sides[quad as usize][1] == self.label { 1.0 } else { -1.0 }
     }
 
     fn volume(&self, positions: &[[f32; 3]]) -> f64 {
@@ -154,15 +154,15 @@ impl<'a> Body<'a> {
     fn outward(&self) -> Vec<[f32; 3]> {
         let mut signs: BTreeMap<u32, f32> = BTreeMap::new();
         for &quad in &self.quads {
-            for v in corners(self.net.quads[quad as usize]) {
+            for v in self.net.quads[quad as usize] {
                 signs.insert(v, self.sign(quad) as f32);
             }
         }
         self.vertices
             .iter()
             .map(|v| {
-                let (normal, sign) = (self.net.normals.get(*v as usize), signs.get(v));
-                normal.zip(sign).map_or([0.0; 3], |(normal, sign)| (*normal * *sign).to_array())
+                let (normal, sign) = (self.net.normal(*v), signs.get(v));
+                normal.zip(sign).map_or([0.0; 3], |(normal, sign)| (normal * *sign).to_array())
             })
             .collect()
     }

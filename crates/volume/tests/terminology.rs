@@ -57,6 +57,8 @@ fn what_only_the_phantom_has_is_known() {
     check("ureter_right", Group::Urinary, Some(Side::Right), Some("87953007"));
     check("subclavian_vein_left", Group::Vein, Some(Side::Left), Some("9454009"));
     check("pubic_symphysis", Group::Joint, None, Some("82561000"));
-    // Neither PS3.16 nor TotalSegmentator's table has a code for it.
-    check("quadratus_lumborum_left", Group::Muscle, Some(Side::Left), None);
+    check("kidney_medulla_left", Group::Urinary, Some(Side::Left), Some("30737000"));
+    check("left_gastric_artery", Group::Artery, None, Some("23771002"));
+    // The code of its whole, the muscle of the abdominal wall.
+    check("quadratus_lumborum_left", Group::Muscle, Some(Side::Left), Some("1142228004"));
 }

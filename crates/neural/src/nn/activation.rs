@@ -34,6 +34,11 @@ impl Activation {
         }
     }
 
+    /// Applied in place, by all threads.
+    pub(crate) fn apply_all(self, values: &mut [f32]) {
+        values.par_chunks_mut(1 << 14).for_each(|part| self.apply(part));
+    }
+
     /// Applied in place.
     pub(crate) fn apply(self, values: &mut [f32]) {
         match self {
@@ -95,7 +100,7 @@ impl CustomOp1 for Apply {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let mut values = super::floats(storage, layout)?.to_vec();
-        values.par_chunks_mut(1 << 14).for_each(|part| self.0.apply(part));
+        self.0.apply_all(&mut values);
         Ok((CpuStorage::F32(values), layout.shape().clone()))
     }
 

@@ -109,6 +109,28 @@ impl Conv3d {
         Self { activation, ..self }
     }
 
+    /// Without gradients, from and into buffers of the caller's, which he keeps from call to call: the memory of a large tensor
+    /// costs as much time as a tenth of the layer. Returns the shape of what is in `out` now.
+    ///
+    /// # Errors
+    /// If `x` is not of `shape` `[N, C, D, H, W]`, or that does not fit the layer.
+    pub fn forward_into(&self, x: &[f32], shape: [usize; 5], out: &mut Vec<f32>) -> Result<[usize; 5]> {
+        let op = ConvOp::new(Job::Direct, &self.options, self.activation, &self.weight, &self.packs);
+        let values = |t: &Tensor| t.flatten_all()?.to_vec1::<f32>();
+        let bias = self.bias.as_ref().map(values).transpose()?;
+        // Packed already, the weights themselves are not needed.
+        let weight = if op.packs.get().is_some() { Vec::new() } else { values(&self.weight)? };
+        let shape = Shape::from(shape.to_vec());
+        if x.len() != shape.elem_count() {
+            bail!("{} values for a tensor {shape:?}", x.len());
+        }
+        let made = op.forward_into((x, &shape), (&weight, self.weight.shape()), bias.as_deref(), out)?;
+        if op.activation != self.activation {
+            self.activation.apply_all(out);
+        }
+        Ok(made)
+    }
+
     /// The weights `[O, C / groups, KD, KH, KW]`.
     pub fn weight(&self) -> &Tensor {
         &self.weight
@@ -212,9 +234,8 @@ fn apply(
         };
         return activation.forward(&y);
     }
-    let fused = if activation.invertible() { activation } else { Activation::Identity };
-    let packs = if weight.track_op() { Packs::default() } else { packs.clone() };
-    let op = ConvOp { job, options: *options, activation: fused, packs };
+    let op = ConvOp::new(job, options, activation, weight, packs);
+    let fused = op.activation;
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
     let y = match bias {
         Some(bias) => x.apply_op3(&weight, &bias.contiguous()?, op)?,
@@ -231,7 +252,26 @@ struct ConvOp {
 }
 
 impl ConvOp {
+    /// Fuses the activation if its gradient allows that, and keeps packed weights if they are constants.
+    fn new(job: Job, options: &Conv3dOptions, activation: Activation, weight: &Tensor, packs: &Packs) -> Self {
+        let activation = if activation.invertible() { activation } else { Activation::Identity };
+        let packs = if weight.track_op() { Packs::default() } else { packs.clone() };
+        Self { job, options: *options, activation, packs }
+    }
+
     fn forward(&self, x: (&[f32], &Shape), w: (&[f32], &Shape), bias: Option<&[f32]>) -> Result<(CpuStorage, Shape)> {
+        let mut out = Vec::new();
+        let shape = self.forward_into(x, w, bias, &mut out)?;
+        Ok((CpuStorage::F32(out), Shape::from(shape.to_vec())))
+    }
+
+    fn forward_into(
+        &self,
+        x: (&[f32], &Shape),
+        w: (&[f32], &Shape),
+        bias: Option<&[f32]>,
+        out: &mut Vec<f32>,
+    ) -> Result<[usize; 5]> {
         let sizes = Sizes::of(x.1, w.1, self.job, &self.options)?;
         if bias.is_some_and(|b| b.len() != sizes.outputs) {
             bail!("{} biases for {} output channels", bias.map_or(0, <[f32]>::len), sizes.outputs);
@@ -242,12 +282,17 @@ impl ConvOp {
             lattices.iter().map(|lattice| sizes.pack(w.0, self.job, self.options.groups, lattice)).collect()
         });
         let activation = self.activation;
-        // Zeroed pages come from the system for nothing.
-        let mut out = vec![0.0; sizes.batch * sizes.outputs * sizes.out.iter().product::<usize>()];
-        for (lattice, pack) in lattices.iter().zip(packs) {
-            engine::run(input, lattice, pack, bias, activation, &mut out);
+        let shape = sizes.out_shape();
+        let length = shape.iter().product();
+        if out.capacity() < length {
+            // Zeroed pages come from the system for nothing.
+            *out = vec![0.0; length];
         }
-        Ok((CpuStorage::F32(out), Shape::from(sizes.out_shape())))
+        out.resize(length, 0.0);
+        for (lattice, pack) in lattices.iter().zip(packs) {
+            engine::run(input, lattice, pack, bias, activation, out);
+        }
+        Ok(shape)
     }
 
     /// Gradients of input, weights, bias.
@@ -397,8 +442,8 @@ impl Sizes {
         PackedWeights::new(Isa::detect(), weights, order, groups, channels, self.kernel.iter().product(), &taps)
     }
 
-    fn out_shape(&self) -> Vec<usize> {
-        vec![self.batch, self.outputs, self.out[0], self.out[1], self.out[2]]
+    fn out_shape(&self) -> [usize; 5] {
+        [self.batch, self.outputs, self.out[0], self.out[1], self.out[2]]
     }
 }
 

@@ -1,7 +1,7 @@
-//! The coronary arteries in the grooves of the heart's outer surface, a right-dominant pair.
+//! The coronary arteries in the grooves of the heart's outer surface, a right-dominant pair, and the greatest of their branches.
 //!
 //! Diameters of the lumen at the origins after Dodge et al. (Circulation 1992; 86: 232): left main 4.5 mm, left anterior
-//! descending 3.7 mm, circumflex 3.4 mm, right 3.9 mm; none is drawn thinner than 3.2 mm, so that it holds on a grid.
+//! descending 3.7 mm, circumflex 3.4 mm, right 3.9 mm; none is drawn thinner than 3 mm, so that it holds on a grid.
 
 use glam::{Vec3, vec3};
 
@@ -32,14 +32,9 @@ const LEFT_DESCENDING: [(Vec3, f32); 6] = [
     at(64.0, -78.0, 299.0, 1.6),
     at(72.0, -74.0, 286.0, 1.6),
 ];
-/// Round the left in the groove between atrium and ventricle.
-const CIRCUMFLEX: [(Vec3, f32); 5] = [
-    at(39.0, -41.0, 358.0, 1.7),
-    at(52.0, -34.0, 358.0, 1.7),
-    at(57.0, -18.0, 352.0, 1.65),
-    at(52.0, 2.0, 338.0, 1.6),
-    at(40.0, 14.0, 326.0, 1.6),
-];
+/// Round the left in the groove between atrium and ventricle, as far as the left lower bronchus.
+const CIRCUMFLEX: [(Vec3, f32); 4] =
+    [at(39.0, -41.0, 358.0, 1.7), at(52.0, -34.0, 358.0, 1.7), at(57.0, -18.0, 352.0, 1.65), at(52.0, 2.0, 338.0, 1.6)];
 /// Between pulmonary trunk and right auricle, round the right to the crux.
 const RIGHT: [(Vec3, f32); 8] = [
     at(-4.0, -38.0, 362.0, 1.95),
@@ -50,6 +45,31 @@ const RIGHT: [(Vec3, f32); 8] = [
     at(-16.0, -42.0, 288.0, 1.75),
     at(-9.0, -22.0, 284.0, 1.7),
     at(0.0, -8.0, 292.0, 1.6),
+];
+/// The first diagonal branch, from where the proximal left anterior descending artery ends, over the left ventricle's front.
+const DIAGONAL: [(Vec3, f32); 5] = [
+    at(47.0, -65.0, 346.0, 1.55),
+    at(59.0, -66.0, 338.0, 1.55),
+    at(69.0, -65.0, 327.0, 1.5),
+    at(77.0, -61.0, 314.0, 1.5),
+    at(82.0, -57.0, 303.0, 1.5),
+];
+/// The first obtuse marginal branch of the circumflex artery, along the left ventricle's side.
+const MARGINAL: [(Vec3, f32); 5] = [
+    at(62.0, -20.0, 360.0, 1.55),
+    at(72.0, -24.0, 348.0, 1.55),
+    at(82.0, -28.0, 334.0, 1.5),
+    at(89.0, -32.0, 318.0, 1.5),
+    at(91.0, -38.0, 304.0, 1.5),
+];
+/// From the crux in the inferior interventricular groove towards the apex.
+const POSTERIOR_DESCENDING: [(Vec3, f32); 6] = [
+    at(0.0, -12.0, 295.0, 1.6),
+    at(12.0, -22.0, 290.0, 1.6),
+    at(24.0, -33.0, 284.0, 1.55),
+    at(37.0, -45.0, 277.0, 1.5),
+    at(50.0, -56.0, 272.0, 1.5),
+    at(60.0, -64.0, 272.0, 1.5),
 ];
 
 /// A course laid on a surface, its first `free` mm left as they are.
@@ -81,14 +101,21 @@ pub(super) fn paint(model: &mut Model, person: &Person) {
     let surface = surface();
     let place = |form: &Form| place_together(person, form);
     let main = laid(&LEFT_MAIN, &surface, 8.0);
-    let join = main.last().copied().map_or(Vec3::ZERO, |(p, _)| p);
-    let from_join = |stations: &[(Vec3, f32)]| {
+    let from = |stem: &[(Vec3, f32)], stations: &[(Vec3, f32)]| {
         let mut course = laid(stations, &surface, 0.0);
-        course.insert(0, (join, course[0].1));
-        vessels::chain(&course)
+        let first = course[0];
+        let gap = |p: &(Vec3, f32)| p.0.distance(first.0);
+        let root = stem.iter().min_by(|a, b| gap(a).total_cmp(&gap(b)));
+        course.insert(0, (root.map_or(first.0, |r| r.0), first.1));
+        course
     };
-    let left = union(vec![vessels::chain(&main), from_join(&LEFT_DESCENDING), from_join(&CIRCUMFLEX)], 1.0);
-    model.paint("coronary_artery_left", Tissue::ARTERY, place(&left));
-    let right = vessels::chain(&laid(&RIGHT, &surface, 8.0));
-    model.paint("coronary_artery_right", Tissue::ARTERY, place(&right));
+    let descending = from(&main, &LEFT_DESCENDING);
+    let circumflex = from(&main, &CIRCUMFLEX);
+    let branches = [from(&descending, &DIAGONAL), from(&circumflex, &MARGINAL)];
+    let tree = |courses: &[Vec<(Vec3, f32)>]| union(courses.iter().map(|c| vessels::chain(c)).collect(), 1.0);
+    let left = [&[main, descending, circumflex], branches.as_slice()].concat();
+    model.paint("coronary_artery_left", Tissue::ARTERY, place(&tree(&left)));
+    let right = laid(&RIGHT, &surface, 8.0);
+    let descending = from(&right, &POSTERIOR_DESCENDING);
+    model.paint("coronary_artery_right", Tissue::ARTERY, place(&tree(&[right, descending])));
 }

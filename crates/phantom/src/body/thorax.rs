@@ -195,6 +195,9 @@ fn mediastinum(spine: &Spine) -> Form {
             Arc::new(Shape::Tube(Tube::oval(&before))),
             Arc::new(Shape::Tube(Tube::round(&aorta))),
             offset(&super::heart::outline(), 4.5),
+            offset(&super::heart::auricle_course(), 4.0),
+            // Between pulmonary trunk and left auricle.
+            rod(vec3(22.0, -42.0, 370.0), 15.0, vec3(50.0, -31.0, 374.0), 9.0),
         ],
         8.0,
     )

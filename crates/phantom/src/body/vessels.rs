@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use glam::{Vec3, vec3};
 
-use super::heart::{chambers, place_together};
+use super::heart::{beside_auricle, chambers, place_together};
 use super::{Model, Side, findings};
 use crate::options::Person;
 use crate::sdf::{Form, Shape, Tube, offset, plate, union, without};
@@ -133,17 +133,22 @@ fn veins(model: &mut Model, person: &Person) {
             Side::Left => side.at(12.0, -2.0, 22.0),
             Side::Right => side.at(24.0, 0.0, 16.0),
         };
-        let iliac = [
-            at(-15.0, -6.0, 38.0, 9.0),
-            (common, 8.0),
-            (side.at(42.0, 22.0, -20.0), 7.5),
-            (side.at(58.0, 12.0, -52.0), 7.0),
-            (side.at(66.0, -22.0, -84.0), 7.0),
-            (side.at(70.0, -46.0, -108.0), 7.0),
-            (side.at(74.0, -50.0, -140.0), 6.5),
-            (side.at(80.0, -42.0, -260.0), 6.0),
-        ];
-        model.paint(&name("iliac_vena"), Tissue::VEIN, vessel(&iliac));
+        let parting = side.at(42.0, 22.0, -20.0);
+        let inguinal = side.at(70.0, -46.0, -108.0);
+        let common = [at(-15.0, -6.0, 38.0, 9.0), (common, 8.0), (parting, 7.5)];
+        let external =
+            [(parting, 6.8), (side.at(58.0, 12.0, -52.0), 6.8), (side.at(66.0, -22.0, -84.0), 6.8), (inguinal, 6.8)];
+        // Behind and lateral to its artery.
+        let fork = side.at(47.0, 44.0, -46.0);
+        let internal = [(parting, 5.0), (side.at(45.0, 33.0, -33.0), 4.6), (fork, 4.2)];
+        let anterior = [(fork, 3.4), (side.at(51.0, 42.0, -58.0), 3.2), (side.at(55.0, 33.0, -84.0), 2.6)];
+        let posterior = [(fork, 3.0), (side.at(50.0, 57.0, -52.0), 2.7), (side.at(55.0, 62.0, -58.0), 2.4)];
+        let internal = union(vec![vessel(&internal), vessel(&anterior), vessel(&posterior)], 1.5);
+        let femoral = [(inguinal, 6.8), (side.at(74.0, -50.0, -140.0), 6.5), (side.at(80.0, -42.0, -260.0), 6.0)];
+        model.paint(&name("internal_iliac_vein"), Tissue::VEIN, internal);
+        model.paint(&name("femoral_vein"), Tissue::VEIN, vessel(&femoral));
+        model.paint(&name("external_iliac_vein"), Tissue::VEIN, vessel(&external));
+        model.paint(&name("iliac_vena"), Tissue::VEIN, vessel(&common));
         let arm = [
             (side.at(28.0, -33.0, 434.0), 6.0),
             (side.at(62.0, -34.0, 437.0), 5.5),
@@ -235,7 +240,7 @@ const RIGHT_PULMONARY_ARTERY: [(Vec3, f32); 5] = [
 
 const LEFT_PULMONARY_ARTERY: [(Vec3, f32); 5] = [
     at(18.0, -30.0, 378.0, 10.5),
-    at(32.0, -10.0, 384.0, 10.0),
+    at(32.0, -10.0, 387.0, 10.0),
     at(46.0, 6.0, 378.0, 9.0),
     at(56.0, 16.0, 362.0, 7.5),
     at(64.0, 22.0, 340.0, 6.0),
@@ -283,12 +288,21 @@ pub(super) fn lobar_arteries(side: Side) -> Vec<Vec<(Vec3, f32)>> {
 }
 
 fn pulmonary(model: &mut Model, person: &Person) {
-    let veins = union(PULMONARY_VEINS.iter().map(|v| vessel(v)).collect(), 3.0);
     // They end in the left atrium, behind the ventricle.
     let ventricle = place_together(person, &chambers().left_wall);
-    model.paint("pulmonary_vein", Tissue::HEART_BLOOD, without(veins, vec![offset(&ventricle, 0.5)], 1.0));
-    let arteries = vec![pulmonary_trunk(), vessel(&RIGHT_PULMONARY_ARTERY), vessel(&LEFT_PULMONARY_ARTERY)];
-    model.paint("pulmonary_artery", Tissue::HEART_BLOOD, union(arteries, 4.0));
+    let veins = without(pulmonary_veins(), vec![offset(&ventricle, 0.5)], 1.0);
+    model.paint("pulmonary_vein", Tissue::HEART_BLOOD, beside_auricle(person, veins));
+    model.paint("pulmonary_artery", Tissue::HEART_BLOOD, beside_auricle(person, pulmonary_arteries()));
+}
+
+/// The four pulmonary veins.
+pub(super) fn pulmonary_veins() -> Form {
+    union(PULMONARY_VEINS.iter().map(|v| vessel(v)).collect(), 3.0)
+}
+
+/// The pulmonary trunk and its two branches.
+pub(super) fn pulmonary_arteries() -> Form {
+    union(vec![pulmonary_trunk(), vessel(&RIGHT_PULMONARY_ARTERY), vessel(&LEFT_PULMONARY_ARTERY)], 4.0)
 }
 
 /// The pulmonary trunk up to where it forks.
@@ -315,7 +329,9 @@ fn arteries(model: &mut Model, person: &Person) {
         let external =
             [(fork, 4.6), (side.at(50.0, 4.0, -38.0), 4.5), (side.at(66.0, -24.0, -70.0), 4.5), (inguinal, 4.5)];
         let parting = side.at(37.0, 36.0, -34.0);
-        let internal = [(fork, 2.9), (side.at(34.0, 14.0, -16.0), 2.8), (parting, 2.7)];
+        // Before the vein, behind the ureter.
+        let internal =
+            [(fork, 2.9), (side.at(32.5, 8.0, -14.0), 2.8), (side.at(33.0, 18.0, -23.0), 2.8), (parting, 2.7)];
         let anterior = [(parting, 2.3), (side.at(44.0, 38.0, -58.0), 2.0), (side.at(48.0, 28.0, -84.0), 1.8)];
         let posterior = [(parting, 2.3), (side.at(44.0, 56.0, -50.0), 2.2), (side.at(52.0, 72.0, -64.0), 2.0)];
         let femoral = [(inguinal, 4.5), (side.at(86.0, -54.0, -140.0), 4.4), (side.at(88.0, -44.0, -260.0), 4.0)];

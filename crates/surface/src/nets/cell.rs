@@ -67,7 +67,7 @@ fn case(edges: u16) -> CellCase {
 }
 
 /// Joins the sets of `a` and `b`; each set is named by its least member, flat.
-pub(super) fn unite(set: &mut [usize; 12], a: usize, b: usize) {
+fn unite(set: &mut [usize; 12], a: usize, b: usize) {
     let (low, high) = (set[a].min(set[b]), set[a].max(set[b]));
     for s in set {
         if *s == high {

@@ -1,11 +1,13 @@
 //! From the filtered net to positions within a bound, and its normals.
 
-use glam::Vec3A;
+use std::ops::Range;
+
+use glam::{Vec3A, Vec4, Vec4Swizzles};
 use rayon::prelude::*;
 
-use super::corners;
 use super::masks::Masks;
-use super::sweep::{SEAM, SLAB, Sweep};
+use super::sweep::{Places, SEAM, SLAB, Sweep};
+use super::twins::Twins;
 
 /// Where a vertex may go from the middle of its cell, in voxels.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,67 +65,94 @@ fn along(d: Vec3A, normal: Vec3A) -> Vec3A {
     if square > 0.0 { normal * (d.dot(normal) / square) } else { Vec3A::ZERO }
 }
 
+/// How far each vertex moves along its normal, and once more, in memory that can become sides.
+pub(super) type Moves = Twins<u16, f32>;
+
+/// One slab's share of the normals.
+struct Slab<'a> {
+    first: usize,
+    /// The first vertex of the second layer.
+    second: usize,
+    /// The first vertex of the next slab, and of that one's second layer.
+    end: usize,
+    beyond: usize,
+    quads: Range<usize>,
+    sums: &'a mut [Vec4],
+    moved: &'a mut [f32],
+}
+
 /// The normal of each vertex, of the sum of the area vectors of the quads around it, to the side of the lower label; zero on seams,
-/// where sides differ. Also how far each vertex was moved along it. `sums` are as long as there are vertices, of any content.
-pub(super) fn normals(masks: &Masks, sweep: &Sweep, places: &[Vec3A], mut sums: Vec<Vec3A>) -> (Vec<Vec3A>, Vec<f32>) {
+/// where sides differ. They come to stand in the second of `places`. Returns how far each vertex was moved along it.
+pub(super) fn normals(masks: &Masks, sweep: &Sweep, places: &mut Places) -> Moves {
     let [_, nj, nk] = masks.size;
     let plain = masks.vertex_count();
-    let mut slabs = Vec::new();
-    {
-        let (mut rest, added) = sums.split_at_mut(plain);
-        added.fill(Vec3A::ZERO);
-        for start in (0..=nk).step_by(SLAB) {
-            let end = (start + SLAB).min(nk + 1);
-            let [first, last] = [start, end].map(|z| masks.first_vertex[z * (nj + 1)]);
-            let own = rest.split_off_mut(..last - first).unwrap_or_default();
-            let beyond = masks.first_vertex[(end + 1).min(nk + 1) * (nj + 1)];
-            let quads = masks.first_quad[start * (nj + 1)]..masks.first_quad[end * (nj + 1)];
-            slabs.push((own, first, last, beyond, quads));
-        }
-    }
+    let [places, sums] = places.both_mut();
+    let places = &*places;
+    let mut moves = Moves::zeroed(places.len(), places.len().max(sweep.quads.len()));
+    let [moved, _] = moves.both_mut();
+    let ((mut sums, added), (mut moved, moved_added)) = (sums.split_at_mut(plain), moved.split_at_mut(plain));
+    let slab = |start: usize| {
+        let layers = [start, start + 1, start + SLAB, start + SLAB + 1].map(|z| z.min(nk + 1) * (nj + 1));
+        let [first, second, end, beyond] = layers.map(|row| masks.first_vertex[row]);
+        let quads = masks.first_quad[layers[0]]..masks.first_quad[layers[2]];
+        let sums = sums.split_off_mut(..end - first).unwrap_or_default();
+        let moved = moved.split_off_mut(..end - first).unwrap_or_default();
+        Slab { first, second, end, beyond, quads, sums, moved }
+    };
+    let mut slabs: Vec<Slab> = (0..=nk).step_by(SLAB).map(slab).collect();
     // A slab's quads reach into the first layer of the next slab, and to vertices that knots added at the end.
-    let spills: Vec<(usize, Vec<Vec3A>, Vec<(u32, Vec3A)>)> = slabs
-        .into_par_iter()
-        .map(|(own, first, last, beyond, quads)| {
-            own.fill(Vec3A::ZERO);
-            let mut next = vec![Vec3A::ZERO; beyond - last];
+    let spills: Vec<(Vec<Vec4>, Vec<(usize, Vec4)>)> = slabs
+        .par_iter_mut()
+        .enumerate()
+        .map(|(n, slab)| {
+            slab.sums.fill(Vec4::ZERO);
+            let mut next = vec![Vec4::ZERO; slab.beyond - slab.end];
             let mut extra = Vec::new();
-            for &quad in &sweep.quads[quads] {
-                let quad = corners(quad);
-                let place = |n: usize| places[quad[n] as usize];
-                let n = (place(2) - place(0)).cross(place(3) - place(1));
-                for vertex in quad {
-                    let at = vertex as usize;
-                    let sum = if at < first || at >= plain {
-                        extra.push((vertex, n));
-                        continue;
-                    } else if at < last {
-                        &mut own[at - first]
+            for quad in &sweep.quads[slab.quads.clone()] {
+                let area = area(quad.map(|vertex| places[vertex as usize]));
+                for vertex in quad.map(|vertex| vertex as usize) {
+                    if let Some(sum) = slab.sums.get_mut(vertex.wrapping_sub(slab.first)) {
+                        *sum += area;
+                    } else if let Some(sum) = next.get_mut(vertex.wrapping_sub(slab.end)) {
+                        *sum += area;
                     } else {
-                        &mut next[at - last]
-                    };
-                    *sum += n;
+                        extra.push((vertex - plain, area));
+                    }
                 }
             }
-            (last, next, extra)
+            // Nothing is spilt into the first layer of all.
+            let own = if n == 0 { 0 } else { slab.second - slab.first };
+            finish(masks, sweep, places, slab.first + own, &mut slab.sums[own..], &mut slab.moved[own..]);
+            (next, extra)
         })
         .collect();
-    for (last, next, extra) in spills {
-        for (sum, n) in sums[last..].iter_mut().zip(next) {
-            *sum += n;
-        }
-        for (vertex, n) in extra {
-            sums[vertex as usize] += n;
-        }
+    let (nexts, extras): (Vec<_>, Vec<_>) = spills.into_iter().unzip();
+    slabs[1..].par_iter_mut().zip(&nexts).for_each(|(slab, spilt)| {
+        let own = slab.second - slab.first;
+        slab.sums.iter_mut().zip(spilt).for_each(|(sum, n)| *sum += *n);
+        finish(masks, sweep, places, slab.first, &mut slab.sums[..own], &mut slab.moved[..own]);
+    });
+    added.fill(Vec4::ZERO);
+    extras.into_iter().flatten().for_each(|(vertex, n)| added[vertex] += n);
+    finish(masks, sweep, places, plain, added, moved_added);
+    moves
+}
+
+/// From sums of area vectors to normals, of the vertices from `first` on.
+fn finish(masks: &Masks, sweep: &Sweep, places: &[Vec4], first: usize, sums: &mut [Vec4], moved: &mut [f32]) {
+    let rows = sums.iter_mut().zip(moved).zip(&sweep.kinds[first..]).zip(&sweep.cells[first..]).zip(&places[first..]);
+    for ((((sum, moved), kind), cell), place) in rows {
+        let normal = if kind & SEAM == 0 { Vec3A::from_vec4(*sum).normalize_or_zero() } else { Vec3A::ZERO };
+        *sum = normal.extend(0.0);
+        *moved = (Vec3A::from_vec4(*place) - masks.middle(*cell)).dot(normal);
     }
-    let mut moved = Vec::new();
-    let rows = sums.par_iter_mut().zip(&sweep.kinds).zip(&sweep.cells).zip(places).with_min_len(8192);
-    rows.map(|(((sum, kind), cell), place)| {
-        *sum = if kind & SEAM == 0 { sum.normalize_or_zero() } else { Vec3A::ZERO };
-        (place - masks.middle(*cell)).dot(*sum)
-    })
-    .collect_into_vec(&mut moved);
-    (sums, moved)
+}
+
+/// Twice the area vector of a quad: the product of its diagonals.
+#[inline(always)]
+fn area([a, b, c, d]: [Vec4; 4]) -> Vec4 {
+    let (p, q) = (c - a, d - b);
+    (p * q.yzxw() - p.yzxw() * q).yzxw()
 }
 
 #[cfg(test)]

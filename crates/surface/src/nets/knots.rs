@@ -11,10 +11,10 @@
 use glam::Vec3A;
 use rayon::prelude::*;
 
-use super::cell::{FACE_EDGES, FACE_NORMALS, edge_corners, edge_middle, face_middle, mean, unite};
+use super::cell::{FACE_EDGES, FACE_NORMALS, edge_corners, edge_middle, face_middle, mean};
 use super::masks::Masks;
 use super::sweep::{ADDED, SEAM, Sweep};
-use super::{Insert, LabelVoxel, Quad, corners};
+use super::{Insert, LabelVoxel, Quad};
 use crate::axes::per_axis;
 use crate::error::SurfaceError;
 
@@ -31,16 +31,16 @@ enum Passage {
     /// Three or more labels meet.
     Seam,
     /// Two pairs of edges, round these corners.
-    Pairs([usize; 2]),
+    Pairs([u8; 2]),
 }
 
 /// A cell that is not plain.
 pub(super) struct Knot {
     /// The vertex of the first sheet.
     pub(super) vertex: u32,
-    cell: [usize; 3],
-    /// Sheet of each crossing edge.
-    sheet: [u8; 12],
+    cell: [u16; 3],
+    /// The edges that each sheet crosses, one bit each.
+    edges: [u16; MAX_SHEETS],
     sheets: u8,
     faces: [Passage; 6],
     /// The vertex of the second sheet; the others follow.
@@ -71,7 +71,7 @@ struct Corner {
 
 /// An edge of the net that four quads would share, and two of them.
 struct Doubled {
-    cell: [usize; 3],
+    cell: [u16; 3],
     ends: [u32; 2],
     nudge: [f32; 3],
     quads: Vec<u32>,
@@ -88,6 +88,33 @@ pub(super) struct Knots {
 }
 
 const NO_SHEET: u8 = u8::MAX;
+
+/// A sheet crosses three of the twelve edges or more.
+const MAX_SHEETS: usize = 4;
+
+/// The edges of each face, one bit each.
+const FACE_MASKS: [u16; 6] = {
+    let mut masks = [0; 6];
+    let mut n = 0;
+    while n < 24 {
+        masks[n / 4] |= 1 << FACE_EDGES[n / 4][n % 4];
+        n += 1;
+    }
+    masks
+};
+
+/// The edges at each corner, one bit each.
+const CORNER_MASKS: [u16; 8] = {
+    let mut masks = [0; 8];
+    let mut edge = 0;
+    while edge < 12 {
+        let [low, high] = edge_corners(edge);
+        masks[low] |= 1 << edge;
+        masks[high] |= 1 << edge;
+        edge += 1;
+    }
+    masks
+};
 
 impl Knots {
     /// Numbers the vertices of further sheets.
@@ -137,7 +164,7 @@ impl Knots {
     fn turn(&self, masks: &Masks, quads: &mut [Quad]) {
         let moves: Vec<Vec<Corner>> = self.knots.par_chunks(TASK).map(|knots| beyond_first(masks, knots)).collect();
         for Corner { quad, from, to } in moves.into_iter().flatten() {
-            for corner in quads[quad as usize].as_flattened_mut().iter_mut().filter(|c| **c == from) {
+            for corner in quads[quad as usize].iter_mut().filter(|c| **c == from) {
                 *corner = to;
             }
         }
@@ -188,8 +215,8 @@ impl Knots {
             if seam && knot.faces[face] != Passage::Seam {
                 continue;
             }
-            let edge = FACE_EDGES[face].into_iter().find(|&e| knot.sheet[e] == sheet);
-            let across = other.zip(edge).map(|(o, e)| o.vertex_of(o.sheet[mirrored(face, e)]));
+            let edge = (knot.edges[usize::from(sheet)] & FACE_MASKS[face]).trailing_zeros() as usize;
+            let across = other.map(|o| o.vertex_of(o.sheet(mirrored(face, edge))));
             links[face] = across.unwrap_or(primary);
             kind |= 1 << face;
         }
@@ -205,11 +232,11 @@ impl Knots {
         for Doubled { cell, ends: [u, v], nudge, quads } in doubled.into_iter().flatten() {
             let vertex = sweep.cells.len() as u32;
             // Without links the filter leaves it alone; it is placed afterwards.
-            sweep.push_lone(cell, masks.middle(cell.map(|c| c as u16)), smooth);
+            sweep.push_lone(cell, masks.middle(cell), smooth);
             let nudge = if smooth { nudge } else { [0.0; 3] };
             sweep.between.push(Between { vertex, ends: [u, v], nudge });
             for quad in quads {
-                let q = corners(sweep.quads[quad as usize]);
+                let q = sweep.quads[quad as usize];
                 let after = (0..4).find(|&n| [q[n], q[(n + 1) % 4]] == [u, v] || [q[n], q[(n + 1) % 4]] == [v, u]);
                 inserts.extend(after.map(|n| Insert { quad, after: n as u8, vertex }));
             }
@@ -227,10 +254,11 @@ impl Knots {
         let mut doubled = Vec::new();
         for (knot, face) in knots.iter().flat_map(|k| [1, 3, 5].map(|face| (k, face))) {
             let Passage::Pairs(corners) = knot.faces[face] else { continue };
+            let corners = corners.map(usize::from);
             let Some(other) = self.of_vertex(masks.vertex(knot.neighbor(face))) else { continue };
             let around = |corner| FACE_EDGES[face].into_iter().filter(move |&e| edge_corners(e).contains(&corner));
-            let here = |corner| around(corner).map(|e| knot.sheet[e]).next().unwrap_or(NO_SHEET);
-            let there = |corner| around(corner).map(|e| other.sheet[mirrored(face, e)]).next().unwrap_or(NO_SHEET);
+            let here = |corner| around(corner).map(|e| knot.sheet(e)).next().unwrap_or(NO_SHEET);
+            let there = |corner| around(corner).map(|e| other.sheet(mirrored(face, e))).next().unwrap_or(NO_SHEET);
             let (sheet, beyond) = (here(corners[1]), there(corners[1]));
             if here(corners[0]) != sheet || there(corners[0]) != beyond {
                 continue;
@@ -252,7 +280,7 @@ impl Knots {
 fn beyond_first(masks: &Masks, knots: &[Knot]) -> Vec<Corner> {
     let mut corners = Vec::new();
     for knot in knots.iter().filter(|k| k.sheets > 1) {
-        for (edge, &sheet) in knot.sheet.iter().enumerate().filter(|(_, s)| !matches!(**s, 0 | NO_SHEET)) {
+        for (edge, sheet) in (0..12).map(|e| (e, knot.sheet(e))).filter(|(_, s)| *s != 0 && *s != NO_SHEET) {
             corners.push(Corner { quad: knot.quad(masks, edge), from: knot.vertex, to: knot.vertex_of(sheet) });
         }
     }
@@ -298,36 +326,31 @@ impl Knot {
             let inside = (1..=ni).contains(&i) && (1..=nj).contains(&j) && (1..=nk).contains(&k);
             if inside { data[i - 1 + ni * (j - 1 + nj * (k - 1))].into() } else { 0 }
         });
-        let crosses = |e: usize| edges >> e & 1 == 1;
-        let mut set = std::array::from_fn(|e| e);
-        let mut faces = [Passage::None; 6];
-        for (f, face) in FACE_EDGES.iter().enumerate() {
-            let crossing = || face.iter().copied().filter(|&e| crosses(e));
-            let pairs = if crossing().count() == 4 { pairs_of(f, &labels) } else { None };
-            faces[f] = match (crossing().count(), pairs) {
+        let (edges, mut parts, mut faces) = (edges as u16, Parts::default(), [Passage::None; 6]);
+        for (f, face) in FACE_MASKS.iter().enumerate() {
+            let crossing = edges & face;
+            let pairs = if crossing == *face { pairs_of(f, &labels) } else { None };
+            faces[f] = match (crossing.count_ones(), pairs) {
                 (0, _) => Passage::None,
                 (2, _) => Passage::Sheet,
                 (_, Some(corners)) => Passage::Pairs(corners),
                 _ => Passage::Seam,
             };
-            if let Passage::Pairs(corners) = faces[f] {
-                for corner in corners {
-                    let mut around = face.iter().copied().filter(|&e| edge_corners(e).contains(&corner));
-                    if let (Some(a), Some(b)) = (around.next(), around.next()) {
-                        unite(&mut set, a, b);
-                    }
+            match faces[f] {
+                Passage::None => {}
+                Passage::Sheet | Passage::Seam => parts.join(crossing),
+                Passage::Pairs(corners) => {
+                    corners.iter().for_each(|corner| parts.join(crossing & CORNER_MASKS[usize::from(*corner)]));
                 }
-            } else if let Some(first) = crossing().next() {
-                crossing().for_each(|e| unite(&mut set, first, e));
             }
         }
-        let mut sheet = [NO_SHEET; 12];
-        let mut sheets = 0;
-        for e in (0..12).filter(|&e| crosses(e)) {
-            sheet[e] = if set[e] == e { sheets } else { sheet[set[e]] };
-            sheets += u8::from(set[e] == e);
-        }
-        Self { vertex, cell, sheet, sheets, faces, extra: 0 }
+        let (edges, sheets) = parts.sheets();
+        Self { vertex, cell: cell.map(|c| c as u16), edges, sheets, faces, extra: 0 }
+    }
+
+    /// The sheet that crosses an edge.
+    fn sheet(&self, edge: usize) -> u8 {
+        self.edges.iter().position(|edges| edges >> edge & 1 == 1).map_or(NO_SHEET, |sheet| sheet as u8)
     }
 
     fn vertex_of(&self, sheet: u8) -> u32 {
@@ -335,11 +358,11 @@ impl Knot {
     }
 
     fn passes(&self, face: usize, sheet: u8) -> bool {
-        FACE_EDGES[face].into_iter().any(|e| self.sheet[e] == sheet)
+        self.edges[usize::from(sheet)] & FACE_MASKS[face] != 0
     }
 
     fn neighbor(&self, face: usize) -> [usize; 3] {
-        let mut cell = self.cell;
+        let mut cell = self.cell.map(usize::from);
         // A crossing face always has a cell beyond it, since the outermost voxels are background.
         cell[face / 2] = if face % 2 == 1 { cell[face / 2] + 1 } else { cell[face / 2].saturating_sub(1) };
         cell
@@ -351,14 +374,14 @@ impl Knot {
         let from_middle = if seams().next().is_some() {
             mean(seams().map(face_middle))
         } else {
-            mean((0..12).filter(|&e| self.sheet[e] == sheet).map(edge_middle))
+            mean((0..12).filter(|e| self.edges[usize::from(sheet)] >> e & 1 == 1).map(edge_middle))
         };
-        masks.middle(self.cell.map(|c| c as u16)) + Vec3A::from_array(from_middle)
+        masks.middle(self.cell) + Vec3A::from_array(from_middle)
     }
 
     fn quad(&self, masks: &Masks, edge: usize) -> u32 {
         let (axis, p, q) = (edge / 4, edge & 1, edge >> 1 & 1);
-        let [cx, cy, cz] = self.cell;
+        let [cx, cy, cz] = self.cell.map(usize::from);
         let voxel = match axis {
             0 => [cx, cy + p - 1, cz + q - 1],
             1 => [cx + p - 1, cy, cz + q - 1],
@@ -368,17 +391,50 @@ impl Knot {
     }
 }
 
+/// Sets of edges that have none in common.
+#[derive(Default)]
+struct Parts {
+    sets: [u16; 12],
+    count: usize,
+}
+
+impl Parts {
+    /// Makes one set of these edges and of all sets that have one of them.
+    fn join(&mut self, edges: u16) {
+        let (mut joined, mut kept) = (edges, 0);
+        for n in 0..self.count {
+            let set = self.sets[n];
+            if set & edges == 0 {
+                self.sets[kept] = set;
+                kept += 1;
+            } else {
+                joined |= set;
+            }
+        }
+        self.sets[kept] = joined;
+        self.count = kept + 1;
+    }
+
+    /// The sets by their first edges, and how many there are.
+    fn sheets(mut self) -> ([u16; MAX_SHEETS], u8) {
+        self.sets[..self.count].sort_unstable_by_key(|set| set.trailing_zeros());
+        let mut sheets = [0; MAX_SHEETS];
+        sheets.iter_mut().zip(self.sets).for_each(|(sheet, set)| *sheet = set);
+        (sheets, self.count.min(MAX_SHEETS) as u8)
+    }
+}
+
 /// The corners round which a face's four crossing edges pair up, if they do.
-fn pairs_of(face: usize, labels: &[u16; 8]) -> Option<[usize; 2]> {
+fn pairs_of(face: usize, labels: &[u16; 8]) -> Option<[u8; 2]> {
     let (axis, side) = (face / 2, face % 2);
     let (b, c) = ((axis + 1) % 3, (axis + 2) % 3);
     let corner = |p: usize, q: usize| side << axis | p << b | q << c;
     let [p0, p1, p2, p3] = [corner(0, 0), corner(1, 0), corner(1, 1), corner(0, 1)];
     let same = |a: usize, b: usize| labels[a] == labels[b];
     if same(p0, p2) && (!same(p1, p3) || labels[p0] < labels[p1]) {
-        Some([p1, p3])
+        Some([p1 as u8, p3 as u8])
     } else if same(p1, p3) {
-        Some([p0, p2])
+        Some([p0 as u8, p2 as u8])
     } else {
         None
     }

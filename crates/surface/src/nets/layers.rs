@@ -11,6 +11,8 @@ pub(super) struct Layers {
     cells: Vec<usize>,
     /// The same of those that knots added.
     added: Vec<usize>,
+    /// Those that every cell has whose links are kept apart, in order.
+    far: Vec<u32>,
 }
 
 /// The values of the vertices of some layers.
@@ -32,12 +34,27 @@ impl Layers {
         let knotted = &sweep.cells[plain..end - sweep.between.len()];
         let first = |layer: usize| plain + knotted.partition_point(|cell| usize::from(cell[2]) < layer);
         let added = (0..=nk).map(first).chain([end]).collect();
-        Self { cells, added }
+        let mut far: Vec<u32> = sweep.far.iter().copied().filter(|vertex| (*vertex as usize) < plain).collect();
+        far.sort_unstable();
+        Self { cells, added, far }
     }
 
     /// Number of layers.
     pub(super) fn len(&self) -> usize {
         self.cells.len() - 1
+    }
+
+    /// Where to cut so that as many vertices lie between each two cuts, and half as many before the first and after the last; with so
+    /// many layers or more on either side of each.
+    pub(super) fn cuts(&self, count: usize, beside: usize) -> Vec<usize> {
+        let (total, mut least) = (self.added[0], 0);
+        let cut = |n: usize| {
+            let even = self.cells.partition_point(|first| first * 2 * count < total * (2 * n + 1));
+            let cut = even.clamp(least + beside, self.len() - (2 * (count - n) - 1) * beside);
+            least = cut + beside;
+            cut
+        };
+        (0..count).map(cut).collect()
     }
 
     /// The vertices of a layer that every cell has.
@@ -48,6 +65,13 @@ impl Layers {
     /// The vertices of a layer that knots added.
     pub(super) fn added(&self, layer: usize) -> Range<usize> {
         self.added[layer]..self.added[layer + 1]
+    }
+
+    /// Those of `cells` whose links are kept apart, in order.
+    pub(super) fn far(&self, layer: usize) -> &[u32] {
+        let [start, end] =
+            [layer, layer + 1].map(|layer| self.far.partition_point(|v| (*v as usize) < self.cells[layer]));
+        &self.far[start..end]
     }
 
     /// The values of blocks of layers, which must be in order and apart.

@@ -8,12 +8,14 @@
 
 use std::ops::{Add, Mul, Range};
 
-use bytemuck::Zeroable;
+use bytemuck::Pod;
 use glam::{DVec2, Vec4};
 use rayon::prelude::*;
 
+use super::fit::Moves;
 use super::layers::{Layers, Part};
-use super::sweep::{ADDED, FACES, Sweep};
+use super::sweep::{FACES, Places, Sweep};
+use super::twins::Twins;
 
 /// Ends of the pass bands of the two filters as angles: λ = 1 − cos θ, λ the eigenvalue of 1 − W.
 ///
@@ -23,8 +25,11 @@ const CUTOFFS: [f64; 2] = [0.15, 0.02];
 /// Bytes that the layers between the first and the last of some passes under way may take: they are to stay in a core's cache.
 const CACHE: usize = 8 << 20;
 
+/// Layers that a pass takes at a time: while some of them are near, more of the next pass' work is.
+const STRIDE: usize = 2;
+
 /// What a filter runs over.
-trait Value: Copy + Send + Sync + Zeroable + Add<Output = Self> + Mul<Output = Self> {
+trait Value: Pod + Send + Sync + Add<Output = Self> + Mul<Output = Self> {
     /// A factor for all components.
     fn splat(factor: f32) -> Self;
 }
@@ -60,11 +65,11 @@ fn filter<V: Value>(mut values: [&mut [V]; 2], graph: &Graph, steps: &[Step]) {
     let threads = rayon::current_num_threads();
     let depth = (CACHE / bytes.max(1)).min(layers / (4 * threads)).saturating_sub(2).clamp(1, steps.len().max(1));
     // As many cuts for each thread, so that none waits for another.
-    let most = (layers / (2 * depth + 2)).saturating_sub(1).min(4 * threads);
-    let blocks = 1 + if most > threads { most / threads * threads } else { most };
-    let cuts: Vec<usize> = (0..=blocks).map(|n| n * layers / blocks).collect();
-    let within: Vec<Range<usize>> = cuts.windows(2).map(|w| w[0]..w[1]).collect();
-    let across: Vec<Range<usize>> = cuts[1..blocks].iter().map(|cut| cut - depth - 1..cut + depth + 1).collect();
+    let most = (layers / (2 * depth + 2)).min(4 * threads);
+    let cuts = graph.layers.cuts(if most > threads { most / threads * threads } else { most }, depth + 1);
+    let edges: Vec<usize> = [0].into_iter().chain(cuts.iter().copied()).chain([layers]).collect();
+    let within: Vec<Range<usize>> = edges.windows(2).map(|w| w[0]..w[1]).collect();
+    let across: Vec<Range<usize>> = cuts.iter().map(|cut| cut - depth - 1..cut + depth + 1).collect();
     let less = |end: usize, n: usize| if end == 0 || end == layers { 0 } else { n + 1 };
 
     let passes: Vec<Pass<V>> = steps.iter().enumerate().map(|(number, step)| Pass::of(number, step)).collect();
@@ -87,8 +92,8 @@ struct Step {
 /// A [`Step`] on its way.
 struct Pass<V> {
     number: usize,
-    /// [`SHARES`] times the weight of the mean, with the vertex' own.
-    shares: [[V; 4]; 64],
+    /// [`SHARES`] times the weight of the mean, with the vertex' own, by kind.
+    shares: [[V; 4]; 256],
     last: Option<V>,
 }
 
@@ -103,9 +108,11 @@ fn wave<V: Value>(
     let (even, odd) = (graph.layers.split(even, blocks), graph.layers.split(odd, blocks));
     let blocks: Vec<_> = blocks.iter().zip(even).zip(odd).collect();
     blocks.into_par_iter().with_max_len(1).for_each(|((block, mut even), mut odd)| {
-        for front in block.start..block.end + passes.len() {
+        for front in (block.start..block.end + passes.len()).step_by(STRIDE) {
             for (n, pass) in passes.iter().enumerate() {
-                if let Some(layer) = front.checked_sub(n).filter(|layer| reach(block, n).contains(layer)) {
+                let reach = reach(block, n);
+                for layer in front.saturating_sub(n).max(reach.start)..(front + STRIDE).saturating_sub(n).min(reach.end)
+                {
                     let (now, out) = if pass.number % 2 == 0 { (&even, &mut odd) } else { (&odd, &mut even) };
                     match pass.last {
                         None => pass.run(graph, layer, now, out, |new, _| new),
@@ -119,8 +126,8 @@ fn wave<V: Value>(
 
 impl<V: Value> Pass<V> {
     fn of(number: usize, step: &Step) -> Self {
-        let shares = SHARES.map(|[share, itself, low, high]| {
-            let mean = step.mean as f32;
+        let shares = std::array::from_fn(|kind| {
+            let ([share, itself, low, high], mean) = (SHARES[kind & usize::from(FACES)], step.mean as f32);
             [share * mean, itself * mean + step.own as f32, low * mean, high * mean].map(V::splat)
         });
         Self { number, shares, last: (step.last != 0.0).then(|| V::splat(step.last as f32)) }
@@ -129,58 +136,68 @@ impl<V: Value> Pass<V> {
     /// Over one layer; `with_last` adds to a new value what it keeps of the last but one, whose place it takes.
     #[inline(always)]
     fn run(&self, graph: &Graph, layer: usize, now: &Part<V>, out: &mut Part<V>, with_last: impl Fn(V, V) -> V) {
-        let Self { shares, .. } = self;
-        let (first_cell, now_cells) = (now.first_cell, &*now.cells);
-        let near = move |vertex: u32| now_cells[(vertex as usize).wrapping_sub(first_cell)];
-        let cells = graph.layers.cells(layer);
-        // With the vertex after them, if there is one.
-        let around = &now_cells[cells.start - first_cell..(cells.end - first_cell + 1).min(now_cells.len())];
-        let out_cells = &mut out.cells[cells.start - out.first_cell..cells.end - out.first_cell];
-        let (links, kinds) = (&graph.sweep.links[cells.clone()], &graph.sweep.kinds[cells.clone()]);
-        let rows = links.iter().zip(kinds);
-        let far_links = &graph.sweep.far_links[..];
-        let mut before = V::zeroed();
-        for ((pair, out), (links, kind)) in around.windows(2).zip(&mut *out_cells).zip(rows) {
-            let [own, after] = [pair[0], pair[1]];
-            let mean = if kind & ADDED == 0 {
-                let [a, b, c, d] = *links;
-                mean(shares, (near(a) + near(b)) + (near(c) + near(d)), own, [before, after], *kind)
-            } else {
-                self.mean_far(now, far_links[links[0] as usize], own, *kind)
-            };
-            *out = with_last(mean, *out);
-            before = own;
+        let Range { mut start, end } = graph.layers.cells(layer);
+        let far = graph.layers.far(layer);
+        // The last of all has none after it.
+        let last = (start < end && end == now.first_cell + now.cells.len()).then(|| end as u32 - 1);
+        for vertex in far.iter().copied().chain(last.filter(|last| far.last() != Some(last))) {
+            let vertex = vertex as usize;
+            self.run_near(graph, start..vertex, now, out, &with_last);
+            let own = now.cells[vertex - now.first_cell];
+            let out = &mut out.cells[vertex - out.first_cell];
+            *out = with_last(self.mean_far(graph, vertex, now, own), *out);
+            start = vertex + 1;
         }
-        if let (true, Some(out), Some(own)) = (around.len() == out_cells.len(), out_cells.last_mut(), around.last()) {
-            // No vertex after it.
-            let vertex = cells.end - 1;
-            let mean = self.mean_far(now, graph.sweep.links_of(vertex as u32), *own, kinds[kinds.len() - 1]);
-            *out = with_last(mean, *out);
-        }
+        self.run_near(graph, start..end, now, out, &with_last);
         for vertex in graph.layers.added(layer) {
             let (own, out) = (now.added[vertex - now.first_added], &mut out.added[vertex - out.first_added]);
-            let (links, kind) = (graph.sweep.links_of(vertex as u32), graph.sweep.kinds[vertex]);
-            *out = with_last(self.mean_far(now, links, own, kind), *out);
+            *out = with_last(self.mean_far(graph, vertex, now, own), *out);
         }
     }
 
-    /// The mean of neighbours anywhere. Not inlined: the few vertices that need it would slow the others down.
+    /// Over vertices in a row that have one after them and no neighbours that knots added. Not inlined: it would lack registers.
     #[inline(never)]
-    fn mean_far(&self, now: &Part<V>, links: [u32; 6], own: V, kind: u8) -> V {
+    fn run_near(
+        &self,
+        graph: &Graph,
+        vertices: Range<usize>,
+        now: &Part<V>,
+        out: &mut Part<V>,
+        with_last: &impl Fn(V, V) -> V,
+    ) {
+        let (first, now) = (now.first_cell, &*now.cells);
+        let near = move |vertex: u32| now[(vertex as usize).wrapping_sub(first)];
+        let Range { start, end } = vertices;
+        let Some(around) = now.get(start - first..end - first + 1) else { return };
+        let out = &mut out.cells[start - out.first_cell..end - out.first_cell];
+        let rows = graph.sweep.links[start..end].iter().zip(&graph.sweep.kinds[start..end]);
+        let mut before = if start > first { now[start - first - 1] } else { V::zeroed() };
+        for ((pair, out), (links, kind)) in around.windows(2).zip(out).zip(rows) {
+            let ([own, after], [a, b, c, d]) = ([pair[0], pair[1]], *links);
+            let mean = self.mean((near(a) + near(b)) + (near(c) + near(d)), own, [before, after], *kind);
+            *out = with_last(mean, *out);
+            before = own;
+        }
+    }
+
+    /// The mean of neighbours anywhere.
+    #[inline(never)]
+    fn mean_far(&self, graph: &Graph, vertex: usize, now: &Part<V>, own: V) -> V {
         let far = |vertex: u32| match now.added.get((vertex as usize).wrapping_sub(now.first_added)) {
             Some(value) => *value,
             None => now.cells[vertex as usize - now.first_cell],
         };
-        let [a, b, c, d, e, f] = links.map(far);
-        mean(&self.shares, (c + d) + (e + f), own, [a, b], kind)
+        let [a, b, c, d, e, f] = graph.sweep.links_of(vertex as u32).map(far);
+        self.mean((c + d) + (e + f), own, [a, b], graph.sweep.kinds[vertex])
     }
-}
 
-/// The weighted mean of the neighbours: `across` is the sum of the four across the row, among which the vertex itself counts as none.
-#[inline(always)]
-fn mean<V: Value>(shares: &[[V; 4]; 64], across: V, own: V, [before, after]: [V; 2], kind: u8) -> V {
-    let [share, itself, low, high] = shares[usize::from(kind & FACES)];
-    (across * share + own * itself) + (before * low + after * high)
+    /// The weighted mean of the neighbours: `across` is the sum of the four across the row, among which the vertex itself counts as
+    /// none.
+    #[inline(always)]
+    fn mean(&self, across: V, own: V, [before, after]: [V; 2], kind: u8) -> V {
+        let [share, itself, low, high] = self.shares[usize::from(kind)];
+        across * share + own * itself + before * low + after * high
+    }
 }
 
 /// By the faces that have a neighbour, of which there are n: 1 / n for the four links across the row; what the vertex itself counts,
@@ -198,33 +215,30 @@ const SHARES: [[f32; 4]; 64] = {
     shares
 };
 
-/// The filtered places of the vertices, and as much memory to spare. Junctions have only their neighbours along the junction as links.
-pub(super) fn smooth(places: Vec<Vec4>, graph: &Graph, passes: usize) -> [Vec<Vec4>; 2] {
-    let mut values = [bytemuck::zeroed_vec(places.len()), places];
-    values.reverse();
-    let steps = steps(&coefficients(passes));
-    filter(values.each_mut().map(|values| &mut values[..]), graph, &steps);
+/// Filters the first places of the vertices. Junctions have only their neighbours along the junction as links.
+pub(super) fn smooth(places: &mut Places, graph: &Graph, passes: usize) {
+    run(places, graph, &steps(&coefficients(passes)));
+}
+
+fn run<U: Pod, V: Value>(values: &mut Twins<U, V>, graph: &Graph, steps: &[Step]) {
+    filter(values.both_mut(), graph, steps);
     if steps.len() % 2 == 1 {
-        values.reverse();
+        values.turn();
     }
-    values
 }
 
 /// Degree of the mean that [`back`] takes, as a part of the filter's. A wider one levels more of the widest terraces, but leaves more of
 /// what the filter moved beyond the bound, where it is cut off in folds; chosen on the torso labels and on planes of all slopes.
 const RESTORE_SHARE: f64 = 0.625;
 
-/// How far each vertex is to go back along its normal: the mean of what the filter moved it and those nearby. Steps keep away,
-/// shrinkage is undone.
+/// From how far the filter moved each vertex to how far it is to go back along its normal: the mean of it and those nearby. Steps keep
+/// away, shrinkage is undone.
 ///
 /// After Vollmer, Mencl & Müller (1999), "Improved Laplacian smoothing of noisy surface meshes", with the lower of the two filters
 /// for a mean.
-pub(super) fn back(mut moved: Vec<f32>, graph: &Graph, passes: usize) -> Vec<f32> {
+pub(super) fn back(moved: &mut Moves, graph: &Graph, passes: usize) {
     let degree = (passes as f64 * RESTORE_SHARE).round() as usize;
-    let steps = steps(&windowed_sinc(degree.max(1), CUTOFFS[1]));
-    let mut spare = bytemuck::zeroed_vec(moved.len());
-    filter([&mut moved, &mut spare], graph, &steps);
-    if steps.len() % 2 == 1 { spare } else { moved }
+    run(moved, graph, &steps(&windowed_sinc(degree.max(1), CUTOFFS[1])));
 }
 
 /// Coefficients below this count as none.

@@ -7,25 +7,31 @@ use rayon::prelude::*;
 use super::cell::CASES;
 use super::knots::{Between, Knot};
 use super::masks::Masks;
-use super::{LabelVoxel, Quad, split};
+use super::twins::Twins;
+use super::{LabelVoxel, Quad};
 use crate::error::SurfaceError;
 
+/// A place for each vertex, and once more, in memory that can become triangles.
+pub(super) type Places = Twins<u32, Vec4>;
+
 /// What a sweep yields; cells that are not plain are put right by [`super::knots`].
-#[derive(Default)]
 pub(super) struct Sweep {
-    /// Where the boundary lies on average in each vertex' cell, from the middle of the grid; empty if nothing is to be smoothed.
-    pub(super) places: Vec<Vec4>,
+    /// Where the boundary lies on average in each vertex' cell, from the middle of the grid, and as much memory to spare; empty if
+    /// nothing is to be smoothed.
+    pub(super) places: Places,
     pub(super) cells: Vec<[u16; 3]>,
     /// The neighbours across −y, +y, −z and +z, or the vertex itself where there is none to follow; those along x are the vertices
     /// before and after. Of an [`ADDED`] vertex the first number says where in `far_links` all its neighbours stand.
     pub(super) links: Vec<[u32; 4]>,
     /// The neighbour across each face, or the vertex itself.
     pub(super) far_links: Vec<[u32; 6]>,
+    /// Whose they are.
+    pub(super) far: Vec<u32>,
     /// Faces with a neighbour, one bit each; [`SEAM`]; [`ADDED`].
     pub(super) kinds: Vec<u8>,
     pub(super) quads: Vec<Quad>,
-    /// Once for each triangle.
-    pub(super) sides: Vec<[[u16; 2]; 2]>,
+    /// The lower and the higher label each quad separates.
+    pub(super) sides: Vec<[u16; 2]>,
     /// Cells that are not plain, in order.
     pub(super) knots: Vec<Knot>,
     /// Vertices that stand on an edge of the net.
@@ -34,8 +40,8 @@ pub(super) struct Sweep {
 
 impl Sweep {
     /// Adds a vertex without neighbours in a cell.
-    pub(super) fn push_lone(&mut self, cell: [usize; 3], place: Vec3A, smooth: bool) {
-        let (vertex, cell) = (self.cells.len() as u32, cell.map(|c| c as u16));
+    pub(super) fn push_lone(&mut self, cell: [u16; 3], place: Vec3A, smooth: bool) {
+        let vertex = self.cells.len() as u32;
         self.cells.push(cell);
         if smooth {
             self.places.push(place.extend(0.0));
@@ -65,6 +71,7 @@ impl Sweep {
             (false, true) => {
                 self.links[v][0] = self.far_links.len() as u32;
                 self.far_links.push(links);
+                self.far.push(vertex);
             }
         }
         self.kinds[v] = self.kinds[v] & ADDED | kind;
@@ -92,12 +99,17 @@ struct Slab<'a> {
     links: &'a mut [[u32; 4]],
     kinds: &'a mut [u8],
     quads: &'a mut [Quad],
-    sides: &'a mut [[[u16; 2]; 2]],
+    sides: &'a mut [[u16; 2]],
 }
 
-/// So many zeros that no one has to write, and room for what knots add; in threes, so that it can become room for triples.
+/// So many, and what knots may add; in threes, so that it can become room for triples.
+pub(super) fn with_added(count: usize) -> usize {
+    (count + count / 8 + 64).next_multiple_of(3)
+}
+
+/// So many zeros that no one has to write, and room for what knots add.
 fn roomy<T: Zeroable>(count: usize) -> Vec<T> {
-    let mut made = bytemuck::zeroed_vec((count + count / 8 + 64).next_multiple_of(3));
+    let mut made = bytemuck::zeroed_vec(with_added(count));
     made.truncate(count);
     made
 }
@@ -112,10 +124,11 @@ pub(super) fn sweep<T: LabelVoxel>(data: &[T], masks: &Masks, smooth: bool) -> R
     }
     let linked = if smooth { nv } else { 0 };
     let mut out = Sweep {
-        places: roomy(linked),
+        places: if smooth { Twins::zeroed(nv, with_added(nv)) } else { Twins::default() },
         cells: roomy(nv),
         links: roomy(linked),
         far_links: Vec::new(),
+        far: Vec::new(),
         kinds: roomy(linked),
         quads: roomy(nq),
         sides: roomy(nq),
@@ -124,7 +137,7 @@ pub(super) fn sweep<T: LabelVoxel>(data: &[T], masks: &Masks, smooth: bool) -> R
     };
     let mut slabs = Vec::new();
     {
-        let (mut places, mut cells) = (&mut out.places[..], &mut out.cells[..]);
+        let ([mut places, _], mut cells) = (out.places.both_mut(), &mut out.cells[..]);
         let (mut links, mut kinds) = (&mut out.links[..], &mut out.kinds[..]);
         let (mut quads, mut sides) = (&mut out.quads[..], &mut out.sides[..]);
         for start in (0..=nk).step_by(SLAB) {
@@ -284,8 +297,8 @@ fn quads_of_row<T: LabelVoxel>(
         let Some((quad, sides)) = out.next() else { return };
         // Corners run counterclockwise seen from the higher voxel; the lower label must see them so.
         let turn = if high < low { 0 } else { b ^ d };
-        *quad = split([a, b ^ turn, c, d ^ turn]);
-        *sides = [[low.min(high).into(), low.max(high).into()]; 2];
+        *quad = [a, b ^ turn, c, d ^ turn];
+        *sides = [low.min(high).into(), low.max(high).into()];
     };
     let own = labels(j, k);
     let (here, here_next) = (row(here, width, j + 1), row(here, width, j + 2));

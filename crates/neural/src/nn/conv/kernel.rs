@@ -219,9 +219,8 @@ macro_rules! kernels {
             shifts.copy_from_slice(&run.shifts[..K]);
             let (whole, rest) = (run.length / $lanes, run.length % $lanes);
             for row in 0..run.rows {
-                // SAFETY: see above.
-                let (mut gradient, mut x) =
-                    unsafe { (run.gradient.add(row * run.gradient_row), run.x.add(row * run.x_row)) };
+                let mut gradient = run.gradient.wrapping_add(row * run.gradient_row);
+                let mut x = run.x.wrapping_add(row * run.x_row);
                 for _ in 0..whole {
                     let mut voxels = [zero(); K];
                     for k in 0..K {
@@ -286,10 +285,8 @@ macro_rules! kernels {
                 }
             }
             for tap in run.taps {
-                // SAFETY: see above.
-                let (mut x, mut w) = unsafe {
-                    (run.x.add(tap.x as usize), run.weights.add(tap.weight as usize * run.channels * M))
-                };
+                let mut x = run.x.wrapping_add(tap.x as usize);
+                let mut w = run.weights.wrapping_add(tap.weight as usize * run.channels * M);
                 for _ in 0..run.channels {
                     let mut voxels = [zero(); V];
                     for j in 0..V {

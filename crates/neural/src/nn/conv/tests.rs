@@ -91,7 +91,7 @@ fn every_instruction_set_computes_the_same() {
                 let mut out = vec![f32::NAN; sizes.out_shape().iter().product()];
                 let input = Input { data: &data, batch: x[0], channels: x[1] };
                 engine::run(input, &lattice, &pack, None, Activation::Identity, &mut out);
-                Tensor::from_vec(out, sizes.out_shape(), &Device::Cpu).unwrap()
+                Tensor::from_vec(out, sizes.out_shape().to_vec(), &Device::Cpu).unwrap()
             })
             .collect();
         for other in &results[1..] {
@@ -230,4 +230,24 @@ fn shapes_that_do_not_fit_are_errors() {
     let bias = values(&[5], 3);
     let weight = values(&[4, 3, 1, 1, 1], 2);
     assert!(conv3d(&x, &weight, Some(&bias), &Conv3dOptions::default(), Activation::Identity).is_err(), "bias");
+}
+
+#[test]
+fn buffers_of_the_caller_hold_the_same() {
+    let mut out = vec![7.0; 3];
+    for activation in [Activation::Elu(1.0), Activation::Gelu] {
+        for size in [[1, 5, 6, 7, 20], [2, 5, 4, 4, 5], [1, 5, 6, 7, 20]] {
+            let x = values(&size, 1);
+            let options = Conv3dOptions::same([3; 3], 2);
+            let layer =
+                Conv3d::new(values(&[4, 5, 3, 3, 3], 2), Some(values(&[4], 3)), options).with_activation(activation);
+            let expected = layer.forward(&x).unwrap();
+            let flat = x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let shape = layer.forward_into(&flat, size, &mut out).unwrap();
+            assert_eq!(shape[..], *expected.dims());
+            close("buffer", &Tensor::from_slice(&out, &shape[..], &Device::Cpu).unwrap(), &expected);
+        }
+    }
+    let layer = Conv3d::new(values(&[4, 5, 3, 3, 3], 2), None, Conv3dOptions::default());
+    assert!(layer.forward_into(&[0.0; 10], [1, 5, 6, 7, 20], &mut out).is_err(), "too few values");
 }
