@@ -9,6 +9,8 @@ struct Vertex {
     @builtin(instance_index) instance_index: u32,
     @location(0) position: vec3<f32>,
     @location(1) normal: vec3<f32>,
+    // x: confidence, y: drawn by a model, z: grey value made up by a model.
+    @location(2) trust: vec4<f32>,
 }
 
 struct Surface {
@@ -16,6 +18,7 @@ struct Surface {
     @location(0) world_position: vec3<f32>,
     @location(1) world_normal: vec3<f32>,
     @location(2) @interpolate(flat) segment: u32,
+    @location(3) trust: vec4<f32>,
 }
 
 @vertex
@@ -27,6 +30,7 @@ fn vertex(vertex: Vertex) -> Surface {
     out.world_position = world.xyz;
     out.world_normal = mesh_functions::mesh_normal_local_to_world(vertex.normal, vertex.instance_index);
     out.segment = mesh_functions::get_tag(vertex.instance_index);
+    out.trust = vertex.trust;
     let look = segments[out.segment];
     if dot(out.world_normal, view.world_position - world.xyz) >= 0.0 {
         // Skin and what lies below it are coarse each in its own way: the skin wins.
@@ -46,6 +50,17 @@ fn hatching(world_position: vec3<f32>, amount: f32) -> f32 {
     let period = max(stage.options.y, 1e-5) * 8.0;
     let phase = fract((world_position.x + world_position.y + world_position.z) / period);
     return mix(1.0, select(0.55, 1.0, phase < 0.5), amount);
+}
+
+// The colours and steps of `honesty.rs`, in linear light, run into each other here.
+fn confidence_scale(doubt: f32) -> vec3<f32> {
+    let sure = vec3(0.0578, 0.0409, 0.2270);
+    let fair = vec3(0.0152, 0.2832, 0.2623);
+    let low = vec3(0.2789, 0.6795, 0.0561);
+    let poor = vec3(0.9823, 0.7991, 0.0185);
+    let a = mix(sure, fair, smoothstep(0.03, 0.07, doubt));
+    let b = mix(a, low, smoothstep(0.12, 0.18, doubt));
+    return mix(b, poor, smoothstep(0.26, 0.34, doubt));
 }
 
 // One looks at the inside of a surface if its winding and its normal both say so. Where a coarse level folds over, the winding of a
@@ -75,10 +90,13 @@ fn fragment(surface: Surface, @builtin(front_facing) front_facing: bool) -> @loc
         }
     }
 #endif
-    if stage.options.x > 0.5 {
-        let doubt = select(0.0, 1.0 - look.state.z, look.state.z >= 0.0);
-        albedo = mix(albedo, vec3(0.85, 0.62, 0.10), saturate(doubt));
-        albedo *= hatching(surface.world_position, saturate(look.state.w));
+    if stage.options.x > 2.5 && surface.trust.y > 0.5 {
+        // Where the model was unsure; stripes as well, so that nothing is told by colour alone.
+        let doubt = 1.0 - surface.trust.x / max(surface.trust.y, 1e-3);
+        albedo = confidence_scale(doubt) * select(1.0, 0.62, is_inside);
+        albedo *= hatching(surface.world_position, smoothstep(0.28, 0.32, doubt));
+    } else if stage.options.x > 0.5 && stage.options.x < 1.5 {
+        albedo *= hatching(surface.world_position, smoothstep(0.4, 0.6, max(surface.trust.z, look.state.w)));
     }
     let hovered = look.state.x;
     let selected = look.state.y;

@@ -14,7 +14,7 @@ struct Stage {
     texel_voxels: vec4<f32>,
     // x + y * texel is the scan's value; z is the value shown black; w is 1 / (white - black).
     display: vec4<f32>,
-    // x: honesty view on; y: world size of a voxel in metres; z: seconds; w: the most that any structure is drawn nearer than it lies, in scene metres.
+    // x: honesty view, 0 none, 1 provenance, 2 surface error, 3 confidence; y: world size of a voxel in metres; z: seconds; w: the most that any structure is drawn nearer than it lies, in scene metres.
     options: vec4<f32>,
 }
 

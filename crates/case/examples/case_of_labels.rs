@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         alias: None,
         provenance: Provenance::new("NIfTI label map"),
         windows: Vec::new(),
-        certainty: BTreeMap::new(),
+        trust: case::Trust::default(),
     };
     let start = Instant::now();
     let case = write_case(Path::new(out), &contents, &|_| {})?;

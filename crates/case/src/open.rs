@@ -12,6 +12,7 @@ use crate::error::CaseError;
 use crate::folder::MAX_MANIFEST_BYTES;
 use crate::glb::{SegmentMeshes, read_meshes};
 use crate::manifest::{Manifest, SCHEMA, SegmentEntry};
+use crate::write::{CONFIDENCE, INFERRED};
 
 /// Two grids whose corners are nearer than this, in voxels, are the same; NIfTI stores single precision.
 const GRID_TOLERANCE_VOXELS: f64 = 0.02;
@@ -141,6 +142,33 @@ impl Case {
             voxels: Volume::new(geometry, labels.voxels.into_data())?,
             segments: self.manifest.segments.iter().map(|s| (s.label, Segment::from(s))).collect(),
         })
+    }
+
+    /// How sure the models were of each voxel's label, in percent; none if no model drew them.
+    ///
+    /// # Errors
+    /// As [`Case::scan`].
+    pub fn confidence(&self) -> Result<Option<Volume<u8>>, CaseError> {
+        self.bytes(CONFIDENCE)
+    }
+
+    /// 1 where a model made up the grey value; none if all was measured.
+    ///
+    /// # Errors
+    /// As [`Case::scan`].
+    pub fn inferred(&self) -> Result<Option<Volume<u8>>, CaseError> {
+        self.bytes(INFERRED)
+    }
+
+    fn bytes(&self, file: &'static str) -> Result<Option<Volume<u8>>, CaseError> {
+        if !self.manifest.checksums.files.contains_key(file) {
+            return Ok(None);
+        }
+        let map = nifti::read_labels(&self.existing(file)?)
+            .map_err(|source| CaseError::Nifti { file, source: Box::new(source) })?;
+        let geometry = self.checked_grid(map.geometry(), file)?;
+        let bytes = map.voxels.into_data().into_iter().map(|x| x.min(255) as u8).collect();
+        Ok(Some(Volume::new(geometry, bytes)?))
     }
 
     /// The manifest's grid, which is exact where NIfTI's is rounded.

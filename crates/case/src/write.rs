@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Mutex;
 
+use rayon::prelude::*;
 use surface::SegmentSurface;
 use volume::nifti;
 use volume::terminology;
-use volume::{Label, LabelMap, ScanVolume};
+use volume::{Label, LabelMap, ScanVolume, Volume};
 
 use crate::checksum::{PLACEHOLDER, seal, sha256, sha256_file};
 use crate::error::CaseError;
@@ -44,18 +46,23 @@ pub struct CaseContents<'a> {
     pub provenance: Provenance,
     /// Windows to look at the scan with; if empty, [`default_windows`].
     pub windows: Vec<WindowPreset>,
-    /// What models think of their work, by label.
-    pub certainty: BTreeMap<Label, Certainty>,
+    /// Where models took part.
+    pub trust: Trust<'a>,
 }
 
-/// How sure a model is of a segment.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Certainty {
-    /// Mean over its voxels, 0–1; none if no model drew it.
-    pub confidence: Option<f64>,
-    /// Share of its voxels whose grey values a model made up.
-    pub inferred_percent: f64,
+/// What is known about each voxel beyond its value, on the scan's grid.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Trust<'a> {
+    /// How sure the model is of the label, in percent; none if no model drew the labels.
+    pub confidence: Option<&'a Volume<u8>>,
+    /// 1 where a model made up the grey value, 0 where it was measured; none if all was measured.
+    pub inferred: Option<&'a Volume<u8>>,
 }
+
+/// File of [`Trust::confidence`] in a case.
+pub(crate) const CONFIDENCE: &str = "confidence.nii.gz";
+/// File of [`Trust::inferred`] in a case.
+pub(crate) const INFERRED: &str = "inferred.nii.gz";
 
 /// Writes a case beside `target` and puts it there when it is whole.
 ///
@@ -92,10 +99,22 @@ pub fn write_case(
         steps.finish(write_file(&folder.join("anatomy.glb"), &bytes))
     };
     let pictures = || steps.finish(report::draw(&manifest, contents));
-    let ((scan, labels), (glb, pictures)) = rayon::join(|| rayon::join(scan, labels), || rayon::join(glb, pictures));
+    let trust = || {
+        let volumes = [(CONFIDENCE, contents.trust.confidence), (INFERRED, contents.trust.inferred)];
+        let written = volumes.into_iter().filter_map(|(file, volume)| Some((file, volume?)));
+        let sums = written.map(|(file, volume)| {
+            let path = folder.join(file);
+            nifti::write_bytes(volume, &path).map_err(|e| CaseError::Nifti { file, source: Box::new(e) })?;
+            Ok((file, finish_file(&path)?))
+        });
+        sums.collect::<Result<Vec<_>, CaseError>>()
+    };
+    let ((scan, labels), ((glb, pictures), trust)) =
+        rayon::join(|| rayon::join(scan, labels), || rayon::join(|| rayon::join(glb, pictures), trust));
     let (glb, pictures) = (glb?, pictures?);
     let mut files =
         BTreeMap::from([("anatomy.glb", glb), ("labels.nii.gz", labels?), ("scan.nii.gz", scan?)].map(named));
+    files.extend(trust?.into_iter().map(named));
     manifest.checksums.files.clone_from(&files);
 
     let html = report::html(&manifest, &pictures);
@@ -149,6 +168,10 @@ pub(crate) fn describe(contents: &CaseContents<'_>) -> Result<Manifest, CaseErro
     if !contents.scan.geometry().is_same_grid(contents.labels.geometry(), 1e-3) {
         return Err(CaseError::GridsDiffer);
     }
+    let apart = |volume: &Volume<u8>| !contents.scan.geometry().is_same_grid(volume.geometry(), 1e-3);
+    if contents.trust.confidence.is_some_and(apart) || contents.trust.inferred.is_some_and(apart) {
+        return Err(CaseError::GridsDiffer);
+    }
     if let Some(alias) = &contents.alias {
         let found = alias.chars().count();
         if alias.trim().is_empty() || found > MAX_ALIAS_CHARS || alias.chars().any(char::is_control) {
@@ -198,6 +221,7 @@ fn segment_entries(contents: &CaseContents<'_>) -> Vec<SegmentEntry> {
         .chain(contents.labels.segments.keys().copied().filter(|l| counts.contains_key(l)))
         .collect();
     let mut names = BTreeSet::new();
+    let certainties = certainties(contents);
     labels
         .into_iter()
         .map(|label| {
@@ -208,7 +232,9 @@ fn segment_entries(contents: &CaseContents<'_>) -> Vec<SegmentEntry> {
                 .cloned()
                 .unwrap_or_else(|| terminology::segment(label, &format!("label_{label}")));
             let surface = surfaces.get(&label);
-            let certainty = contents.certainty.get(&label).copied().unwrap_or_default();
+            let own = certainties.get(&label).into_iter();
+            let certainty = own.chain(segment.parts.iter().filter_map(|part| certainties.get(part)));
+            let certainty = certainty.fold(Certainty::default(), |a, b| a.and(*b));
             let voxels = counts.get(&label).copied().unwrap_or(0) as f64;
             let group = terminology::group_of(&segment.name);
             SegmentEntry {
@@ -221,11 +247,76 @@ fn segment_entries(contents: &CaseContents<'_>) -> Vec<SegmentEntry> {
                 group,
                 volume_ml: surface.and_then(|s| rounded(s.volume_ml)).unwrap_or(voxels * voxel_ml),
                 surface: surface.map(|s| surface_entry(s)).unwrap_or_default(),
-                confidence: certainty.confidence.and_then(rounded),
-                inferred_percent: rounded(certainty.inferred_percent).unwrap_or(0.0),
+                confidence: contents.trust.confidence.and_then(|_| rounded(certainty.confidence())),
+                inferred_percent: rounded(certainty.inferred_percent()).unwrap_or(0.0),
             }
         })
         .collect()
+}
+
+/// Sums over the voxels of a label.
+#[derive(Clone, Copy, Debug, Default)]
+struct Certainty {
+    voxels: u64,
+    percents: u64,
+    inferred: u64,
+}
+
+impl Certainty {
+    fn and(self, other: Self) -> Self {
+        Self {
+            voxels: self.voxels + other.voxels,
+            percents: self.percents + other.percents,
+            inferred: self.inferred + other.inferred,
+        }
+    }
+
+    /// Mean, 0–1; no number without voxels.
+    fn confidence(self) -> f64 {
+        self.percents as f64 / 100.0 / self.voxels as f64
+    }
+
+    fn inferred_percent(self) -> f64 {
+        100.0 * self.inferred as f64 / self.voxels.max(1) as f64
+    }
+}
+
+fn certainties(contents: &CaseContents<'_>) -> BTreeMap<Label, Certainty> {
+    let Trust { confidence, inferred } = contents.trust;
+    if confidence.is_none() && inferred.is_none() {
+        return BTreeMap::new();
+    }
+    let labels = contents.labels.voxels.data();
+    let slab = 1 << 18;
+    let of_slab = |(at, labels): (usize, &[Label])| {
+        let mut sums: BTreeMap<Label, Certainty> = BTreeMap::new();
+        for (run, label) in runs(labels) {
+            let offset = at * slab + run.start..at * slab + run.end;
+            let sum = |volume: Option<&Volume<u8>>| {
+                volume.map_or(0, |v| v.data()[offset.clone()].iter().map(|&x| u64::from(x)).sum())
+            };
+            let made = Certainty { voxels: run.len() as u64, percents: sum(confidence), inferred: sum(inferred) };
+            let entry = sums.entry(label).or_default();
+            *entry = entry.and(made);
+        }
+        sums
+    };
+    labels.par_chunks(slab).enumerate().map(of_slab).reduce(BTreeMap::new, |mut a, b| {
+        for (label, certainty) in b {
+            let entry = a.entry(label).or_default();
+            *entry = entry.and(certainty);
+        }
+        a
+    })
+}
+
+/// Stretches of equal labels.
+fn runs(labels: &[Label]) -> impl Iterator<Item = (Range<usize>, Label)> {
+    let mut start = 0;
+    labels.chunk_by(|a, b| a == b).map(move |run| {
+        start += run.len();
+        (start - run.len()..start, run[0])
+    })
 }
 
 fn unique_name(name: &str, label: Label, taken: &mut BTreeSet<String>) -> String {

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use case::{
-    Case, CaseContents, CaseError, Certainty, FindingEntry, FindingKind, Manifest, Provenance, RecipeRef, SCHEMA,
+    Case, CaseContents, CaseError, FindingEntry, FindingKind, Manifest, Provenance, RecipeRef, SCHEMA, Trust,
     write_case,
 };
 use glam::DMat3;
@@ -15,12 +15,15 @@ use surface::{SegmentSurface, SurfaceOptions, surfaces_of_labels};
 use volume::terminology;
 use volume::{ImageGeometry, LabelMap, ScanVolume, Volume};
 
-const FILES: [&str; 5] = ["anatomy.glb", "case.json", "labels.nii.gz", "report.html", "scan.nii.gz"];
+const FILES: [&str; 7] =
+    ["anatomy.glb", "case.json", "confidence.nii.gz", "inferred.nii.gz", "labels.nii.gz", "report.html", "scan.nii.gz"];
 
 struct Phantom {
     scan: ScanVolume,
     labels: LabelMap,
     surfaces: Vec<SegmentSurface>,
+    confidence: Volume<u8>,
+    inferred: Volume<u8>,
 }
 
 /// An oblique grid with a liver, a lesion in it, and a segment without voxels.
@@ -44,7 +47,10 @@ fn phantom() -> Phantom {
     let scan = ScanVolume::I16(voxels.map(|&l| if l == 0 { -900 } else { 40 + 20 * l as i16 }));
     let labels = LabelMap { voxels, segments };
     let surfaces = surfaces_of_labels(&labels, &SurfaceOptions::default(), &|_| {}).unwrap();
-    Phantom { scan, labels, surfaces }
+    // Sure of the lesion at 93 %, of the rest wholly; the upper half of the slices is made up.
+    let confidence = labels.voxels.map(|&l| if l == 2 { 93 } else { 100 });
+    let inferred = Volume::from_fn(geometry, |[_, _, k]| u8::from(k >= 10));
+    Phantom { scan, labels, surfaces, confidence, inferred }
 }
 
 fn contents(phantom: &Phantom) -> CaseContents<'_> {
@@ -63,7 +69,7 @@ fn contents(phantom: &Phantom) -> CaseContents<'_> {
         alias: Some("Tonight <b>".to_owned()),
         provenance,
         windows: Vec::new(),
-        certainty: [(2, Certainty { confidence: Some(0.93), inferred_percent: 12.5 })].into(),
+        trust: Trust { confidence: Some(&phantom.confidence), inferred: Some(&phantom.inferred) },
     }
 }
 
@@ -102,7 +108,17 @@ fn a_case_comes_back_as_it_was_written() {
     assert_eq!((liver.name.as_str(), liver.parts.as_slice()), ("liver", [2].as_slice()));
     assert_eq!(liver.group, terminology::Group::Liver);
     assert!(liver.volume_ml > lesion.volume_ml && lesion.volume_ml > 0.0);
-    assert_eq!((lesion.confidence, lesion.inferred_percent), (Some(0.93), 12.5));
+    assert_eq!(lesion.confidence, Some(0.93));
+    let inferred = |label: &dyn Fn(u16) -> bool| {
+        let voxels = phantom.labels.voxels.data().iter().zip(phantom.inferred.data()).filter(|(l, _)| label(**l));
+        let (made_up, all) = voxels.fold((0, 0), |(m, n), (_, &i)| (m + u32::from(i), n + 1));
+        f64::from(made_up) * 100.0 / f64::from(all)
+    };
+    assert!((lesion.inferred_percent - inferred(&|l| l == 2)).abs() < 1e-4, "{}", lesion.inferred_percent);
+    assert!((liver.inferred_percent - inferred(&|l| l == 1 || l == 2)).abs() < 1e-4, "with its parts");
+    assert!(liver.confidence.is_some_and(|c| c > 0.93 && c < 1.0), "{:?}", liver.confidence);
+    assert_eq!(case.confidence().unwrap().unwrap(), phantom.confidence);
+    assert_eq!(case.inferred().unwrap().unwrap(), phantom.inferred);
     assert!(liver.surface.closed && liver.surface.hausdorff_mm.is_some());
 
     let meshes = case.meshes().unwrap();
@@ -265,7 +281,7 @@ fn the_report_is_whole_and_safe() {
     assert!(!html.contains("http:") && !html.contains("https:") && !html.contains("url("), "the page asks the network");
     assert!(html.contains("Not a medical device"));
     assert_eq!(html.matches("data:image/png;base64,").count(), 3 + 2 + 1 + 1, "views, axial, coronal, sagittal");
-    for text in ["Liver", "SNOMED", "LOD 3", "0.93", "12.5", "dropped"] {
+    for text in ["Liver", "SNOMED", "LOD 3", "0.93", "Inferred<br>%", "dropped"] {
         assert!(html.contains(text), "{text}");
     }
     let json = fs::read_to_string(target.join("case.json")).unwrap();

@@ -1,7 +1,11 @@
 //! Everything learned: Candle layers for volumes, networks, weights, inference and training.
 
 mod error;
+pub mod networks;
 pub mod nn;
+pub mod nnunet;
+pub mod training;
+pub mod weights;
 
 /// What layers take and give; nobody else needs to know where they come from.
 pub use candle_core::{Device, Tensor, Var};

@@ -195,12 +195,7 @@ fn write(
     provenance.measured.clone_from(&input.measured);
     provenance.interpolated.clone_from(&input.interpolated);
     provenance.inferred.clone_from(&input.inferred);
-    let certainty = if input.made_up {
-        let all = case::Certainty { confidence: None, inferred_percent: 100.0 };
-        labels.segments.keys().map(|&label| (label, all)).collect()
-    } else {
-        std::collections::BTreeMap::new()
-    };
+    let made_up = input.made_up.then(|| volume::Volume::filled(*input.scan.geometry(), 1_u8));
     let contents = CaseContents {
         scan: &input.scan,
         labels,
@@ -210,7 +205,7 @@ fn write(
         alias: request.alias.clone(),
         provenance,
         windows: input.windows.clone(),
-        certainty,
+        trust: case::Trust { confidence: None, inferred: made_up.as_ref() },
     };
     Ok(case::write_case(&request.out, &contents, tell)?)
 }

@@ -105,4 +105,34 @@ pub enum PipelineError {
     /// The alias would give the patient away.
     #[error("the alias is, or holds, a part of the patient's identity; choose one that nobody can trace")]
     AliasIsIdentity,
+    /// A network could not be made, read, run or trained.
+    #[error(transparent)]
+    Neural(#[from] neural::NeuralError),
+    /// Two label maps could not be compared.
+    #[error(transparent)]
+    Metrics(#[from] metrics::MetricsError),
+    /// A recipe of training that cannot be used.
+    #[error("the training recipe cannot be used: {reason}: {}", path.display())]
+    TrainRecipe {
+        /// What is wrong.
+        reason: String,
+        /// The recipe.
+        path: PathBuf,
+    },
+    /// A data set that nothing can be learned from.
+    #[error("the data set cannot be used: {reason}: {}", path.display())]
+    DataSet {
+        /// What is wrong.
+        reason: String,
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// A file or folder could not be read or written.
+    #[error("{source}: {}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
 }

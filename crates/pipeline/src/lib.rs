@@ -20,6 +20,7 @@ mod recipe;
 mod source;
 mod summary;
 mod target;
+mod train;
 
 pub use build::{BuildRequest, build};
 pub use error::PipelineError;
@@ -29,3 +30,7 @@ pub use inspect::{
 pub use progress::{Progress, Silent, StageTime};
 pub use recipe::{CT_BASIC, LABELS, MR_HEAD, RECIPES, Recipe};
 pub use summary::{BuildSummary, BuiltSegment};
+pub use train::{
+    CaseScore, ClassScore, DataRecipe, NetworkRecipe, Normalization, Split, TrainRecipe, TrainRequest, TrainSummary,
+    TrainedClass, train,
+};

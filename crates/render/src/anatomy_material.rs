@@ -9,6 +9,7 @@ use bevy::render::storage::ShaderBuffer;
 
 use crate::pipeline::{self, LAYERS, glass_bias, one_shader};
 use crate::stage::{SEGMENT_BUFFER, STAGE_BUFFER};
+use crate::trust::ATTRIBUTE_TRUST;
 
 /// The surface of a structure; its colour and state are found by the entity's `MeshTag`.
 #[derive(Asset, AsBindGroup, TypePath, Clone, Debug)]
@@ -58,7 +59,11 @@ impl Material for AnatomyMaterial {
         layout: &MeshVertexBufferLayoutRef,
         key: MaterialPipelineKey<Self>,
     ) -> Result<(), SpecializedMeshPipelineError> {
-        let attributes = [Mesh::ATTRIBUTE_POSITION.at_shader_location(0), Mesh::ATTRIBUTE_NORMAL.at_shader_location(1)];
+        let attributes = [
+            Mesh::ATTRIBUTE_POSITION.at_shader_location(0),
+            Mesh::ATTRIBUTE_NORMAL.at_shader_location(1),
+            ATTRIBUTE_TRUST.at_shader_location(2),
+        ];
         // Both sides are seen when one walks inside.
         pipeline::set_up(descriptor, layout, &attributes, None)?;
         if key.bind_group_data.is_glassy {

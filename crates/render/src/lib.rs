@@ -33,6 +33,7 @@ mod slice_planes;
 mod span;
 mod stage;
 mod tier;
+mod trust;
 mod view;
 
 pub use anatomy_material::AnatomyMaterial;
@@ -45,4 +46,5 @@ pub use plugin::{Display, ProgramStart, RenderPlugins, base_plugins};
 pub use scan_texture::{ScanTextures, TextureLimits};
 pub use stage::RenderWalkSystems;
 pub use tier::{RenderTier, TierError};
+pub use trust::VertexTrust;
 pub use view::{DesktopCamera, FigureHost, NEAR_M, PictureFolder, ViewCamera, open_window};

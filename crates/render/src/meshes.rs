@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bevy::asset::RenderAssetUsages;
 use bevy::camera::primitives::Aabb;
-use bevy::mesh::{Indices, MeshTag, PrimitiveTopology};
+use bevy::mesh::{Indices, MeshTag, PrimitiveTopology, VertexAttributeValues};
 use bevy::prelude::*;
 use case::{Case, CaseError};
 use space::scene_from_lps;
@@ -21,6 +21,7 @@ use crate::scan_texture::{ScanTextures, TextureLimits};
 use crate::slice_planes::ScanOnStage;
 use crate::span::{systems_clock, timed};
 use crate::stage::{RenderWalkSystems, SEGMENT_CAPACITY, SegmentLook, SegmentLooks};
+use crate::trust::{ATTRIBUTE_TRUST, TrustField, VertexTrust};
 
 /// One level of detail of a surface, in metres of the body at rest.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +32,8 @@ pub struct LodGeometry {
     pub normals: Vec<[f32; 3]>,
     /// Counter-clockwise seen from outside.
     pub triangles: Vec<[u32; 3]>,
+    /// What is known about the voxels below each vertex; empty if all was measured and no model drew it.
+    pub trust: Vec<VertexTrust>,
     /// How far the surface may lie from the label boundary, in metres.
     pub error_m: f32,
 }
@@ -61,6 +64,7 @@ impl Imagery {
     /// [`CaseError`] if a file of the case cannot be read.
     pub fn of_case(case: &Case, limits: &TextureLimits) -> Result<Self, CaseError> {
         let voxel_mm = ImageGeometry::try_from(&case.manifest.geometry).map_or(1.0, |g| g.max_spacing_mm());
+        let trust = TrustField::of_case(case)?;
         let segments = case
             .meshes()?
             .into_iter()
@@ -72,7 +76,14 @@ impl Imagery {
                     // What the surface stage promises: ½, 1, 2, 4 voxels.
                     let promised = 0.5 * f64::from(1u32 << level.min(8)) * voxel_mm;
                     let error_m = (measured.unwrap_or(promised) * 1e-3) as f32;
-                    LodGeometry { positions: mesh.positions, normals: mesh.normals, triangles: mesh.triangles, error_m }
+                    let trust = trust.of_vertices(&mesh.positions, &mesh.normals);
+                    LodGeometry {
+                        positions: mesh.positions,
+                        normals: mesh.normals,
+                        triangles: mesh.triangles,
+                        trust,
+                        error_m,
+                    }
                 });
                 SegmentGeometry { label: segment.label, lods: lods.collect() }
             })
@@ -184,10 +195,12 @@ fn bounds(positions: &[[f32; 3]]) -> (Vec3, Vec3) {
 }
 
 /// Lies on the device only: pointing has its own copy in `walkthrough`.
-fn surface_mesh(lod: LodGeometry) -> Mesh {
+fn surface_mesh(mut lod: LodGeometry) -> Mesh {
+    lod.trust.resize(lod.positions.len(), VertexTrust::MEASURED);
     Mesh::new(PrimitiveTopology::TriangleList, RenderAssetUsages::RENDER_WORLD)
         .with_inserted_attribute(Mesh::ATTRIBUTE_POSITION, lod.positions)
         .with_inserted_attribute(Mesh::ATTRIBUTE_NORMAL, lod.normals)
+        .with_inserted_attribute(ATTRIBUTE_TRUST, VertexAttributeValues::Unorm8x4(bytemuck::cast_vec(lod.trust)))
         .with_inserted_indices(Indices::U32(lod.triangles.into_flattened()))
 }
 

@@ -7,6 +7,7 @@ use bevy::render::storage::ShaderBuffer;
 use glam::DMat4;
 use space::{Lps, Point};
 use volume::{ImageGeometry, Label};
+use walkthrough::honesty::Overlay;
 use walkthrough::planes::{PlaneKind, PlaneRectangle, ScanPlane, ScanPlanes};
 use walkthrough::pointer::{PointedAt, Selection};
 use walkthrough::stage::{BodyPose, BodyRoot, SegmentInfo};
@@ -324,11 +325,16 @@ fn update_stage(
     scan: Option<Res<ScanOnStage>>,
     pose: Res<BodyPose>,
     window: Res<WindowLevel>,
-    overlay: Option<Res<walkthrough::honesty::Overlay>>,
+    overlay: Option<Res<Overlay>>,
 ) {
     let mut next = *stage;
     next.patient_from_world = pose.body_from_scene().to_mat4().as_mat4();
-    next.options.x = f32::from(u8::from(overlay.is_some_and(|o| *o != walkthrough::honesty::Overlay::None)));
+    next.options.x = match overlay.map_or(Overlay::None, |overlay| *overlay) {
+        Overlay::None => 0.0,
+        Overlay::Provenance => 1.0,
+        Overlay::SurfaceError => 2.0,
+        Overlay::Confidence => 3.0,
+    };
     if let Some(scan) = &scan {
         let index_from_world: DMat4 = (scan.geometry.index_from_lps() * pose.lps_from_scene()).to_mat4();
         next.index_from_world = index_from_world.as_mat4();

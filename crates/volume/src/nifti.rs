@@ -193,6 +193,14 @@ pub fn write_labels(map: &LabelMap, path: &Path) -> Result<(), NiftiError> {
     }
 }
 
+/// Writes bytes as they are; packed if the path ends in `.gz`.
+///
+/// # Errors
+/// [`NiftiError`] with the path.
+pub fn write_bytes(volume: &Volume<u8>, path: &Path) -> Result<(), NiftiError> {
+    write(path, volume.geometry(), Element::U8, volume.data())
+}
+
 fn at<T>(path: &Path, action: impl FnOnce() -> Result<T, NiftiError>) -> Result<T, NiftiError> {
     action().map_err(|source| NiftiError::At { source: Box::new(source), path: path.to_owned() })
 }

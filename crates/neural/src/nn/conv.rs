@@ -20,6 +20,7 @@ use self::kernel::Isa;
 use self::lattice::Lattice;
 pub(super) use self::lattice::out_size;
 use self::packed::{Order, PackedWeights};
+use super::channel_sum::channel_sum;
 use super::{Activation, composed, floats};
 
 /// How a kernel moves over a volume; depth, height, width.
@@ -295,19 +296,32 @@ impl ConvOp {
         Ok(shape)
     }
 
-    /// Gradients of input, weights, bias.
-    fn backward(&self, x: &Tensor, weight: &Tensor, result: &Tensor, gradient: &Tensor) -> Result<[Tensor; 3]> {
+    /// Gradients of input, if it is asked for, and weights; and that of the result before the activation.
+    fn backward(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        result: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Tensor, Tensor)> {
         let gradient = self.activation.gradient(result, gradient)?.contiguous()?;
         let gx = match self.job {
+            _ if !x.track_op() => None,
             Job::Direct => {
                 let sizes = Sizes::of(x.shape(), weight.shape(), self.job, &self.options)?;
                 let extra = sizes.extra(&self.options);
                 let job = Job::Transposed { extra };
-                apply(&gradient, weight, None, job, &self.options, Activation::Identity, &Packs::default())?
+                Some(apply(&gradient, weight, None, job, &self.options, Activation::Identity, &Packs::default())?)
             }
-            Job::Transposed { .. } => {
-                apply(&gradient, weight, None, Job::Direct, &self.options, Activation::Identity, &Packs::default())?
-            }
+            Job::Transposed { .. } => Some(apply(
+                &gradient,
+                weight,
+                None,
+                Job::Direct,
+                &self.options,
+                Activation::Identity,
+                &Packs::default(),
+            )?),
         };
         // The gradient of a transposed convolution's weights is that of the convolution that leads back.
         let (input, output) = match self.job {
@@ -316,9 +330,7 @@ impl ConvOp {
         };
         let op = gradient::WeightGradient { options: self.options, shape: weight.shape().clone() };
         let gw = input.contiguous()?.apply_op2_no_bwd(&output.contiguous()?, &op)?;
-        // In two steps: Candle sums the last dimensions fast, others one by one.
-        let gb = gradient.sum((2, 3, 4))?.sum(0)?;
-        Ok([gx, gw, gb])
+        Ok((gx, gw, gradient))
     }
 }
 
@@ -347,8 +359,8 @@ impl CustomOp3 for ConvOp {
         res: &Tensor,
         grad_res: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let [gx, gw, gb] = self.backward(x, weight, res, grad_res)?;
-        Ok((Some(gx), Some(gw), Some(gb)))
+        let (gx, gw, gradient) = self.backward(x, weight, res, grad_res)?;
+        Ok((gx, Some(gw), Some(channel_sum(&gradient)?)))
     }
 }
 
@@ -368,8 +380,8 @@ impl CustomOp2 for ConvOp {
         res: &Tensor,
         grad_res: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let [gx, gw, _] = self.backward(x, weight, res, grad_res)?;
-        Ok((Some(gx), Some(gw)))
+        let (gx, gw, _) = self.backward(x, weight, res, grad_res)?;
+        Ok((gx, Some(gw)))
     }
 }
 

@@ -141,7 +141,7 @@ mod tests {
             alias: Some("Two spheres".to_owned()),
             provenance: Provenance::new("made up"),
             windows: Vec::new(),
-            certainty: BTreeMap::new(),
+            trust: case::Trust::default(),
         };
         let case = write_case(&folder.path().join("case"), &contents, &|_| {}).unwrap();
         StageContents::read(&case).unwrap()

@@ -1,5 +1,4 @@
 use super::*;
-use std::collections::BTreeMap;
 use surface::{Fidelity, SurfaceLod};
 use volume::{ImageGeometry, LabelMap, ScanVolume, Volume};
 
@@ -35,7 +34,7 @@ fn views(named: &[(&str, Mesh)]) -> Vec<(Picture, Vec<u8>)> {
         alias: None,
         provenance: crate::Provenance::new("test"),
         windows: Vec::new(),
-        certainty: BTreeMap::new(),
+        trust: crate::Trust::default(),
     };
     let manifest = crate::write::describe(&contents).unwrap();
     let pictures = draw_views(&manifest, &surfaces).unwrap();

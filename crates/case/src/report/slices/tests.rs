@@ -77,7 +77,7 @@ fn contents<'a>(scan: &'a ScanVolume, labels: &'a LabelMap) -> CaseContents<'a> 
         alias: None,
         provenance: crate::Provenance::new("test"),
         windows: Vec::new(),
-        certainty: BTreeMap::new(),
+        trust: crate::Trust::default(),
     }
 }
 

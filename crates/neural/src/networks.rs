@@ -1,0 +1,3 @@
+//! Networks of this project's own.
+
+pub mod unet;

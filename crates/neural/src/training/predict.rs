@@ -1,0 +1,134 @@
+//! A trained network at work on samples.
+
+use std::collections::HashMap;
+
+use candle_core::{DType, Device, Module, Tensor};
+use candle_nn::VarBuilder;
+
+use super::checkpoint::{self, Precision};
+use super::sample::Sample;
+use super::trainer::Network;
+use crate::NeuralError;
+
+/// A network with weights that stay as they are.
+pub struct Predictor {
+    network: Box<dyn Module + Send + Sync>,
+    divisor: usize,
+}
+
+impl Predictor {
+    /// From weights that [`Trainer::weights`](super::Trainer::weights) gave.
+    ///
+    /// # Errors
+    /// [`NeuralError`] if the bytes are no weights, or those of another network.
+    pub fn load(kind: &dyn Network, bytes: &[u8]) -> Result<Self, NeuralError> {
+        let content = checkpoint::read(bytes)?;
+        let mut tensors = HashMap::new();
+        for (name, (shape, values)) in content.tensors {
+            tensors.insert(name, Tensor::from_vec(values, shape, &Device::Cpu)?);
+        }
+        let network = kind.load(&VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu))?;
+        Ok(Self { network, divisor: kind.divisor() })
+    }
+
+    /// The same weights and metadata at another precision.
+    ///
+    /// # Errors
+    /// [`NeuralError`] if the bytes are no weights.
+    pub fn convert(bytes: &[u8], precision: Precision) -> Result<Vec<u8>, NeuralError> {
+        checkpoint::write(&checkpoint::read(bytes)?, precision)
+    }
+
+    /// Probabilities `[class, depth, height, width]`; the mean over all flips of the axes (depth, height, width) named.
+    ///
+    /// # Errors
+    /// [`NeuralError::Candle`].
+    pub fn probabilities(&self, sample: &Sample, flips: [bool; 3]) -> Result<Vec<f32>, NeuralError> {
+        Ok(self.softmax(sample, flips)?.flatten_all()?.to_vec1()?)
+    }
+
+    /// The class of each voxel, the lower of equals.
+    ///
+    /// # Errors
+    /// [`NeuralError::Candle`].
+    pub fn classes(&self, sample: &Sample, flips: [bool; 3]) -> Result<Vec<u8>, NeuralError> {
+        Ok(classes(&self.softmax(sample, flips)?)?)
+    }
+
+    fn softmax(&self, sample: &Sample, flips: [bool; 3]) -> candle_core::Result<Tensor> {
+        let x = tensor(&padded(sample, self.divisor))?;
+        let axes: Vec<usize> = (0..3).filter(|&a| flips[a]).collect();
+        let mut sum: Option<Tensor> = None;
+        for chosen in 0..1_usize << axes.len() {
+            let turned: Vec<usize> =
+                axes.iter().enumerate().filter(|(i, _)| chosen >> i & 1 == 1).map(|(_, a)| a + 2).collect();
+            let input = if turned.is_empty() { x.clone() } else { x.flip(&turned)? };
+            let logits = self.network.forward(&input)?;
+            let logits = if turned.is_empty() { logits } else { logits.flip(&turned)? };
+            let one = candle_nn::ops::softmax(&logits, 1)?;
+            sum = Some(match sum {
+                Some(sum) => (sum + one)?,
+                None => one,
+            });
+        }
+        let count = (1 << axes.len()) as f64;
+        let Some(sum) = sum else { candle_core::bail!("nothing was run") };
+        let [d, h, w] = sample.size;
+        (sum / count)?.narrow(2, 0, d)?.narrow(3, 0, h)?.narrow(4, 0, w)?.contiguous()
+    }
+}
+
+pub(super) fn tensor(sample: &Sample) -> candle_core::Result<Tensor> {
+    let [d, h, w] = sample.size;
+    Tensor::from_slice(&sample.image, (1, sample.channels(), d, h, w), &Device::Cpu)
+}
+
+/// With zeros and background at the far ends, up to multiples of `divisor`.
+pub(super) fn padded(sample: &Sample, divisor: usize) -> Sample {
+    let size = sample.size.map(|n| n.next_multiple_of(divisor.max(1)));
+    let voxels: usize = size.iter().product();
+    let channels = sample.channels();
+    let mut image = vec![0.0; channels * voxels];
+    let mut labels = vec![0; voxels];
+    let [d, h, w] = sample.size;
+    for row in 0..d * h {
+        let to = (row / h * size[1] + row % h) * size[2];
+        labels[to..to + w].copy_from_slice(&sample.labels[row * w..][..w]);
+        for channel in 0..channels {
+            let from = channel * sample.voxels() + row * w;
+            image[channel * voxels + to..][..w].copy_from_slice(&sample.image[from..from + w]);
+        }
+    }
+    Sample { size, spacing_mm: sample.spacing_mm, image, labels }
+}
+
+/// The class of each voxel of the first item, the lower of equals.
+pub(super) fn classes(logits: &Tensor) -> candle_core::Result<Vec<u8>> {
+    let classes = logits.dim(1)?;
+    let rows = logits.get(0)?.reshape((classes, ()))?.to_vec2::<f32>()?;
+    let voxels = logits.dims()[2..].iter().product();
+    let mut best = vec![0_u8; voxels];
+    let mut values = rows.first().cloned().unwrap_or_default();
+    for (class, row) in rows.iter().enumerate().skip(1) {
+        for ((best, value), &x) in best.iter_mut().zip(&mut values).zip(row) {
+            if x > *value {
+                (*best, *value) = (class as u8, x);
+            }
+        }
+    }
+    Ok(best)
+}
+
+/// Dice of each foreground class.
+pub(super) fn dice_of(truth: &[u8], found: &[u8], classes: usize) -> Vec<Option<f64>> {
+    let dice = |class: usize| {
+        let is = |label: u8| usize::from(label) == class;
+        let (mut both, mut all) = (0_usize, 0_usize);
+        for (&t, &f) in truth.iter().zip(found) {
+            both += usize::from(is(t) && is(f));
+            all += usize::from(is(t)) + usize::from(is(f));
+        }
+        (all > 0).then(|| 2.0 * both as f64 / all as f64)
+    };
+    (1..classes).map(dice).collect()
+}

@@ -1,0 +1,178 @@
+//! Trains a network as a recipe says, in legs: files, clocks and pictures of it; the learning itself is in `neural`.
+//!
+//! The folder `out` holds `checkpoint.safetensors` (where to go on), `best.safetensors` (the weights with the best score
+//! on the validation part), `loss.csv` and `loss.png`; when training is done also `weights.safetensors`, `model.json` and
+//! `evaluation.csv`. Files are written beside their place and renamed, so a stop at any time leaves whole ones.
+
+mod data;
+mod evaluation;
+mod grid;
+mod plot;
+mod recipe;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use neural::training::{Predictor, Trainer, TrainingState};
+use serde::Serialize;
+
+pub use self::evaluation::{CaseScore, ClassScore};
+pub use self::recipe::{DataRecipe, NetworkRecipe, Normalization, Split, TrainRecipe, TrainedClass};
+use crate::{PipelineError, Progress};
+
+/// What is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct TrainRequest {
+    /// The recipe, JSON.
+    pub recipe: PathBuf,
+    /// Folder of the data set; the recipe's folders lie in it.
+    pub data: PathBuf,
+    /// Folder of what comes out; a training that lies there is taken up again.
+    pub out: PathBuf,
+    /// Ends after the epoch that would go beyond this.
+    pub minutes: Option<f64>,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct TrainSummary {
+    /// Of the recipe.
+    pub name: String,
+    /// True if training is over; else another leg goes on.
+    pub done: bool,
+    /// Cases to train on, to validate, to test.
+    pub cases: [usize; 3],
+    /// Numbers in the network's weights.
+    pub parameters: usize,
+    /// Every epoch so far.
+    pub state: TrainingState,
+    /// Wall time of this leg.
+    pub seconds: f64,
+    /// On the test part, once training is over.
+    pub test: Vec<ClassScore>,
+}
+
+/// Trains until the recipe's end, no more gain, or the time is up.
+///
+/// # Errors
+/// [`PipelineError`].
+pub fn train(request: &TrainRequest, progress: &dyn Progress) -> Result<TrainSummary, PipelineError> {
+    let start = Instant::now();
+    let recipe = TrainRecipe::read(&request.recipe)?;
+    let network = recipe.network.kind();
+    let data = data::DataSet::find(&recipe, &request.data)?;
+    std::fs::create_dir_all(&request.out).map_err(|e| io(&request.out, e))?;
+    progress.stage("read", 0.0);
+    let training = data.samples(&data.training, &recipe)?;
+    let validation = data.samples(&data.validation, &recipe)?;
+    progress.stage("read", 1.0);
+
+    let checkpoint = request.out.join("checkpoint.safetensors");
+    let mut trainer = match std::fs::read(&checkpoint) {
+        Ok(bytes) => Trainer::resume(network, recipe.training.clone(), &bytes)?,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Trainer::new(network, recipe.training.clone())?,
+        Err(e) => return Err(io(&checkpoint, e)),
+    };
+    let total = recipe.training.epochs;
+    let mut longest = 0.0_f64;
+    while !trainer.is_done() {
+        let spent = start.elapsed().as_secs_f64();
+        if request.minutes.is_some_and(|minutes| spent + longest > minutes * 60.0) {
+            break;
+        }
+        let epoch = trainer.state().epochs.len() + 1;
+        let stage = format!("epoch {epoch} of {total}");
+        let better = trainer.epoch(&training, &validation, &mut |step, steps| {
+            progress.stage(&stage, step as f32 / steps as f32);
+            true
+        })?;
+        let seconds = start.elapsed().as_secs_f64() - spent;
+        longest = longest.max(seconds);
+        if better {
+            let weights = trainer.weights(neural::training::Precision::Single, recipe.metadata()?)?;
+            write(&request.out.join("best.safetensors"), &weights)?;
+        }
+        let state = trainer.state();
+        write(&request.out.join("loss.csv"), csv(state, &recipe).as_bytes())?;
+        write(&request.out.join("loss.png"), &plot::loss_curve(state, total)?)?;
+        // Last, so that an epoch whose files are not whole is done again.
+        write(&checkpoint, &trainer.checkpoint()?)?;
+        if let Some(record) = state.epochs.last() {
+            let dice: Vec<String> = record.dice.iter().map(|d| format!("{d:.4}")).collect();
+            let line = format!(
+                "epoch {epoch} of {total}: loss {:.4}, validation {:.4}, Dice {}{}, {seconds:.0} s",
+                record.training_loss,
+                record.validation_loss,
+                dice.join(" "),
+                if better { " (best)" } else { "" }
+            );
+            progress.stage(&line, 1.0);
+        }
+    }
+    let done = trainer.is_done();
+    let test = if done { finish(request, &recipe, &data, progress)? } else { Vec::new() };
+    Ok(TrainSummary {
+        name: recipe.name.clone(),
+        done,
+        cases: [&data.training, &data.validation, &data.test].map(Vec::len),
+        parameters: trainer.parameter_count(),
+        state: trainer.state().clone(),
+        seconds: start.elapsed().as_secs_f64(),
+        test,
+    })
+}
+
+/// Stores the best weights as the recipe says, tries them on the test part, and writes their card.
+fn finish(
+    request: &TrainRequest,
+    recipe: &TrainRecipe,
+    data: &data::DataSet,
+    progress: &dyn Progress,
+) -> Result<Vec<ClassScore>, PipelineError> {
+    let best = request.out.join("best.safetensors");
+    let bytes = std::fs::read(&best).map_err(|e| io(&best, e))?;
+    let weights = Predictor::convert(&bytes, recipe.precision)?;
+    let predictor = Predictor::load(recipe.network.kind(), &weights)?;
+    let scores = evaluation::evaluate(&predictor, recipe, data, progress)?;
+    write(&request.out.join("evaluation.csv"), evaluation::csv(&scores, recipe).as_bytes())?;
+    write(&request.out.join("weights.safetensors"), &weights)?;
+    let classes = evaluation::summarize(&scores, recipe);
+    let card = recipe.card(&weights, &classes, scores.len());
+    let text = serde_json::to_string_pretty(&card).map_err(|e| io(&request.out, e.into()))?;
+    write(&request.out.join("model.json"), format!("{text}\n").as_bytes())?;
+    Ok(classes)
+}
+
+fn csv(state: &TrainingState, recipe: &TrainRecipe) -> String {
+    let names: Vec<String> = recipe.classes.iter().map(|c| format!("dice_{}", c.name)).collect();
+    let mut text = format!("epoch,learning_rate,training_loss,validation_loss,{}\n", names.join(","));
+    for e in &state.epochs {
+        let dice: Vec<String> = e.dice.iter().map(|d| format!("{d:.5}")).collect();
+        text += &format!(
+            "{},{:.3e},{:.5},{:.5},{}\n",
+            e.epoch,
+            e.learning_rate,
+            e.training_loss,
+            e.validation_loss,
+            dice.join(",")
+        );
+    }
+    text
+}
+
+/// Writes beside the place, then renames.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), PipelineError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let attempt = || {
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|e| e.error)
+    };
+    attempt().map(drop).map_err(|e| io(path, e))
+}
+
+fn io(path: &Path, source: std::io::Error) -> PipelineError {
+    PipelineError::Io { path: path.to_owned(), source }
+}

@@ -1,0 +1,160 @@
+//! Cases on disk, and the samples they become.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use neural::training::Sample;
+use rayon::prelude::*;
+use space::AxisCode;
+use volume::formats::{read_labels, read_scan};
+use volume::{ImageGeometry, Label, LabelMap, ScanVolume, Volume, resample};
+
+use super::grid::canonical;
+use super::io;
+use super::recipe::{Normalization, TrainRecipe};
+use crate::PipelineError;
+
+/// An image and its label map.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Case {
+    /// File name without what comes after the first dot.
+    pub(super) name: String,
+    image: PathBuf,
+    labels: PathBuf,
+}
+
+/// All cases, by what they are for.
+pub(super) struct DataSet {
+    pub(super) training: Vec<Case>,
+    pub(super) validation: Vec<Case>,
+    pub(super) test: Vec<Case>,
+}
+
+impl DataSet {
+    pub(super) fn find(recipe: &TrainRecipe, folder: &Path) -> Result<Self, PipelineError> {
+        let images = folder.join(&recipe.data.images);
+        let labels = folder.join(&recipe.data.labels);
+        let mut paths = Vec::new();
+        for entry in std::fs::read_dir(&images).map_err(|e| io(&images, e))? {
+            paths.push(entry.map_err(|e| io(&images, e))?.path());
+        }
+        paths.sort();
+        let split = &recipe.data.split;
+        let mut all = Self { training: Vec::new(), validation: Vec::new(), test: Vec::new() };
+        for image in paths {
+            let file = image.file_name().and_then(|n| n.to_str()).unwrap_or_default().to_owned();
+            if file.starts_with('.') || !(file.ends_with(".nii") || file.ends_with(".nii.gz")) {
+                continue;
+            }
+            let name = file.split('.').next().unwrap_or_default().to_owned();
+            let wrong = |reason: &str| PipelineError::DataSet { reason: reason.to_owned(), path: image.clone() };
+            let number = number(&name).ok_or_else(|| wrong("the split goes by a number at the name's end"))?;
+            let case = Case { name, labels: labels.join(&file), image: image.clone() };
+            if !case.labels.is_file() {
+                return Err(wrong("there is no label map of the same name"));
+            }
+            let part = number % split.modulus;
+            if split.test.contains(&part) {
+                all.test.push(case);
+            } else if split.validation.contains(&part) {
+                all.validation.push(case);
+            } else {
+                all.training.push(case);
+            }
+        }
+        if all.training.is_empty() || all.validation.is_empty() {
+            let reason = "it has no cases to train on, or none to validate".to_owned();
+            return Err(PipelineError::DataSet { reason, path: images });
+        }
+        Ok(all)
+    }
+
+    pub(super) fn samples(&self, cases: &[Case], recipe: &TrainRecipe) -> Result<Vec<Sample>, PipelineError> {
+        cases.par_iter().map(|case| Ok(LoadedCase::read(case, recipe)?.sample)).collect()
+    }
+}
+
+/// The digits at the end of a name.
+fn number(name: &str) -> Option<u64> {
+    let digits = name.len() - name.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+    name[name.len() - digits..].parse().ok()
+}
+
+/// A case as a network sees it, with its own labels beside it.
+pub(super) struct LoadedCase {
+    pub(super) sample: Sample,
+    pub(super) truth: LabelMap,
+    grid: ImageGeometry,
+    /// The label of each class.
+    values: Vec<Label>,
+}
+
+impl LoadedCase {
+    pub(super) fn read(case: &Case, recipe: &TrainRecipe) -> Result<Self, PipelineError> {
+        let wrong = |reason: String| PipelineError::DataSet { reason, path: case.image.clone() };
+        let scan = read_scan(&case.image)?;
+        let truth = read_labels(&case.labels)?;
+        if !scan.geometry().is_same_grid(truth.geometry(), 0.01) {
+            return Err(wrong("image and labels lie on different grids".to_owned()));
+        }
+        let axes: AxisCode = recipe.data.axes.parse().map_err(|e| wrong(format!("the recipe's axes: {e}")))?;
+        let grid = canonical(scan.geometry(), axes, recipe.data.spacing_mm).map_err(|e| wrong(e.to_string()))?;
+        let image = match &scan {
+            ScanVolume::I16(v) => resample::linear(&v.map(|&x| f32::from(x)), &grid, 0.0),
+            ScanVolume::F32(v) => resample::linear(v, &grid, 0.0),
+        };
+        let values: Vec<Label> =
+            std::iter::once(volume::BACKGROUND).chain(recipe.classes.iter().map(|c| c.value)).collect();
+        let classes: BTreeMap<Label, u8> = values.iter().copied().zip(0..=u8::MAX).collect();
+        let labels = resample::nearest(&truth.voxels, &grid, volume::BACKGROUND);
+        // What is not to be found is background.
+        let labels = labels.data().iter().map(|label| classes.get(label).copied().unwrap_or(0)).collect();
+        let [i, j, k] = grid.size();
+        let [x, y, z] = grid.spacing().map(|s| s as f32);
+        let mut image = image.into_data();
+        match recipe.data.normalization {
+            Normalization::ZScore => z_score(&mut image).ok_or_else(|| wrong("all its values are equal".to_owned()))?,
+        }
+        let sample = Sample { size: [k, j, i], spacing_mm: [z, y, x], image, labels };
+        Ok(Self { sample, truth, grid, values })
+    }
+
+    /// A label map on the scan's own grid, from classes on the network's.
+    pub(super) fn prediction(&self, classes: &[u8]) -> Result<LabelMap, PipelineError> {
+        let labels: Vec<Label> =
+            classes.iter().map(|&c| self.values.get(usize::from(c)).copied().unwrap_or(volume::BACKGROUND)).collect();
+        let found = Volume::new(self.grid, labels)?;
+        let voxels = resample::nearest(&found, self.truth.geometry(), volume::BACKGROUND);
+        Ok(LabelMap { voxels, segments: self.truth.segments.clone() })
+    }
+}
+
+/// Mean 0 and deviation 1; none if all values are equal.
+fn z_score(values: &mut [f32]) -> Option<()> {
+    let count = values.len().max(1) as f64;
+    let mean = values.iter().map(|&x| f64::from(x)).sum::<f64>() / count;
+    let variance = values.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / count;
+    let inverse = 1.0 / variance.sqrt();
+    inverse.is_finite().then(|| values.iter_mut().for_each(|x| *x = ((f64::from(*x) - mean) * inverse) as f32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_stand_at_the_end() {
+        assert_eq!(number("hippocampus_001"), Some(1));
+        assert_eq!(number("case2_37"), Some(37));
+        assert_eq!(number("case"), None);
+        assert_eq!(number(""), None);
+    }
+
+    #[test]
+    fn scores_have_mean_zero_and_deviation_one() {
+        let mut values = vec![1.0e6, 1.0e6 + 2.0, 1.0e6, 1.0e6 + 2.0];
+        z_score(&mut values).unwrap();
+        assert_eq!(values, [-1.0, 1.0, -1.0, 1.0]);
+        assert!(z_score(&mut [3.0, 3.0]).is_none());
+    }
+}

@@ -1,0 +1,199 @@
+//! What a recipe of training says.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use neural::networks::unet::UNetConfig;
+use neural::training::{Network, Precision, TrainingConfig};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::evaluation::ClassScore;
+use super::io;
+use crate::PipelineError;
+
+/// The version of recipes that is read.
+pub const SCHEMA: &str = "vestibule.training/1";
+
+/// A network, the data it learns from, and how.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainRecipe {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// Of the model.
+    pub name: String,
+    /// Where the cases are and how they become samples.
+    pub data: DataRecipe,
+    /// What is found, in the order of the network's classes, background left out.
+    pub classes: Vec<TrainedClass>,
+    /// What learns.
+    pub network: NetworkRecipe,
+    /// How it learns.
+    pub training: TrainingConfig,
+    /// Of the weights that are kept.
+    #[serde(default)]
+    pub precision: Precision,
+    /// Axes (depth, height, width) that are flipped when it is used, the results averaged.
+    #[serde(default)]
+    pub test_time_flips: [bool; 3],
+    /// Fields of the model card that training does not know: `what`, `input`, `licence`, `training.data`.
+    #[serde(default)]
+    pub card: serde_json::Map<String, Value>,
+}
+
+/// Where cases are and how they become samples.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataRecipe {
+    /// Folder of images in that of the data set.
+    pub images: String,
+    /// Folder of label maps with the same names.
+    pub labels: String,
+    /// Where columns, rows and slices of a sample lead, such as `RAS`.
+    pub axes: String,
+    /// Distance of a sample's voxels along columns, rows, slices.
+    pub spacing_mm: [f64; 3],
+    /// What is done to its values.
+    pub normalization: Normalization,
+    /// Which case is for what.
+    pub split: Split,
+}
+
+/// What is done to the values of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Normalization {
+    /// Mean 0 and deviation 1 over the image.
+    ZScore,
+}
+
+/// Cases by the number in their file names, modulo `modulus`; what is neither for test nor validation is for training.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Split {
+    /// At least 2.
+    pub modulus: u64,
+    /// Remainders that are for the test.
+    pub test: Vec<u64>,
+    /// Remainders that are for validation.
+    pub validation: Vec<u64>,
+}
+
+/// A structure and its label in the data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainedClass {
+    /// In the data's label maps.
+    pub value: u16,
+    /// As this project names it.
+    pub name: String,
+}
+
+/// A kind of network with its parameters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "parameters", rename_all = "lowercase")]
+pub enum NetworkRecipe {
+    /// See [`UNetConfig`].
+    UNet(UNetConfig),
+}
+
+impl NetworkRecipe {
+    pub(super) fn kind(&self) -> &dyn Network {
+        match self {
+            Self::UNet(config) => config,
+        }
+    }
+}
+
+impl TrainRecipe {
+    /// Reads and checks a recipe.
+    ///
+    /// # Errors
+    /// [`PipelineError::TrainRecipe`], [`PipelineError::Io`].
+    pub fn read(path: &Path) -> Result<Self, PipelineError> {
+        let bytes = std::fs::read(path).map_err(|e| io(path, e))?;
+        let wrong = |reason: String| PipelineError::TrainRecipe { reason, path: path.to_owned() };
+        let recipe: Self = serde_json::from_slice(&bytes).map_err(|e| wrong(e.to_string()))?;
+        let mut values: Vec<u16> = recipe.classes.iter().map(|c| c.value).collect();
+        values.sort_unstable();
+        values.dedup();
+        if recipe.schema != SCHEMA {
+            return Err(wrong(format!("its schema is `{}`; this version reads {SCHEMA}", recipe.schema)));
+        }
+        if values.len() != recipe.classes.len() || values.first().is_none_or(|&v| v == 0) {
+            return Err(wrong("a class is background or there twice, or there is none".to_owned()));
+        }
+        let classes = recipe.network.kind().classes();
+        if classes != recipe.classes.len() + 1 {
+            let reason = format!("the network has {classes} classes for {} and background", recipe.classes.len());
+            return Err(wrong(reason));
+        }
+        if recipe.network.kind().inputs() != 1 {
+            return Err(wrong("the network takes more than one channel, and a case has one image".to_owned()));
+        }
+        if recipe.data.split.modulus < 2 {
+            return Err(wrong("a split needs a modulus of 2 or more".to_owned()));
+        }
+        if !recipe.data.spacing_mm.iter().all(|s| s.is_finite() && *s > 0.0) {
+            return Err(wrong(format!("a spacing of {:?} mm cannot be", recipe.data.spacing_mm)));
+        }
+        Ok(recipe)
+    }
+
+    /// What is written into the weights' file.
+    pub(super) fn metadata(&self) -> Result<BTreeMap<String, String>, PipelineError> {
+        let text = |value: Value| value.to_string();
+        let network = serde_json::to_value(&self.network).map_err(|e| io(Path::new(&self.name), e.into()))?;
+        let classes: Vec<&str> = self.classes.iter().map(|c| c.name.as_str()).collect();
+        let mut metadata = BTreeMap::from([
+            ("name".to_owned(), self.name.clone()),
+            ("network".to_owned(), text(network)),
+            ("classes".to_owned(), text(json!(classes))),
+            ("axes".to_owned(), self.data.axes.clone()),
+            ("spacing_mm".to_owned(), text(json!(self.data.spacing_mm))),
+            ("normalization".to_owned(), text(json!(self.data.normalization))),
+            ("seed".to_owned(), self.training.seed.to_string()),
+        ]);
+        if let Some(licence) = self.card.get("licence").and_then(Value::as_str) {
+            metadata.insert("licence".to_owned(), licence.to_owned());
+        }
+        Ok(metadata)
+    }
+
+    /// The model card, `vestibule.model/1`.
+    pub(super) fn card(&self, weights: &[u8], scores: &[ClassScore], cases: usize) -> Value {
+        let mut card = serde_json::Map::new();
+        card.insert("schema".to_owned(), json!("vestibule.model/1"));
+        card.insert("name".to_owned(), json!(self.name));
+        card.insert("version".to_owned(), json!("1"));
+        card.extend(self.card.clone());
+        card.insert("network".to_owned(), json!(self.network));
+        let classes = self.classes.iter().zip(1..).map(|(c, value)| json!({"value": value, "name": c.name}));
+        card.insert("classes".to_owned(), classes.collect());
+        let training = card.entry("training").or_insert_with(|| json!({}));
+        if let Value::Object(training) = training {
+            training.insert("seed".to_owned(), json!(self.training.seed));
+        }
+        let on = format!("{cases} cases held back");
+        let figure = |structure: &str, metric: &str, value: f64| {
+            let value = (value * 1e4).round() / 1e4;
+            json!({"structure": structure, "metric": metric, "value": value, "on": on})
+        };
+        let figures = scores.iter().flat_map(|s| {
+            [
+                figure(&s.name, "dice", s.dice_mean),
+                figure(&s.name, "dice_sd", s.dice_sd),
+                figure(&s.name, "hd95_mm", s.hd95_mean_mm),
+            ]
+        });
+        card.insert("accuracy".to_owned(), figures.collect());
+        let digest: String = Sha256::digest(weights).iter().map(|byte| format!("{byte:02x}")).collect();
+        card.insert(
+            "weights".to_owned(),
+            json!([{"file": "weights.safetensors", "bytes": weights.len(), "sha256": digest}]),
+        );
+        Value::Object(card)
+    }
+}
