@@ -4,6 +4,7 @@ mod error;
 pub mod networks;
 pub mod nn;
 pub mod nnunet;
+pub mod super_resolution;
 pub mod training;
 pub mod weights;
 
