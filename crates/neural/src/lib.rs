@@ -10,6 +10,7 @@ pub mod networks;
 pub mod nn;
 pub mod nnunet;
 pub mod safetensors;
+pub mod super_resolution;
 pub mod trained;
 pub mod training;
 pub mod weights;
