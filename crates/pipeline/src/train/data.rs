@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use neural::grid::canonical;
-use neural::trained::Normalization;
 use neural::training::Sample;
 use rayon::prelude::*;
 use space::AxisCode;
