@@ -8,3 +8,4 @@ mod phantom_ct;
 mod real;
 mod refusals;
 mod support;
+mod upsample;
