@@ -177,7 +177,8 @@ mod tests {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             (state >> 8) as f32 / (1 << 24) as f32
         };
-        let truth: Vec<f32> = (0..17 * 14 * 13).map(|n| ((n % 17) * (n / 17 % 14) + n / 238) as f32 + noise()).collect();
+        let truth: Vec<f32> =
+            (0..17 * 14 * 13).map(|n| ((n % 17) * (n / 17 % 14) + n / 238) as f32 + noise()).collect();
         let other = truth.iter().map(|v| 0.9 * v + 20.0 * noise()).collect();
         (truth, other, size)
     }
