@@ -16,7 +16,8 @@ use crate::error::PipelineError;
 use crate::input::{Input, read_input};
 use crate::progress::{Progress, StageTime, Stages};
 
-/// Learning rate when weights are taught on the scan itself. Our own trial, on a head averaged down to 5 mm.
+/// Learning rate when weights are taught on the scan itself. Chosen below that of new weights; not tried
+/// against others.
 const FINE_TUNE_RATE: f64 = 3e-4;
 
 /// What to make finer.
