@@ -3,9 +3,7 @@ use glam::DMat3;
 use space::Point;
 
 use super::*;
-use crate::super_resolution::{
-    PairOptions, SharpScan, SharpenTrainer, SharpenTraining, ThroughPlaneConfig, ThroughPlaneWeights,
-};
+use crate::super_resolution::{ThroughPlaneConfig, ThroughPlaneWeights};
 
 fn grid(size: [usize; 3], spacing: [f64; 3]) -> ImageGeometry {
     let direction = DMat3::from_rotation_x(0.2) * DMat3::from_rotation_z(0.4);
@@ -147,25 +145,4 @@ fn what_cannot_be_is_refused() {
     refused(UpsampleOptions { thickness: 0.0, ..plain(1.0) });
     let made = upsample(&scan, Some(&busy()), &plain(1.0), &|_| ()).unwrap();
     assert!((0..made.scan.geometry().voxel_count()).all(|n| made.scan.value(n) == 0.0), "a flat scan stays flat");
-}
-
-#[test]
-fn a_network_taught_on_one_scan_sharpens_another() {
-    let pairs = PairOptions { planes: 8, crop: [32, 32], factor: [5.5, 6.5], other_contrasts: false };
-    let training = SharpenTraining { steps: 300, learning_rate: 3e-3, pairs, ..SharpenTraining::default() };
-    let config = ThroughPlaneConfig { channels: 12, blocks: 2, fold: 4 };
-    let mut trainer = SharpenTrainer::new(&config, training).unwrap();
-    // Sharp in its planes: other balls, thinner slices.
-    let ScanVolume::F32(own) = balls([48, 40, 36]) else { unreachable!() };
-    let scans = [SharpScan::new(&ScanVolume::F32(own)).unwrap()];
-    while trainer.step_count() < trainer.steps() {
-        trainer.step(&scans).unwrap();
-    }
-    let network = trainer.weights().unwrap().network().unwrap();
-    let scan = balls([40, 44, 42]);
-    let (thick, layout) = average_down(&scan, 2, 6.0).unwrap();
-    let thick = ScanVolume::F32(thick);
-    let off = |network| error(&scan, &upsample_onto(&thick, 2, &layout, network, &plain(1.0), &|_| ()).unwrap().scan);
-    let (spline, taught) = (off(None), off(Some(&network)));
-    assert!(taught < 0.95 * spline, "{taught} with the network, {spline} without");
 }
