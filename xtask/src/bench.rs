@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use crate::process;
 
 /// The libraries measured against, as PyPI names them.
-const PEERS: &[&str] = &["SimpleITK", "vtk", "numpy", "nibabel", "pydicom"];
+const PEERS: &[&str] = &["SimpleITK", "vtk", "numpy", "nibabel", "pydicom", "onnx", "onnxruntime", "openvino"];
 /// 3D Slicer's core, in an environment of its own, since it brings another VTK.
 const SLICER: &[&str] = &["slicer-core", "numpy", "nibabel"];
 
