@@ -38,7 +38,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
 fn python(name: &str, packages: &[&str]) -> Result<PathBuf> {
     let dir = process::cache_dir()?.join(name);
     let python = dir.join("bin/python3");
-    if !dir.join("complete").exists() {
+    // An environment of another list is made anew.
+    let list = packages.join("\n");
+    let complete = dir.join("complete");
+    if fs::read_to_string(&complete).ok().as_deref() != Some(&list) {
         // Debian's python3 has the module venv but not ensurepip, without which it fails half way.
         let has_venv = Command::new("python3").args(["-c", "import ensurepip, venv"]).stderr(Stdio::null()).status();
         if !has_venv.is_ok_and(|status| status.success()) {
@@ -47,7 +50,7 @@ fn python(name: &str, packages: &[&str]) -> Result<PathBuf> {
         // pip speaks on stdout, which belongs to the benchmarks' JSON.
         process::output(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&dir))?;
         process::output(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(packages))?;
-        fs::write(dir.join("complete"), "")?;
+        fs::write(complete, list)?;
     }
     Ok(python)
 }
