@@ -4,12 +4,14 @@
 //! is its voxels with a face to another, distances run from voxel centre to voxel centre, and both directions count.
 //! All are in millimetres of the grid's own spacing.
 
+mod image;
 mod overlap;
 mod surface;
 
 use thiserror::Error;
 use volume::{ImageGeometry, Label, LabelMap};
 
+pub use image::{ImageError, mean_squared_error, psnr_db, ssim};
 pub use overlap::{Overlap, dice, jaccard, overlap};
 pub use surface::{SurfaceDistances, hausdorff_mm, surface_dice, surface_distances};
 

@@ -14,6 +14,7 @@ pub use self::expected::{ExpectedInput, Objection, ScanFacts};
 use crate::error::NeuralError;
 use crate::meshnet::MeshNetConfig;
 use crate::safetensors::Safetensors;
+use crate::trained::TrainedUNet;
 
 /// The version of the card this crate writes and reads.
 pub const SCHEMA: &str = "vestibule.model/1";
@@ -68,8 +69,8 @@ pub enum Network {
     MeshNet(MeshNetConfig),
     /// Results folders of nnU-Net v2.
     NnUnet(NnUnetParts),
-    /// A U-Net of this project; its own module knows the parameters.
-    UNet(serde_json::Value),
+    /// A U-Net of this project.
+    UNet(TrainedUNet),
 }
 
 /// Results folders of nnU-Net that together make one label map; the later ones lie on top.

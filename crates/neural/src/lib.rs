@@ -3,12 +3,15 @@
 pub mod card;
 mod confidence;
 mod error;
+pub mod grid;
 pub mod meshnet;
 pub mod model;
 pub mod networks;
 pub mod nn;
 pub mod nnunet;
 pub mod safetensors;
+pub mod super_resolution;
+pub mod trained;
 pub mod training;
 pub mod weights;
 

@@ -10,6 +10,8 @@ use crate::error::NeuralError;
 use crate::meshnet::MeshNet;
 use crate::nnunet::{Frame, NnUnet, ReadOptions, SegmentOptions};
 use crate::safetensors::Safetensors;
+use crate::trained::TrainedUNet;
+use crate::training::Predictor;
 
 /// Changes when the same weights may find something else; part of the key of what is kept.
 pub const VERSION: &str = "1";
@@ -35,6 +37,15 @@ pub enum Model {
         /// Along which axes they see a scan.
         frame: Frame,
     },
+    /// Trained by this project.
+    UNet {
+        /// Its shape, and what a scan must become for it.
+        network: TrainedUNet,
+        /// With its weights.
+        predictor: Predictor,
+        /// As of [`Model::MeshNet`].
+        temperature: f32,
+    },
 }
 
 /// What a model found in a scan.
@@ -53,17 +64,17 @@ impl Model {
     ///
     /// # Errors
     /// [`NeuralError`] if the files are not its weights.
-    pub fn load(card: &ModelCard, mut files: WeightFiles) -> Result<Self, NeuralError> {
+    pub fn load(card: &ModelCard, files: WeightFiles) -> Result<Self, NeuralError> {
         match &card.network {
             Network::MeshNet(config) => {
-                let file = card.weights.first().map(|w| w.file.as_str()).unwrap_or_default();
-                let reason = || format!("its weights `{file}` were not read");
-                let bytes = files.remove(file).ok_or_else(|| NeuralError::Card { reason: reason() })?;
-                let net = MeshNet::load(&Safetensors::parse(bytes)?, config)?;
-                Ok(Self::MeshNet { net, temperature: card.temperature.unwrap_or(1.0) as f32 })
+                let net = MeshNet::load(&Safetensors::parse(only(card, files)?)?, config)?;
+                Ok(Self::MeshNet { net, temperature: temperature(card) })
             }
             Network::NnUnet(description) => nnunet(description, &files),
-            Network::UNet(_) => Err(not_yet("unet")),
+            Network::UNet(network) => {
+                let predictor = network.load(&only(card, files)?)?;
+                Ok(Self::UNet { network: network.clone(), predictor, temperature: temperature(card) })
+            }
         }
     }
 
@@ -76,6 +87,11 @@ impl Model {
             Self::MeshNet { net, temperature } => {
                 let found = net.segment(scan, *temperature, tell)?;
                 let (network_mm3, confidence) = (volumes_mm3(&found.conformed), Some(found.confidence));
+                Ok(Found { labels: found.labels, network_mm3, confidence })
+            }
+            Self::UNet { network, predictor, temperature } => {
+                let found = network.segment(predictor, scan, *temperature, tell)?;
+                let (network_mm3, confidence) = (volumes_mm3(&found.seen), Some(found.confidence));
                 Ok(Found { labels: found.labels, network_mm3, confidence })
             }
             Self::NnUnet { parts, frame } => {
@@ -96,9 +112,14 @@ impl Model {
     }
 }
 
-/// True for kinds of networks that [`Model::load`] can make.
-pub fn runs(network: &Network) -> bool {
-    matches!(network, Network::MeshNet(_) | Network::NnUnet(_))
+/// The first of a card's files.
+fn only(card: &ModelCard, mut files: WeightFiles) -> Result<Vec<u8>, NeuralError> {
+    let file = card.weights.first().map(|w| w.file.as_str()).unwrap_or_default();
+    files.remove(file).ok_or_else(|| NeuralError::Card { reason: format!("its weights `{file}` were not read") })
+}
+
+fn temperature(card: &ModelCard) -> f32 {
+    card.temperature.unwrap_or(1.0) as f32
 }
 
 fn nnunet(description: &NnUnetParts, files: &WeightFiles) -> Result<Model, NeuralError> {
@@ -117,11 +138,6 @@ fn nnunet(description: &NnUnetParts, files: &WeightFiles) -> Result<Model, Neura
     };
     let parts = description.parts.iter().map(part).collect::<Result<Vec<_>, NeuralError>>()?;
     Ok(Model::NnUnet { parts, frame })
-}
-
-fn not_yet(kind: &str) -> NeuralError {
-    let reason = format!("is `{kind}`, which this version can keep but not run");
-    NeuralError::Description { field: "network.kind".to_owned(), reason }
 }
 
 /// Volume of each label that occurs, background left out.

@@ -220,6 +220,18 @@ pub enum PipelineError {
         /// Where.
         path: PathBuf,
     },
+    /// Thin slices of a label map would be made-up labels.
+    #[error("this is a label map, and only grey values can be made finer; give the scan it belongs to: {}", path.display())]
+    LabelsAreNoScan {
+        /// What was given.
+        path: PathBuf,
+    },
+    /// A name that would be written as something else.
+    #[error("the result is written as NIfTI; let its name end in .nii.gz or .nii: {}", path.display())]
+    NotNifti {
+        /// What was given.
+        path: PathBuf,
+    },
     /// The alias would give the patient away.
     #[error("the alias is, or holds, a part of the patient's identity; choose one that nobody can trace")]
     AliasIsIdentity,

@@ -37,6 +37,8 @@ pub(crate) struct Input {
     pub(crate) measured: String,
     pub(crate) interpolated: String,
     pub(crate) inferred: String,
+    /// Slices of the grid that lie in gaps of a series.
+    pub(crate) missing: Vec<usize>,
     /// True if the grey values come from the labels.
     pub(crate) made_up: bool,
 }
@@ -119,6 +121,7 @@ fn read_dicom(request: &BuildRequest, inventory: &Inventory) -> Result<Input, Pi
         measured: measured(&report),
         interpolated: interpolated(&report),
         inferred: NOT_INFERRED.to_owned(),
+        missing: report.interpolated_slices.clone(),
         made_up: false,
         scan: volume,
     };
@@ -203,6 +206,7 @@ fn read_file(request: &BuildRequest, format: Format, path: &Path) -> Result<Inpu
         measured: "All voxels of the scan, as its file has them.".to_owned(),
         interpolated: NOT_INTERPOLATED.to_owned(),
         inferred: NOT_INFERRED.to_owned(),
+        missing: Vec::new(),
         made_up: false,
         scan,
     };

@@ -1,7 +1,7 @@
 //! Recipes from a scan to a case, with progress, cache and report.
 //!
 //! [`inspect`] says what is in a scan and which recipes fit; [`build`] reads it, finds structures, makes their surfaces
-//! and writes the case folder. Identity never gets here: `dicom` keeps it.
+//! and writes the case folder. [`upsample()`] makes thin slices from thick ones. Identity never gets here: `dicom` keeps it.
 //!
 //! | recipe | finds |
 //! |---|---|
@@ -26,6 +26,7 @@ mod source;
 mod summary;
 mod target;
 mod train;
+mod upsample;
 
 pub use build::{BuildRequest, build};
 pub use error::PipelineError;
@@ -39,6 +40,7 @@ pub use recipe::{CT_BASIC, CT_ORGANS, LABELS, MR_BRAIN, MR_HEAD, RECIPES, Recipe
 pub use segment::{FoundStructure, SegmentRequest, SegmentSummary, segment};
 pub use summary::{BuildSummary, BuiltSegment};
 pub use train::{
-    CaseScore, ClassScore, DataRecipe, NetworkRecipe, Normalization, Split, TrainRecipe, TrainRequest, TrainSummary,
-    TrainedClass, train,
+    CaseScore, ClassScore, DataRecipe, NetworkRecipe, Split, TrainRecipe, TrainRequest, TrainSummary, TrainedClass,
+    train,
 };
+pub use upsample::{UpsampleRequest, UpsampleSummary, upsample};

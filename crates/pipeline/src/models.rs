@@ -156,7 +156,6 @@ impl Models {
         names.dedup();
         let fits = |entry: &ModelEntry| {
             entry.card.input.modality == modality
-                && entry.can_run()
                 && entry.missing().is_none()
                 && !entry.card.input.objections(scan).iter().any(|o| o.refuses)
         };
@@ -270,11 +269,6 @@ impl ModelEntry {
         })
     }
 
-    /// True for kinds of networks that this version runs.
-    pub(crate) fn can_run(&self) -> bool {
-        neural::model::runs(&self.card.network)
-    }
-
     /// Its name, version and digest.
     pub fn used(&self) -> UsedModel {
         UsedModel { name: self.card.name.clone(), version: self.card.version.clone(), sha256: self.digest() }
@@ -289,9 +283,7 @@ impl ModelEntry {
     }
 
     fn listed(&self, models: &Models) -> ListedModel {
-        let problem = self.missing().or_else(|| {
-            (!self.can_run()).then(|| "this version keeps networks of its kind but cannot run them yet".to_owned())
-        });
+        let problem = self.missing();
         ListedModel {
             name: self.card.name.clone(),
             version: Some(self.card.version.clone()),

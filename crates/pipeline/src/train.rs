@@ -6,7 +6,6 @@
 
 mod data;
 mod evaluation;
-mod grid;
 mod plot;
 mod recipe;
 
@@ -20,7 +19,7 @@ use neural::training::{Predictor, Trainer, TrainingState};
 use serde::Serialize;
 
 pub use self::evaluation::{CaseScore, ClassScore};
-pub use self::recipe::{DataRecipe, NetworkRecipe, Normalization, Split, TrainRecipe, TrainedClass};
+pub use self::recipe::{DataRecipe, NetworkRecipe, Split, TrainRecipe, TrainedClass};
 use crate::{PipelineError, Progress};
 
 /// What is asked for.

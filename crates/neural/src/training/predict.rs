@@ -16,6 +16,12 @@ pub struct Predictor {
     divisor: usize,
 }
 
+impl std::fmt::Debug for Predictor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Predictor").field("divisor", &self.divisor).finish_non_exhaustive()
+    }
+}
+
 impl Predictor {
     /// From weights that [`Trainer::weights`](super::Trainer::weights) gave.
     ///

@@ -40,10 +40,8 @@ impl Models {
     fn verify_one(&self, name: &str) -> Result<(), PipelineError> {
         let entry = self.find(name)?;
         let files = entry.files()?;
-        if entry.can_run() {
-            Model::load(&entry.card, files)
-                .map_err(|source| PipelineError::Model { name: name.to_owned(), cause: Box::new(source) })?;
-        }
+        Model::load(&entry.card, files)
+            .map_err(|source| PipelineError::Model { name: name.to_owned(), cause: Box::new(source) })?;
         Ok(())
     }
 }

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use neural::grid::canonical;
 use neural::training::Sample;
 use rayon::prelude::*;
 use space::AxisCode;
 use volume::formats::{read_labels, read_scan};
 use volume::{ImageGeometry, Label, LabelMap, ScanVolume, Volume, resample};
 
-use super::grid::canonical;
 use super::io;
-use super::recipe::{Normalization, TrainRecipe};
+use super::recipe::TrainRecipe;
 use crate::PipelineError;
 
 /// An image and its label map.
@@ -112,9 +112,7 @@ impl LoadedCase {
         let [i, j, k] = grid.size();
         let [x, y, z] = grid.spacing().map(|s| s as f32);
         let mut image = image.into_data();
-        match recipe.data.normalization {
-            Normalization::ZScore => z_score(&mut image).ok_or_else(|| wrong("all its values are equal".to_owned()))?,
-        }
+        recipe.data.normalization.apply(&mut image).ok_or_else(|| wrong("all its values are equal".to_owned()))?;
         let sample = Sample { size: [k, j, i], spacing_mm: [z, y, x], image, labels };
         Ok(Self { sample, truth, grid, values })
     }
@@ -129,15 +127,6 @@ impl LoadedCase {
     }
 }
 
-/// Mean 0 and deviation 1; none if all values are equal.
-fn z_score(values: &mut [f32]) -> Option<()> {
-    let count = values.len().max(1) as f64;
-    let mean = values.iter().map(|&x| f64::from(x)).sum::<f64>() / count;
-    let variance = values.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / count;
-    let inverse = 1.0 / variance.sqrt();
-    inverse.is_finite().then(|| values.iter_mut().for_each(|x| *x = ((f64::from(*x) - mean) * inverse) as f32))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,13 +137,5 @@ mod tests {
         assert_eq!(number("case2_37"), Some(37));
         assert_eq!(number("case"), None);
         assert_eq!(number(""), None);
-    }
-
-    #[test]
-    fn scores_have_mean_zero_and_deviation_one() {
-        let mut values = vec![1.0e6, 1.0e6 + 2.0, 1.0e6, 1.0e6 + 2.0];
-        z_score(&mut values).unwrap();
-        assert_eq!(values, [-1.0, 1.0, -1.0, 1.0]);
-        assert!(z_score(&mut [3.0, 3.0]).is_none());
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use neural::networks::unet::UNetConfig;
+use neural::trained::{Normalization, TrainedUNet};
 use neural::training::{Network, Precision, TrainingConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -59,14 +60,6 @@ pub struct DataRecipe {
     pub normalization: Normalization,
     /// Which case is for what.
     pub split: Split,
-}
-
-/// What is done to the values of an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Normalization {
-    /// Mean 0 and deviation 1 over the image.
-    ZScore,
 }
 
 /// Cases by the number in their file names, modulo `modulus`; what is neither for test nor validation is for training.
@@ -169,7 +162,15 @@ impl TrainRecipe {
         card.insert("name".to_owned(), json!(self.name));
         card.insert("version".to_owned(), json!("1"));
         card.extend(self.card.clone());
-        card.insert("network".to_owned(), json!(self.network));
+        let NetworkRecipe::UNet(network) = &self.network;
+        let parameters = TrainedUNet {
+            network: network.clone(),
+            axes: self.data.axes.clone(),
+            spacing_mm: self.data.spacing_mm,
+            normalization: self.data.normalization,
+            flips: self.test_time_flips,
+        };
+        card.insert("network".to_owned(), json!({"kind": "unet", "parameters": parameters}));
         let classes = self.classes.iter().zip(1..).map(|(c, value)| json!({"value": value, "name": c.name}));
         card.insert("classes".to_owned(), classes.collect());
         let training = card.entry("training").or_insert_with(|| json!({}));

@@ -9,3 +9,4 @@ mod real;
 mod refusals;
 mod support;
 mod train;
+mod upsample;

@@ -10,11 +10,10 @@ const TOLERANCE: f64 = 1e-3;
 /// The grid over the same voxels whose axes lead where `axes` says, `spacing_mm` apart.
 ///
 /// Oblique grids stay as oblique as they are. If the spacing is the same, every voxel is one of `own`.
-pub(super) fn canonical(
-    own: &ImageGeometry,
-    axes: AxisCode,
-    spacing_mm: [f64; 3],
-) -> Result<ImageGeometry, GeometryError> {
+///
+/// # Errors
+/// [`GeometryError`] for a spacing that no grid can have.
+pub fn canonical(own: &ImageGeometry, axes: AxisCode, spacing_mm: [f64; 3]) -> Result<ImageGeometry, GeometryError> {
     let code = own.axis_code();
     let (size, spacing) = (own.size(), own.spacing());
     let mut picked = [0; 3];

@@ -1,0 +1,196 @@
+//! Teaches a network to sharpen, from planes that are sharp already.
+
+use std::collections::BTreeMap;
+
+use candle_core::{Module, Tensor};
+
+use super::network::{PatchCritic, ThroughPlane, ThroughPlaneConfig, unfolded};
+use super::pairs::{PairOptions, SharpScan, draw_pairs};
+use super::weights::ThroughPlaneWeights;
+use crate::error::NeuralError;
+use crate::training::{Optimizer, OptimizerConfig, Parameters, Rng, Schedule};
+
+/// Gradients are scaled down to this norm.
+const CLIP_NORM: f64 = 1.0;
+
+/// Where the loss turns from squares to absolute differences, in parts of the intensity span. Chosen so that bright edges,
+/// which decide the mean square, count fully; not tried against other values.
+const KNEE: f64 = 0.3;
+
+/// Scale of a new head's kernels over the plane, whose differences are small.
+const EDGE_GAIN: f64 = 3.0;
+
+/// Scale of a new head's kernels over the hints, which are large.
+const HINT_GAIN: f64 = 0.5;
+
+/// Of the crops that [`SharpenTrainer::gain_db`] looks at.
+const GAIN_SEED: u64 = 0x6a1b;
+
+/// How a network is taught.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SharpenTraining {
+    /// Of the optimiser.
+    pub steps: usize,
+    /// At its height; a twentieth of the steps lead up to it, half a cosine down.
+    pub learning_rate: f64,
+    /// How pairs are drawn.
+    pub pairs: PairOptions,
+    /// Of everything random.
+    pub seed: u64,
+    /// Weight of a critic's judgement (least squares, Mao et al., ICCV 2017) beside the mean absolute difference; around
+    /// 0.01 if wanted. It makes texture plausible, not true, so the default is none.
+    pub adversarial: Option<f64>,
+}
+
+impl Default for SharpenTraining {
+    fn default() -> Self {
+        Self { steps: 1500, learning_rate: 2e-3, pairs: PairOptions::default(), seed: 1, adversarial: None }
+    }
+}
+
+/// A network being taught.
+#[derive(Debug)]
+pub struct SharpenTrainer {
+    config: ThroughPlaneConfig,
+    options: SharpenTraining,
+    parameters: Parameters,
+    network: ThroughPlane,
+    optimizer: Optimizer,
+    critic: Option<Critic>,
+    step: usize,
+}
+
+#[derive(Debug)]
+struct Critic {
+    network: PatchCritic,
+    /// The same weights without gradients, as the network to be judged sees them.
+    parameters: Parameters,
+    optimizer: Optimizer,
+    weight: f64,
+}
+
+impl SharpenTrainer {
+    /// With new weights, by the seed.
+    ///
+    /// # Errors
+    /// Candle's.
+    pub fn new(config: &ThroughPlaneConfig, options: SharpenTraining) -> Result<Self, NeuralError> {
+        let parameters = Parameters::new(options.seed);
+        let network = ThroughPlane::load(config, &parameters.builder())?;
+        if let Some(head) = parameters.all().get("head.weight") {
+            head.set(&see_edges(head.as_tensor(), config.fold)?)?;
+        }
+        let decay = |betas| OptimizerConfig::AdamW { betas, eps: 1e-8, weight_decay: 1e-4 };
+        let critic = match options.adversarial {
+            Some(weight) => {
+                let parameters = Parameters::new(options.seed ^ 1);
+                let network = PatchCritic::load(&parameters.builder())?;
+                let optimizer = Optimizer::new(&parameters, decay([0.5, 0.999]));
+                Some(Critic { network, parameters, optimizer, weight })
+            }
+            None => None,
+        };
+        let optimizer = Optimizer::new(&parameters, decay([0.9, 0.999]));
+        Ok(Self { config: config.clone(), options, parameters, network, optimizer, critic, step: 0 })
+    }
+
+    /// From weights that were taught before, with a new optimiser.
+    ///
+    /// # Errors
+    /// [`NeuralError::MissingTensor`]; Candle's.
+    pub fn from_weights(weights: &ThroughPlaneWeights, options: SharpenTraining) -> Result<Self, NeuralError> {
+        let trainer = Self::new(&weights.config, options)?;
+        for (name, var) in trainer.parameters.all() {
+            let Some(value) = weights.tensors.get(&name) else { return Err(NeuralError::MissingTensor { name }) };
+            var.set(value)?;
+        }
+        Ok(trainer)
+    }
+
+    /// Steps in all.
+    pub fn steps(&self) -> usize {
+        self.options.steps
+    }
+
+    /// Steps done.
+    pub fn step_count(&self) -> usize {
+        self.step
+    }
+
+    /// One step; gives the mean absolute difference to the sharp planes, in parts of the scans' intensity span.
+    ///
+    /// # Errors
+    /// [`NeuralError::Diverged`]; [`NeuralError::Input`] without scans; Candle's.
+    pub fn step(&mut self, scans: &[SharpScan]) -> Result<f64, NeuralError> {
+        let mut rng = Rng::of(&[self.options.seed, self.step as u64]);
+        let fold = self.config.fold;
+        let pairs = draw_pairs(scans, &self.options.pairs, fold, &mut rng)?;
+        let schedule = Schedule::Cosine { warmup: 0.05 };
+        let rate = self.options.learning_rate * schedule.factor(self.step, self.options.steps);
+        let blurred = pairs.input.narrow(1, 0, fold)?;
+        let made = (self.network.forward(&pairs.input)? + blurred)?;
+        let off = (&made - &pairs.sharp)?;
+        let difference = off.abs()?.mean_all()?.detach();
+        // Charbonnier's: differences below the knee count by their squares, as noise would else decide alone.
+        let mut loss = ((off.sqr()? + KNEE * KNEE)?.sqrt()? - KNEE)?.mean_all()?;
+        if let Some(critic) = &mut self.critic {
+            let made = unfolded(&made)?;
+            critic.learn(&unfolded(&pairs.sharp)?, &made.detach(), rate)?;
+            let seen = PatchCritic::load(&critic.parameters.constants())?.forward(&made)?;
+            loss = (loss + ((seen - 1.0)?.sqr()?.mean_all()? * critic.weight)?)?;
+        }
+        let norm = self.optimizer.step(&loss.backward()?, rate, Some(CLIP_NORM))?;
+        let value = f64::from(difference.to_scalar::<f32>()?);
+        if !norm.is_finite() || !value.is_finite() {
+            return Err(NeuralError::Diverged { step: self.step });
+        }
+        self.step += 1;
+        Ok(value)
+    }
+
+    /// How much nearer the network comes to sharp planes of `scans` than the spline alone, in dB, over `planes` fixed crops.
+    ///
+    /// # Errors
+    /// [`NeuralError::Input`] without scans; Candle's.
+    pub fn gain_db(&self, scans: &[SharpScan], planes: usize) -> Result<f64, NeuralError> {
+        let options = PairOptions { planes, other_contrasts: false, ..self.options.pairs.clone() };
+        let pairs = draw_pairs(scans, &options, self.config.fold, &mut Rng::of(&[GAIN_SEED]))?;
+        let off = (pairs.input.narrow(1, 0, self.config.fold)? - &pairs.sharp)?;
+        let network = self.weights()?.network()?;
+        let left = (network.forward(&pairs.input)? + &off)?;
+        let squares = |t: &Tensor| Ok::<_, NeuralError>(f64::from(t.sqr()?.mean_all()?.to_scalar::<f32>()?));
+        Ok(10.0 * (squares(&off)? / squares(&left)?).log10())
+    }
+
+    /// The weights as they are now.
+    ///
+    /// # Errors
+    /// Candle's.
+    pub fn weights(&self) -> Result<ThroughPlaneWeights, NeuralError> {
+        // A detached tensor would share what later steps change.
+        let copies = self.parameters.all().into_iter().map(|(name, var)| Ok((name, var.copy()?)));
+        let tensors = copies.collect::<Result<BTreeMap<_, Tensor>, NeuralError>>()?;
+        Ok(ThroughPlaneWeights { config: self.config.clone(), tensors })
+    }
+}
+
+/// A head `[O, 5 · fold, 1, 3, 3]` whose kernels see differences of the plane only: brightness says nothing of what is to be
+/// added, but would outweigh all else while the network is young.
+fn see_edges(head: &Tensor, fold: usize) -> Result<Tensor, NeuralError> {
+    let plane = head.narrow(1, 0, fold)?;
+    let plane = (plane.broadcast_sub(&plane.mean_keepdim((1, 2, 3, 4))?)? * EDGE_GAIN)?;
+    let hints = (head.narrow(1, fold, head.dim(1)? - fold)? * HINT_GAIN)?;
+    Ok(Tensor::cat(&[plane, hints], 1)?)
+}
+
+impl Critic {
+    fn learn(&mut self, sharp: &Tensor, made: &Tensor, rate: f64) -> Result<(), NeuralError> {
+        let right = (self.network.forward(sharp)? - 1.0)?.sqr()?.mean_all()?;
+        let wrong = self.network.forward(made)?.sqr()?.mean_all()?;
+        self.optimizer.step(&((right + wrong)? * 0.5)?.backward()?, rate, Some(CLIP_NORM))?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,301 @@
+//! From thick slices to thin ones.
+
+use rayon::prelude::*;
+use volume::{ImageGeometry, ScanVolume, Volume, Voxel};
+
+use super::banded::Banded;
+use super::network::{Buffers, Folding, INPUTS, ThroughPlane};
+use super::scan::{Scale, axis_last, floats, inverse, permuted, slice_axis};
+use super::slices::{BASE_ROUNDS, SliceLayout};
+use crate::error::NeuralError;
+
+/// Voxels of all planes that go through the network at a time: about 65 MB for each of three buffers with 40 channels and a fold of 4.
+const CHUNK_VOXELS: usize = (1 << 18) * 3;
+
+/// A plane with less than this between its lowest and highest value stays as interpolated, in parts of the scan's span.
+const FLAT: f32 = 0.01;
+
+/// New slices no more than this part closer together than the old ones are the old ones.
+const SAME: f64 = 0.01;
+
+/// How thin slices are made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UpsampleOptions {
+    /// Distance of the new slices in mm; taken to the nearest that divides the stack into whole slices.
+    pub spacing_mm: f64,
+    /// Thickness of the scan's slices over their distance: 1 if they touch, less if they leave gaps.
+    pub thickness: f64,
+    /// Slices of the scan's grid that were not measured; what the scan holds there is not looked at.
+    pub missing: Vec<usize>,
+    /// Rounds of back-projection (Irani & Peleg, 1991), after which averages over the old slices are what was measured.
+    pub rounds: usize,
+}
+
+impl Default for UpsampleOptions {
+    fn default() -> Self {
+        Self { spacing_mm: 1.0, thickness: 1.0, missing: Vec::new(), rounds: 3 }
+    }
+}
+
+/// A scan with thin slices.
+#[derive(Clone, Debug)]
+pub struct Upsampled {
+    /// Whole numbers if the scan had them.
+    pub scan: ScanVolume,
+    /// The axis of its slices.
+    pub axis: usize,
+    /// For each slice along the axis, false if it is one that was measured.
+    pub inferred: Vec<bool>,
+    /// How the old slices lie over the new.
+    pub layout: SliceLayout,
+    /// Mean absolute difference between the old slices and the new ones averaged, in the scan's unit.
+    pub mismatch: f64,
+}
+
+impl Upsampled {
+    /// One for every voxel that was not measured, on the new grid.
+    pub fn inferred_mask(&self) -> Volume<u8> {
+        Volume::from_fn(*self.scan.geometry(), |voxel| u8::from(self.inferred[voxel[self.axis]]))
+    }
+}
+
+/// Makes the slices of a scan thinner. Without a network, by a cubic B-spline and back-projection alone.
+///
+/// Memory: the new volume five times in single precision, and half a gigabyte.
+///
+/// # Errors
+/// [`NeuralError::Input`] if there is nothing to do or the options contradict the scan; Candle's.
+pub fn upsample(
+    scan: &ScanVolume,
+    network: Option<&ThroughPlane>,
+    options: &UpsampleOptions,
+    tell: &(dyn Fn(f32) + Sync),
+) -> Result<Upsampled, NeuralError> {
+    let input = |reason: String, remedy: &str| Err(NeuralError::Input { reason, remedy: remedy.to_owned() });
+    let axis = slice_axis(scan.geometry());
+    let (slices, spacing) = (scan.geometry().size()[axis], scan.geometry().spacing()[axis]);
+    if !(options.spacing_mm.is_finite() && options.spacing_mm > 0.0) {
+        return input(format!("slices cannot lie {} mm apart", options.spacing_mm), "ask for a distance above 0");
+    }
+    let voxels = (slices as f64 * spacing / options.spacing_mm).round().max(slices as f64);
+    if voxels > 64.0 * slices as f64 {
+        let reason = format!("{:.3} mm are less than a 64th of its {spacing:.2} mm", options.spacing_mm);
+        return input(reason, "ask for a larger distance");
+    }
+    let voxels = voxels as usize;
+    if voxels == slices && options.missing.is_empty() {
+        let reason = format!("its slices lie {spacing:.2} mm apart, and {:.2} mm were asked for", options.spacing_mm);
+        return input(reason, "use it as it is, or ask for thinner slices");
+    }
+    let layout = SliceLayout { thickness: options.thickness, ..SliceLayout::edge_to_edge(slices, voxels) };
+    upsample_onto(scan, axis, &layout, network, options, tell)
+}
+
+/// As [`upsample`], along `axis` onto the voxels of a layout of one's own; its thickness counts, not the options', and
+/// their spacing is not used.
+///
+/// # Errors
+/// [`NeuralError::Input`] if the options contradict the scan; Candle's.
+pub fn upsample_onto(
+    scan: &ScanVolume,
+    axis: usize,
+    layout: &SliceLayout,
+    network: Option<&ThroughPlane>,
+    options: &UpsampleOptions,
+    tell: &(dyn Fn(f32) + Sync),
+) -> Result<Upsampled, NeuralError> {
+    check(scan, axis, layout, &options.missing)?;
+    let order = axis_last(axis);
+    let old = scan.geometry();
+    let size = order.map(|a| old.size()[a]);
+    let plane = size[0] * size[1];
+    let missing = &options.missing;
+
+    let mut slices = permuted(&floats(scan), old.size(), order);
+    // What lies in a gap must not decide how the rest is scaled.
+    for &k in missing {
+        let from = (0..size[2]).filter(|n| !missing.contains(n)).min_by_key(|n| n.abs_diff(k)).unwrap_or(k);
+        slices.copy_within(from * plane..(from + 1) * plane, k * plane);
+    }
+    let scale = Scale::of(&slices)?;
+    scale.to_unit(&mut slices);
+
+    let same = (layout.factor - 1.0).abs() <= SAME && layout.start.abs() <= SAME;
+    let rounds = if same { 0 } else { options.rounds };
+    let base_rounds = if network.is_some() && !same { BASE_ROUNDS } else { rounds };
+    let average = layout.average();
+    let inferred: Vec<bool> = (0..layout.voxels).map(|v| !same || missing.contains(&v)).collect();
+    let mut values = layout.interpolate(missing, base_rounds).apply(&slices, plane);
+    if let Some(network) = network {
+        let hints = layout.hints(missing);
+        let residual = residuals(network, &values, [size[0], size[1]], &hints, tell)?;
+        let wanted = |v: usize| inferred[v];
+        let pairs = values.par_chunks_mut(plane).zip(residual.par_chunks(plane)).enumerate();
+        pairs.filter(|(v, _)| wanted(*v)).for_each(|(_, (to, add))| to.iter_mut().zip(add).for_each(|(t, a)| *t += a));
+    }
+    if network.is_some() && rounds > 0 {
+        // All rounds at once.
+        let difference = difference(&average, &values, &slices, plane, missing);
+        layout.interpolate(missing, rounds - 1).apply_add(&difference, plane, &mut values);
+    }
+    let last = difference(&average, &values, &slices, plane, missing);
+    let measured = ((size[2] - missing.len()) * plane) as f64;
+    let mismatch = last.par_iter().with_min_len(1 << 14).map(|v| f64::from(v.abs())).sum::<f64>() / measured;
+    drop(last);
+    scale.from_unit(&mut values);
+    tell(1.0);
+
+    let new = new_grid(old, axis, layout)?;
+    let values = permuted(&values, order.map(|a| new.size()[a]), inverse(order));
+    let scan = match scan {
+        ScanVolume::I16(_) => {
+            ScanVolume::I16(Volume::new(new, values.par_iter().map(|&v| i16::from_f32(v)).collect())?)
+        }
+        ScanVolume::F32(_) => ScanVolume::F32(Volume::new(new, values)?),
+    };
+    Ok(Upsampled { scan, axis, inferred, layout: *layout, mismatch: mismatch * f64::from(scale.unit) })
+}
+
+/// Averages a scan down along its slice axis to touching slices `slice_mm` thick, from the outer edge of its first voxel
+/// on; what is left over at the end is not used. For trying how well thin slices come back.
+///
+/// The layout's voxels are those of the scan that lie within the slices.
+///
+/// # Errors
+/// [`NeuralError::Input`] if slices were thinner than the scan's, or none fits.
+pub fn average_down(scan: &ScanVolume, axis: usize, slice_mm: f64) -> Result<(Volume<f32>, SliceLayout), NeuralError> {
+    let old = scan.geometry();
+    let factor = slice_mm / old.spacing()[axis];
+    let slices = (old.size()[axis] as f64 / factor).floor();
+    if !(factor >= 1.0 && slices >= 1.0) {
+        let reason = format!("{slice_mm} mm thick slices cannot be made of it");
+        return Err(NeuralError::Input { reason, remedy: "ask for some between its own and its extent".to_owned() });
+    }
+    let voxels = ((slices * factor + 1e-6).floor() as usize).min(old.size()[axis]);
+    let layout = SliceLayout { slices: slices as usize, voxels, factor, thickness: 1.0, start: 0.0 };
+    let order = axis_last(axis);
+    let values = permuted(&floats(scan), old.size(), order);
+    let size = order.map(|a| old.size()[a]);
+    let whole = SliceLayout { voxels: old.size()[axis], ..layout };
+    let averaged = whole.average().apply(&values, size[0] * size[1]);
+    let mut new_size = old.size();
+    new_size[axis] = layout.slices;
+    let mut spacing = old.spacing();
+    spacing[axis] = slice_mm;
+    let shift = old.direction().col(axis) * ((factor - 1.0) / 2.0 * old.spacing()[axis]);
+    let grid = ImageGeometry::new(new_size, spacing, space::Point::from(old.origin().get() + shift), old.direction())?;
+    let values = permuted(&averaged, order.map(|a| new_size[a]), inverse(order));
+    Ok((Volume::new(grid, values)?, layout))
+}
+
+fn check(scan: &ScanVolume, axis: usize, layout: &SliceLayout, missing: &[usize]) -> Result<(), NeuralError> {
+    let wrong = |reason: String| {
+        let remedy = "look at the scan's slices with `vestibule inspect`".to_owned();
+        Err(NeuralError::Input { reason, remedy })
+    };
+    if axis > 2 || scan.geometry().size()[axis] != layout.slices {
+        return wrong(format!("it has other than the {} slices that were told along axis {axis}", layout.slices));
+    }
+    let positive = layout.factor.is_finite() && layout.factor > 0.0 && layout.start.is_finite();
+    if !(positive && (0.05..=4.0).contains(&layout.thickness) && layout.voxels > 0) {
+        return wrong(format!("slices {} times as thick as apart cannot be", layout.thickness));
+    }
+    if let Some(beyond) = missing.iter().find(|&&k| k >= layout.slices) {
+        return wrong(format!("slice {beyond} is told to be missing, and there are {}", layout.slices));
+    }
+    let unique: std::collections::BTreeSet<_> = missing.iter().collect();
+    if unique.len() >= layout.slices || unique.len() != missing.len() {
+        return wrong("all of its slices are told to be missing, or one is twice".to_owned());
+    }
+    Ok(())
+}
+
+/// What was measured less what is there, per old slice; nothing where none was measured.
+fn difference(average: &Banded, values: &[f32], slices: &[f32], plane: usize, missing: &[usize]) -> Vec<f32> {
+    let mut found = average.apply(values, plane);
+    let pairs = found.par_chunks_mut(plane).zip(slices.par_chunks(plane)).enumerate();
+    pairs.for_each(|(k, (found, measured))| {
+        if missing.contains(&k) {
+            found.fill(0.0);
+        } else {
+            found.iter_mut().zip(measured).for_each(|(f, m)| *f = m - *f);
+        }
+    });
+    found
+}
+
+/// What the network adds, the mean over planes of columns and planes of rows.
+fn residuals(
+    network: &ThroughPlane,
+    values: &[f32],
+    [nx, ny]: [usize; 2],
+    hints: &[[f32; 4]],
+    tell: &(dyn Fn(f32) + Sync),
+) -> Result<Vec<f32>, NeuralError> {
+    let mut sum = vec![0.0; values.len()];
+    let (mut input, mut buffers) = (Vec::new(), Buffers::default());
+    let mut before = 0;
+    for (planes, width, plane_step, step) in [(ny, nx, nx, 1), (nx, ny, 1, nx)] {
+        let range = |p: usize| {
+            let slices = values.chunks(nx * ny);
+            let each = slices.flat_map(|slice| (0..width).map(move |n| slice[p * plane_step + n * step]));
+            let (low, high) = each.fold((f32::MAX, f32::MIN), |(l, h), v| (l.min(v), h.max(v)));
+            high - low
+        };
+        let rough: Vec<usize> = (0..planes).into_par_iter().filter(|&p| range(p) >= FLAT).collect();
+        let chunk = (CHUNK_VOXELS / (hints.len() * width)).max(1);
+        for (at, part) in rough.chunks(chunk).enumerate() {
+            let depth = hints.len().div_ceil(network.fold());
+            let folding = Folding { fold: network.fold(), planes: part.len(), depth, width };
+            gather(values, nx * ny, part, [plane_step, step], hints, &folding, &mut input);
+            network.run(&input, folding.shape(INPUTS), &mut buffers)?;
+            sum.par_chunks_mut(nx * ny).enumerate().for_each(|(z, slice)| {
+                for (at, &p) in part.iter().enumerate() {
+                    let row = &buffers.out[folding.row(0, at, z)..][..width];
+                    row.iter().enumerate().for_each(|(n, v)| slice[p * plane_step + n * step] += 0.5 * v);
+                }
+            });
+            let share = ((at * chunk + part.len()) as f32 / rough.len() as f32) * planes as f32;
+            tell(0.99 * (before as f32 + share) / (nx + ny) as f32);
+        }
+        before += planes;
+    }
+    Ok(sum)
+}
+
+/// Planes as the network takes them; what folding adds at the end repeats the last row.
+fn gather(
+    values: &[f32],
+    plane: usize,
+    part: &[usize],
+    [plane_step, step]: [usize; 2],
+    hints: &[[f32; 4]],
+    folding: &Folding,
+    input: &mut Vec<f32>,
+) {
+    let Folding { fold, planes, depth, width } = *folding;
+    input.resize(folding.shape(INPUTS).iter().product(), 0.0);
+    input.par_chunks_mut(width).enumerate().for_each(|(row, out)| {
+        let (channel, within) = (row / (planes * depth), row % (planes * depth));
+        let z = (within % depth * fold + channel % fold).min(hints.len() - 1);
+        match (channel / fold).checked_sub(1) {
+            Some(hint) => out.fill(hints[z][hint]),
+            None => {
+                let from = z * plane + part[within / depth] * plane_step;
+                out.iter_mut().enumerate().for_each(|(n, out)| *out = values[from + n * step]);
+            }
+        }
+    });
+}
+
+/// The grid of a layout's voxels.
+fn new_grid(old: &ImageGeometry, axis: usize, layout: &SliceLayout) -> Result<ImageGeometry, NeuralError> {
+    let (mut size, mut spacing) = (old.size(), old.spacing());
+    let shift = old.direction().col(axis) * (layout.position(0) * spacing[axis]);
+    size[axis] = layout.voxels;
+    spacing[axis] /= layout.factor;
+    Ok(ImageGeometry::new(size, spacing, space::Point::from(old.origin().get() + shift), old.direction())?)
+}
+
+#[cfg(test)]
+mod tests;
