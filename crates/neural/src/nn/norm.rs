@@ -2,8 +2,10 @@
 //!
 //! `y = a((x − mean) / √(variance + ε) · weight + bias)`, the mean and the biased variance taken over a channel of an
 //! item (instance), some channels of an item (group), or a channel of all items (batch). Sums run over blocks of fixed
-//! size that are put together in a fixed order, so results do not depend on the number of threads.
+//! size that are put together in a fixed order, so results do not depend on the number of threads. On other devices
+//! Candle's own operations do it.
 
+mod composed;
 mod moments;
 mod op;
 
@@ -189,10 +191,19 @@ impl BatchNorm {
 impl ModuleT for BatchNorm {
     fn forward_t(&self, x: &Tensor, train: bool) -> Result<Tensor> {
         let x = x.contiguous()?;
+        let on_cpu = x.device().is_cpu();
         if train {
-            let moments = moments::of_tensor(&x, Sharing::Items)?;
+            let moments =
+                if on_cpu { moments::of_tensor(&x, Sharing::Items)? } else { composed::moments(&x, Sharing::Items)? };
             self.remember(&moments, x.elem_count() / moments.len().max(1))?;
-            return op::apply(&x, &self.affine, Sharing::Items, &moments, self.eps, self.activation, false);
+            if on_cpu {
+                return op::apply(&x, &self.affine, Sharing::Items, &moments, self.eps, self.activation, false);
+            }
+        }
+        if !on_cpu {
+            let running = (!train).then(|| self.running());
+            let y = composed::normalize(&x, &self.affine, Sharing::Items, running, self.eps)?;
+            return self.activation.forward(&y);
         }
         let [means, variances] = self.running().map(|t| t.to_vec1::<f32>());
         let pairs = means?.into_iter().zip(variances?);
@@ -203,6 +214,9 @@ impl ModuleT for BatchNorm {
 
 fn normalize(x: &Tensor, affine: &Affine, sharing: Sharing, eps: f64, activation: Activation) -> Result<Tensor> {
     let x = x.contiguous()?;
+    if !x.device().is_cpu() {
+        return activation.forward(&composed::normalize(&x, affine, sharing, None, eps)?);
+    }
     let moments = moments::of_tensor(&x, sharing)?;
     op::apply(&x, affine, sharing, &moments, eps, activation, false)
 }

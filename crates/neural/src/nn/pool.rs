@@ -1,4 +1,6 @@
 //! Maximum and average pooling, forward and backward, with PyTorch's sizes (`ceil_mode` false).
+//!
+//! On devices other than the processor by Candle's own operations, where the gradient of a maximum is shared by equals.
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
@@ -39,7 +41,7 @@ pub enum Outside {
 /// # Errors
 /// If the window does not fit.
 pub fn max_pool3d(x: &Tensor, options: &Pool3dOptions) -> Result<Tensor> {
-    x.contiguous()?.apply_op1(Pool { kind: Kind::Max, options: *options })
+    Pool { kind: Kind::Max, options: *options }.apply(x)
 }
 
 /// The mean of each window of `x` `[N, C, D, H, W]`.
@@ -47,7 +49,7 @@ pub fn max_pool3d(x: &Tensor, options: &Pool3dOptions) -> Result<Tensor> {
 /// # Errors
 /// If the window does not fit.
 pub fn avg_pool3d(x: &Tensor, options: &Pool3dOptions, outside: Outside) -> Result<Tensor> {
-    x.contiguous()?.apply_op1(Pool { kind: Kind::Average(outside), options: *options })
+    Pool { kind: Kind::Average(outside), options: *options }.apply(x)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +115,46 @@ impl Pool {
             bail!("{:?} does not fit {shape:?}; the padding is at most half the window", self.options);
         };
         Ok([d, h, w])
+    }
+}
+
+impl Pool {
+    fn apply(self, x: &Tensor) -> Result<Tensor> {
+        if x.device().is_cpu() { x.contiguous()?.apply_op1(self) } else { self.composed(x) }
+    }
+
+    /// One axis after the other, by Candle's own operations.
+    fn composed(self, x: &Tensor) -> Result<Tensor> {
+        let mut y = x.clone();
+        for (a, axis) in self.axes(x.shape())?.into_iter().enumerate() {
+            let (dim, padding) = (a + 2, axis.padding);
+            // A window at the side holds the outermost voxel, so its copies change no maximum.
+            let padded = match self.kind {
+                Kind::Max => y.pad_with_same(dim, padding, padding)?,
+                Kind::Average(_) => y.pad_with_zeros(dim, padding, padding)?,
+            };
+            let mut all: Option<Tensor> = None;
+            for k in 0..axis.kernel {
+                let at: Vec<u32> = (0..axis.output).map(|o| (o * axis.stride + k) as u32).collect();
+                let one = padded.index_select(&Tensor::new(at, x.device())?, dim)?;
+                all = Some(match (all, self.kind) {
+                    (None, _) => one,
+                    (Some(all), Kind::Max) => all.maximum(&one)?,
+                    (Some(all), Kind::Average(_)) => (all + one)?,
+                });
+            }
+            let Some(all) = all else { bail!("an empty window") };
+            y = match self.kind {
+                Kind::Max => all,
+                Kind::Average(outside) => {
+                    let shares: Vec<f32> = (0..axis.output).map(|o| 1.0 / axis.count(o, outside) as f32).collect();
+                    let mut dims = [1; 5];
+                    dims[dim] = axis.output;
+                    all.broadcast_mul(&Tensor::new(shares, x.device())?.reshape(&dims)?)?
+                }
+            };
+        }
+        Ok(y)
     }
 }
 
@@ -256,4 +298,41 @@ fn first_largest(axes: [&Axis; 3], x: &[f32], [od, oh, ow]: [usize; 3]) -> usize
         }
     });
     best.1.unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Var};
+
+    use super::*;
+
+    #[test]
+    fn the_composed_path_gives_the_same() {
+        let count = 2 * 2 * 7 * 8 * 9;
+        let data: Vec<f32> = (0..count).map(|i| (i * 7919 % 10_007) as f32 / 5000.0 - 1.0).collect();
+        let x = Var::from_vec(data, (2, 2, 7, 8, 9), &Device::Cpu).unwrap();
+        let gradient = |y: &Tensor| {
+            let weigh = Tensor::arange(0.0_f32, y.elem_count() as f32, &Device::Cpu).unwrap();
+            let loss = (y * weigh.reshape(y.shape()).unwrap()).unwrap().sum_all().unwrap();
+            loss.backward().unwrap().get(&x).unwrap().clone()
+        };
+        let close = |a: &Tensor, b: &Tensor, what: &str| {
+            assert_eq!(a.shape(), b.shape(), "{what}");
+            let most = |t: Tensor| t.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+            let error = most((a - b).unwrap()) / most(b.clone());
+            assert!(error < 1e-5, "{what}: {error}");
+        };
+        for options in [
+            Pool3dOptions::tiles([2; 3]),
+            Pool3dOptions { kernel: [3; 3], stride: [2, 1, 2], padding: [1; 3] },
+            Pool3dOptions { kernel: [1, 4, 5], stride: [1, 3, 2], padding: [0, 2, 1] },
+        ] {
+            for kind in [Kind::Max, Kind::Average(Outside::Counts), Kind::Average(Outside::Ignored)] {
+                let pool = Pool { kind, options };
+                let (ours, theirs) = (pool.apply(&x).unwrap(), pool.composed(&x).unwrap());
+                close(&ours, &theirs, &format!("{kind:?} {options:?}"));
+                close(&gradient(&ours), &gradient(&theirs), &format!("gradient of {kind:?} {options:?}"));
+            }
+        }
+    }
 }

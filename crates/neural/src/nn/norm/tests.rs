@@ -40,3 +40,30 @@ fn results_do_not_depend_on_the_threads() {
     };
     assert_eq!(on(1), on(4));
 }
+
+#[test]
+fn the_composed_path_gives_the_same() {
+    let numbers = |count: usize, seed: usize| (0..count).map(|i| ((i * 7919 + seed) % 1009) as f32 / 500.0).collect();
+    let tensor = |dims: &[usize], seed: usize| {
+        Tensor::from_vec::<_, f32>(numbers(dims.iter().product(), seed), dims, &Device::Cpu).unwrap()
+    };
+    let x = tensor(&[2, 6, 3, 4, 5], 1);
+    let affine = Affine { weight: tensor(&[6], 2), bias: tensor(&[6], 3) };
+    let (mean, variance) = (tensor(&[6], 4), (tensor(&[6], 5) + 0.5).unwrap());
+    let close = |a: &Tensor, b: &Tensor| {
+        let error = (a - b).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+        assert!(error < 1e-5, "{error}");
+    };
+    for sharing in [Sharing::Channels(1), Sharing::Channels(3), Sharing::Items] {
+        let moments = moments::of_tensor(&x, sharing).unwrap();
+        for (a, b) in moments.iter().zip(&composed::moments(&x, sharing).unwrap()) {
+            assert!((a.mean - b.mean).abs() < 1e-5 && (a.variance - b.variance).abs() < 1e-5, "{a:?} {b:?}");
+        }
+        let ours = op::apply(&x, &affine, sharing, &moments, 1e-5, Activation::Identity, false).unwrap();
+        close(&ours, &composed::normalize(&x, &affine, sharing, None, 1e-5).unwrap());
+    }
+    let pairs = mean.to_vec1::<f32>().unwrap().into_iter().zip(variance.to_vec1::<f32>().unwrap());
+    let fixed: Vec<Moments> = pairs.map(|(m, v)| Moments { mean: f64::from(m), variance: f64::from(v) }).collect();
+    let ours = op::apply(&x, &affine, Sharing::Items, &fixed, 1e-5, Activation::Identity, true).unwrap();
+    close(&ours, &composed::normalize(&x, &affine, Sharing::Items, Some([&mean, &variance]), 1e-5).unwrap());
+}
