@@ -8,7 +8,10 @@ use crate::output;
 use crate::progress::Progress;
 
 /// The folders of `models/` in the source tree, with card and weights.
-const EMBEDDED: &[EmbeddedModel] = &[];
+const EMBEDDED: &[EmbeddedModel] = &[EmbeddedModel {
+    card: include_str!("../models/hippocampus/model.json"),
+    files: &[("weights.safetensors", include_bytes!("../models/hippocampus/weights.safetensors"))],
+}];
 
 /// Where models are looked for: the user's, those of `$VESTIBULE_HOME`, the embedded ones.
 pub(crate) fn all() -> Models {

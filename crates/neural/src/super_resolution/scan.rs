@@ -43,7 +43,7 @@ impl Scale {
         values.par_iter_mut().with_min_len(1 << 14).for_each(|v| *v = (*v - self.zero) / self.unit);
     }
 
-    pub(super) fn from_unit(self, values: &mut [f32]) {
+    pub(super) fn restore(self, values: &mut [f32]) {
         values.par_iter_mut().with_min_len(1 << 14).for_each(|v| *v = *v * self.unit + self.zero);
     }
 }
@@ -117,7 +117,7 @@ mod tests {
         let before = values.clone();
         scale.to_unit(&mut values);
         assert!((values[500] - 0.5).abs() < 1e-6, "{}", values[500]);
-        scale.from_unit(&mut values);
+        scale.restore(&mut values);
         assert!(values.iter().zip(&before).all(|(a, b)| (a - b).abs() < 1e-3));
         assert_eq!(Scale::of(&[7.0; 9]).unwrap(), Scale { zero: 7.0, unit: 1.0 });
         assert!(Scale::of(&[0.0, f32::NAN]).is_err());

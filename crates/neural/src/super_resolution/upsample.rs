@@ -142,7 +142,7 @@ pub fn upsample_onto(
     let measured = ((size[2] - missing.len()) * plane) as f64;
     let mismatch = last.par_iter().with_min_len(1 << 14).map(|v| f64::from(v.abs())).sum::<f64>() / measured;
     drop(last);
-    scale.from_unit(&mut values);
+    scale.restore(&mut values);
     tell(1.0);
 
     let new = new_grid(old, axis, layout)?;
