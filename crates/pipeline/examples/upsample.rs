@@ -119,7 +119,7 @@ fn taught(
     while trainer.step_count() < trainer.steps() {
         sum += trainer.step(scans)?;
         let step = trainer.step_count();
-        if step % 50 == 0 {
+        if step.is_multiple_of(50) {
             let both = [scans, check];
             let gains = both.iter().filter(|s| !s.is_empty()).map(|s| trainer.gain_db(s, 32));
             let gains = gains.collect::<Result<Vec<f64>, _>>()?;
@@ -127,7 +127,7 @@ fn taught(
             out.flush()?;
             sum = 0.0;
         }
-        if let Some(path) = keep.filter(|_| step % 100 == 0) {
+        if let Some(path) = keep.filter(|_| step.is_multiple_of(100)) {
             std::fs::write(path, trainer.weights()?.to_bytes()?)?;
         }
     }
