@@ -123,7 +123,7 @@ fn what_is_no_model_is_refused_and_leaves_nothing() {
     let renamed = good.windows(8).position(|w| w == b"layers.1").unwrap();
     let mut missing = good.clone();
     missing[renamed + 7] = b'7';
-    shelf.check_refused(&shelf.file("missing.safetensors", &missing), "layers.1.bias");
+    shelf.check_refused(&shelf.file("missing.safetensors", &missing), "lack the tensor `layers.1.");
     let classes = text.find("\"classes\":\"2\"").unwrap();
     let mut wrong = good.clone();
     wrong[classes + 11] = b'3';
