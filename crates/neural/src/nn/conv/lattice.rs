@@ -65,7 +65,7 @@ impl Axis {
             Self {
                 input,
                 output,
-                count: (output - phase).div_ceil(stride),
+                count: output.saturating_sub(phase).div_ceil(stride),
                 first: phase,
                 out_step: stride,
                 in_step: 1,
@@ -73,7 +73,8 @@ impl Axis {
                 kernel: taps,
             }
         };
-        (0..stride.min(output)).map(phase).collect()
+        // All of them, also those that a small output has not: packed weights are kept from call to call.
+        (0..stride).map(phase).collect()
     }
 
     /// Outputs that share input rows when taken together lie this far apart.

@@ -251,3 +251,16 @@ fn buffers_of_the_caller_hold_the_same() {
     let layer = Conv3d::new(values(&[4, 5, 3, 3, 3], 2), None, Conv3dOptions::default());
     assert!(layer.forward_into(&[0.0; 10], [1, 5, 6, 7, 20], &mut out).is_err(), "too few values");
 }
+
+/// Weights are packed at the first call, which may be on a volume smaller than the stride.
+#[test]
+fn a_layer_serves_small_volumes_first_and_large_ones_after() {
+    let options = Conv3dOptions { stride: [4; 3], ..Conv3dOptions::default() };
+    let weight = values(&[3, 2, 2, 2, 2], 2);
+    let layer = ConvTranspose3d { weight: weight.clone(), bias: None, options, packs: Packs::default() };
+    for size in [1, 3] {
+        let x = values(&[1, 3, size, size, size], 1);
+        let theirs = composed::conv_transpose3d(&x, &weight, None, &options, [0; 3]).unwrap();
+        close(&format!("size {size}"), &layer.forward(&x).unwrap(), &theirs);
+    }
+}
