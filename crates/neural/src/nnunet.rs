@@ -9,7 +9,6 @@ mod dataset;
 mod export;
 mod folder;
 mod network;
-mod parts;
 mod plans;
 mod preprocess;
 mod resample;
@@ -22,7 +21,6 @@ use volume::{ScanVolume, Volume};
 pub use self::dataset::{Dataset, Heads};
 use self::export::Export;
 pub use self::network::Network;
-pub use self::parts::{Part, join};
 pub use self::plans::{
     Architecture, Configuration, InstanceNormConfig, Intensities, NetworkKind, NormMask, Normalization, Plans,
     Resampling, Stage,

@@ -1,4 +1,4 @@
-//! Weights from bytes: safetensors, and PyTorch's checkpoints read as data.
+//! Weights from PyTorch's checkpoints, read as data; those in safetensors are `safetensors`'s.
 //!
 //! A checkpoint (`torch.save` since PyTorch 1.6) is a zip archive of one pickle and the numbers of its tensors. A pickle is a
 //! program that may call anything; here it is only *read*: a fixed list of constructors makes data, harmless names become
@@ -58,31 +58,6 @@ impl<'a> Checkpoint<'a> {
     pub fn tensors(&self, state: Node<'_>) -> Result<Tensors, NeuralError> {
         tensor::of_state(&self.archive, state)
     }
-}
-
-/// Tensors of a safetensors file, as `f32`, and its metadata.
-///
-/// # Errors
-/// [`NeuralError::NotWeights`] if the bytes are not such a file.
-pub fn read_safetensors(bytes: &[u8]) -> Result<(Tensors, serde_json::Map<String, serde_json::Value>), NeuralError> {
-    let not = |reason: String| NeuralError::NotWeights { format: "safetensors", reason };
-    let tensors = candle_core::safetensors::load_buffer(bytes, &Device::Cpu).map_err(|e| not(e.to_string()))?;
-    let mut single = Tensors::with_capacity(tensors.len());
-    #[expect(clippy::iter_over_hash_type, reason = "it goes from one map into another")]
-    for (name, tensor) in tensors {
-        single.insert(name, tensor.to_dtype(DType::F32)?);
-    }
-    // The header: its length as eight bytes, then JSON.
-    let header = bytes.split_first_chunk::<8>().and_then(|(length, rest)| {
-        let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
-        serde_json::from_slice::<serde_json::Map<_, _>>(rest.get(..length)?).ok()
-    });
-    let mut header = header.ok_or_else(|| not("the header is no JSON".into()))?;
-    let metadata = match header.remove("__metadata__") {
-        Some(serde_json::Value::Object(metadata)) => metadata,
-        _ => serde_json::Map::new(),
-    };
-    Ok((single, metadata))
 }
 
 /// A builder that hands out these tensors.

@@ -272,19 +272,6 @@ fn prefixes_of_wrapped_networks_are_taken_off() {
     }
 }
 
-#[test]
-fn safetensors_are_read_with_their_metadata() {
-    let header = br#"{"__metadata__":{"kind":"meshnet"},"a":{"dtype":"F16","shape":[2],"data_offsets":[0,4]}}"#;
-    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
-    bytes.extend(header);
-    bytes.extend([1.5, -2.0].map(|x| half::f16::from_f32(x).to_le_bytes()).concat());
-    let (tensors, metadata) = read_safetensors(&bytes).unwrap();
-    assert_eq!(values(&tensors["a"]), [1.5, -2.0]);
-    assert_eq!(metadata["kind"], "meshnet");
-    let error = read_safetensors(&bytes[..bytes.len() - 1]).map(|_| ()).unwrap_err().to_string();
-    assert!(error.contains("safetensors"), "{error}");
-}
-
 proptest! {
     #[test]
     fn no_bytes_do_more_than_fail(pickle in prop::collection::vec(any::<u8>(), 0..200)) {
