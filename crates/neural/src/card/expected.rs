@@ -5,6 +5,9 @@ use volume::ImageGeometry;
 
 use crate::error::NeuralError;
 
+/// How many times the largest field of view of its training a model is still let run on. Our choice.
+const TOO_LARGE: f64 = 2.0;
+
 /// The scans that a model was trained on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -99,8 +102,14 @@ impl ExpectedInput {
             object(true, reason, "choose a series that holds all of it");
         }
         if most > high {
-            let reason = format!("it was trained on {high:.0} mm at most and this scan has {most:.0} mm");
-            object(false, reason, "crop it, or look closely at what was found");
+            let reason =
+                format!("it was trained on {high:.0} mm of {} at most and this scan has {most:.0} mm", self.body_part);
+            // A network that saw crops around one organ finds it anywhere in a whole body.
+            if most > TOO_LARGE * high {
+                object(true, reason, "crop the scan to that");
+            } else {
+                object(false, reason, "crop it, or look closely at what was found");
+            }
         }
         let [fine, coarse] = self.spacing_mm;
         let (least, most) = (g.spacing().into_iter().fold(f64::MAX, f64::min), g.max_spacing_mm());

@@ -85,6 +85,7 @@ fn scans_outside_the_card_are_refused_or_warned_of() {
     check_scan("MR", true, None, 200.0, 1.0, &[(false, "does not say")]);
     check_scan("MR", false, Some("T1"), 60.0, 1.0, &[(true, "60 mm")]);
     check_scan("MR", false, Some("T1"), 400.0, 1.0, &[(false, "400 mm")]);
+    check_scan("MR", false, Some("T1"), 600.0, 2.0, &[(true, "600 mm")]);
     check_scan("MR", false, Some("T1"), 200.0, 5.0, &[(true, "5.0 mm apart")]);
     check_scan("MR", false, Some("T1"), 140.0, 0.25, &[(false, "finer")]);
 }
