@@ -27,7 +27,7 @@ fn requests_that_cannot_work_are_refused_with_a_remedy() {
     check(&at("absent"), &out, |_| (), &["nothing there", "absent"]);
     check(&scan, &out, |r| r.recipe = Some("ct-magic".to_owned()), &["ct-magic", "ct-basic", "mr-head", "labels"]);
     check(&scan, &out, |r| r.recipe = Some("labels".to_owned()), &["labels", "--labels FILE"]);
-    check(&scan, &out, |r| r.model = Some("oracle".to_owned()), &["oracle", "--model"]);
+    check(&scan, &out, |r| r.model = Some("oracle".to_owned()), &["no model `oracle`", "vestibule models add"]);
     check(&scan, &out, |r| r.series = Some("2".to_owned()), &["--series", "leave it out"]);
     check(&scan, &out, |r| r.labels = Some(at("no.nii.gz")), &["nothing there", "no.nii.gz"]);
     let both = |r: &mut BuildRequest| (r.labels, r.recipe) = (Some(scan.clone()), Some("ct-basic".to_owned()));

@@ -125,7 +125,8 @@ fn legs_lead_to_the_same_model() {
     assert_eq!(card["weights"][0]["bytes"], weights.len());
     assert_eq!(card["training"], json!({"command": "train", "seed": 5}));
     assert_eq!(card["classes"][1], json!({"value": 2, "name": "back_ball"}));
-    assert_eq!(card["network"]["parameters"]["channels"], json!([6, 8]));
+    assert_eq!(card["network"]["parameters"]["network"]["channels"], json!([6, 8]));
+    assert_eq!(card["network"]["kind"], "unet");
     assert_eq!(card["accuracy"][0]["metric"], "dice");
     assert!(weights.len() < set.read("through/best.safetensors").len());
     let rows = |file: &str| String::from_utf8(set.read(file)).unwrap().lines().count();
