@@ -366,8 +366,7 @@ fn day(text: &str) -> Result<f32, String> {
 }
 
 fn minutes(text: &str) -> Result<f64, String> {
-    let minutes: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if minutes.is_finite() && minutes > 0.0 { Ok(minutes) } else { Err("more than 0 minutes are needed".to_owned()) }
+    number(text, 0.1, 100_000.0).map(f64::from)
 }
 
 fn tolerance(text: &str) -> Result<f64, String> {
