@@ -109,7 +109,7 @@ fn unit() -> Result<()> {
     if let Some(dir) = gltf_validator()? {
         test.env("VESTIBULE_GLTF_VALIDATOR", dir);
     }
-    process::run(without_gpu(test.args(["test", "--locked"]))?)
+    process::run(without_gpu(test.args(["test", "--locked", "--no-fail-fast"]))?)
 }
 
 fn unit_bevy() -> Result<()> {

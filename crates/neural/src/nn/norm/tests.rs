@@ -33,7 +33,7 @@ fn a_far_mean_does_not_spoil_the_variance() {
 
 #[test]
 fn results_do_not_depend_on_the_threads() {
-    let data: Vec<f32> = (0..3 * 100_003).map(|i| ((i * 7919 % 10_007) as f32).sin()).collect();
+    let data: Vec<f32> = (0..3 * 100_003_u64).map(|i| ((i * 7919 % 10_007) as f32).sin()).collect();
     let on = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| moments::of_channels(&data, 100_003))
