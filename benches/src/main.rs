@@ -8,6 +8,7 @@ mod decimate;
 mod dicom;
 mod frame;
 mod generated;
+mod nnunet;
 mod peer;
 mod record;
 mod scratch;
@@ -23,6 +24,7 @@ type Benchmark = fn(&BenchArgs) -> Result<Vec<Record>>;
 
 const BENCHMARKS: &[(&str, Benchmark)] = &[
     ("conv3d", conv3d::run),
+    ("nnunet", nnunet::run),
     ("build", build::run),
     ("surfaces", surfaces::run),
     ("dicom", dicom::run),
@@ -31,6 +33,7 @@ const BENCHMARKS: &[(&str, Benchmark)] = &[
 ];
 
 fn main() -> ExitCode {
+    pipeline::keep_freed_memory();
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
