@@ -20,6 +20,9 @@ const SUMMED: usize = 768;
 /// Planes after which sums of `f32` are put away into `f64`.
 const PLANES: usize = 16;
 
+/// Planes that share copies of the input where a plane alone fills a run.
+const FEW_PLANES: usize = 4;
+
 /// Tasks below which output channels are split as well.
 const FEW_TASKS: usize = 8;
 
@@ -111,13 +114,8 @@ impl Job<'_> {
         let [kd, kh, kw] = self.kernel;
         let positions = kd * kh * kw;
         let lanes = self.isa.lanes();
-        let group_outputs = self.channels[1] / self.groups;
         let blocks = even(task.outputs.1, self.isa.max_correlated());
         let shifts_at_once = even(kw, MAX_SHIFTS);
-        // `[block][input][kd][kh][shifts][output of block][shift]`, so that a kernel's sums lie together.
-        let place = |first: usize, channels: usize, input: usize, line: usize, shift: usize| {
-            first * task.inputs.1 * positions + ((input * kd * kh + line) * kw + shift) * channels
-        };
         let mut lane_sums = vec![0.0; task.outputs.1 * task.inputs.1 * positions * lanes];
         let mut total = vec![0.0_f64; task.outputs.1 * task.inputs.1 * positions];
         let flat = w.count < 2 * lanes;
@@ -126,44 +124,25 @@ impl Job<'_> {
             .into_iter()
             .map(|stretch| if flat { Sheet::flat(h, w, stretch) } else { Sheet::rows(h, w, stretch) })
             .collect();
+        let planes = self.planes_at_once(&sheets, flat);
         let mut tile = Vec::new();
+        let mut unsaved = 0;
         for item in 0..self.batch {
-            for plane in 0..d.count {
-                let depth = Slots::of(d, Stretch { first: plane, count: 1, step: 1 });
-                let slices: Vec<Option<usize>> = (0..kd).map(|k| depth.voxel(depth.tap(d, k), d.input)).collect();
+            for depth in stretches(d, planes, 1) {
+                let slots = Slots::of(d, depth);
                 for sheet in &sheets {
-                    self.copy(task, item, &slices, sheet, &mut tile);
-                    for &(first, channels) in &blocks {
-                        let output = task.group * group_outputs + task.outputs.0 + first;
-                        let area = h.output * w.output;
-                        let channel = (item * self.channels[1] + output) * d.output + plane;
-                        let gradient = &self.gradient[channel * area + sheet.stretch.first * w.output..];
-                        for input in 0..task.inputs.1 {
-                            for k in (0..kd).filter(|&k| slices[k].is_some()) {
-                                for j in 0..kh {
-                                    let x = &tile[(input * kd + k) * sheet.floats + sheet.lines[j]..];
-                                    for &(shift, count) in &shifts_at_once {
-                                        let sums = place(first, channels, input, k * kh + j, shift);
-                                        let correlation = Correlation {
-                                            gradient: gradient.as_ptr(),
-                                            gradient_channel: d.output * area,
-                                            gradient_row: sheet.stretch.step * w.output,
-                                            x: x.as_ptr(),
-                                            x_row: sheet.x_row,
-                                            shifts: &sheet.shifts[shift..shift + count],
-                                            rows: sheet.runs[0],
-                                            length: sheet.runs[1],
-                                            sums: lane_sums[sums * lanes..].as_mut_ptr(),
-                                        };
-                                        // SAFETY: rows of the gradient's tensor and of the tile, which ends in a spare vector.
-                                        unsafe { self.isa.correlate(channels, &correlation) };
-                                    }
-                                }
-                            }
+                    self.copy(task, item, &slots, sheet, &mut tile);
+                    let piece = Piece { task, item, depth, slots, sheet, tile: &tile };
+                    // Small planes follow each other as rows do.
+                    for planes in even(depth.count, if sheet.flat { depth.count } else { 1 }) {
+                        for &block in &blocks {
+                            self.add(&piece, planes, block, &shifts_at_once, &mut lane_sums);
                         }
                     }
                 }
-                if plane % PLANES == PLANES - 1 || plane + 1 == d.count {
+                unsaved += depth.count;
+                if unsaved >= PLANES || depth.first + depth.count == d.count {
+                    unsaved = 0;
                     for (total, lanes) in total.iter_mut().zip(lane_sums.chunks_exact_mut(lanes)) {
                         *total += lanes.iter().map(|&x| f64::from(x)).sum::<f64>();
                         lanes.fill(0.0);
@@ -176,7 +155,7 @@ impl Job<'_> {
             for input in 0..task.inputs.1 {
                 for line in 0..kd * kh {
                     for &(shift, count) in &shifts_at_once {
-                        let from = place(first, channels, input, line, shift);
+                        let from = self.place(task, (first, channels), input, line, shift);
                         for (m, k) in (0..channels).flat_map(|m| (0..count).map(move |k| (m, k))) {
                             let to = ((first + m) * task.inputs.1 + input) * positions + line * kw + shift + k;
                             sums[to] = total[from + m * count + k] as f32;
@@ -188,21 +167,96 @@ impl Job<'_> {
         sums
     }
 
+    /// Adds some planes of a piece to the sums of a block of output channels.
+    fn add(
+        &self,
+        piece: &Piece<'_>,
+        (plane, count): (usize, usize),
+        (first, channels): (usize, usize),
+        shifts_at_once: &[(usize, usize)],
+        lane_sums: &mut [f32],
+    ) {
+        let Piece { task, item, depth, slots, sheet, tile } = piece;
+        let [d, h, w] = &self.lattice.axes;
+        let [kd, kh, _] = self.kernel;
+        let area = h.output * w.output;
+        let output = task.group * self.channels[1] / self.groups + task.outputs.0 + first;
+        for (input, k) in (0..task.inputs.1).flat_map(|input| (0..kd).map(move |k| (input, k))) {
+            let slot = |plane: usize| plane * slots.per_output + slots.tap(d, k);
+            let inside = |plane: &usize| slots.voxel(slot(*plane), d.input).is_some();
+            let Some(from) = (plane..plane + count).find(inside) else { continue };
+            let rows = (from..plane + count).take_while(inside).count();
+            let channel = (item * self.channels[1] + output) * d.output + depth.first + from;
+            let gradient = &self.gradient[channel * area + sheet.stretch.first * w.output..];
+            let x = &tile[(input * slots.count + slot(from)) * sheet.floats..];
+            let [gradient_row, x_row, rows] = if sheet.flat {
+                [area, slots.per_output * sheet.floats, rows]
+            } else {
+                [sheet.stretch.step * w.output, sheet.x_row, sheet.runs[0]]
+            };
+            for (j, &(shift, count)) in (0..kh).flat_map(|j| shifts_at_once.iter().map(move |s| (j, s))) {
+                let sums = self.place(*task, (first, channels), input, k * kh + j, shift) * self.isa.lanes();
+                let correlation = Correlation {
+                    gradient: gradient.as_ptr(),
+                    gradient_channel: d.output * area,
+                    gradient_row,
+                    x: x[sheet.lines[j]..].as_ptr(),
+                    x_row,
+                    shifts: &sheet.shifts[shift..shift + count],
+                    rows,
+                    length: sheet.runs[1],
+                    sums: lane_sums[sums..].as_mut_ptr(),
+                };
+                // SAFETY: rows of the gradient's tensor and of the tile, which ends in a spare vector.
+                unsafe { self.isa.correlate(channels, &correlation) };
+            }
+        }
+    }
+
+    /// Where sums lie: `[block][input][kd][kh][shifts][output of block][shift]`, so that a kernel's lie together.
+    fn place(&self, task: Task, block: (usize, usize), input: usize, line: usize, shift: usize) -> usize {
+        let [kd, kh, kw] = self.kernel;
+        block.0 * task.inputs.1 * kd * kh * kw + ((input * kd * kh + line) * kw + shift) * block.1
+    }
+
+    /// Planes that are taken from one tile: as rows of one run where they are small, else a few, which share copies.
+    fn planes_at_once(&self, sheets: &[Sheet], flat: bool) -> usize {
+        let [d, h, w] = &self.lattice.axes;
+        let most = match sheets {
+            [_] if flat => (SUMMED / (h.count * w.count).max(1)).clamp(1, PLANES),
+            _ => FEW_PLANES,
+        };
+        // Where the kernel is dilated, planes share too little.
+        let copied = Slots::of(d, Stretch { first: 0, count: most, step: 1 }).count;
+        if copied <= most * d.offsets.len() { most } else { 1 }
+    }
+
     /// What the kernel's slices meet of the task's input channels.
-    fn copy(&self, task: Task, item: usize, slices: &[Option<usize>], sheet: &Sheet, tile: &mut Vec<f32>) {
+    fn copy(&self, task: Task, item: usize, slots: &Slots, sheet: &Sheet, tile: &mut Vec<f32>) {
         let [d, h, w] = &self.lattice.axes;
         let area = h.input * w.input;
-        tile.resize(task.inputs.1 * slices.len() * sheet.floats + self.isa.lanes(), 0.0);
+        tile.resize(task.inputs.1 * slots.count * sheet.floats + self.isa.lanes(), 0.0);
         for input in 0..task.inputs.1 {
             let channel = item * self.channels[0] + task.group * self.channels[0] / self.groups + task.inputs.0 + input;
-            for (k, at) in slices.iter().enumerate() {
-                if let Some(at) = at {
+            for slot in 0..slots.count {
+                if let Some(at) = slots.voxel(slot, d.input) {
                     let slice = &self.x[(channel * d.input + at) * area..][..area];
-                    sheet.copy(slice, h, w, &mut tile[(input * slices.len() + k) * sheet.floats..][..sheet.floats]);
+                    sheet.copy(slice, h, w, &mut tile[(input * slots.count + slot) * sheet.floats..][..sheet.floats]);
                 }
             }
         }
     }
+}
+
+/// Some planes of gradients, with the input that their kernels meet.
+struct Piece<'a> {
+    task: Task,
+    item: usize,
+    depth: Stretch,
+    /// The input's planes.
+    slots: Slots,
+    sheet: &'a Sheet,
+    tile: &'a [f32],
 }
 
 /// How the rows of one slice lie in the scratch tile, and how the kernel runs over them.
