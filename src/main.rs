@@ -25,6 +25,7 @@ use clap::Parser;
 use crate::cli::{Arguments, Verb};
 
 fn main() -> ExitCode {
+    pipeline::keep_freed_memory();
     without_a_session();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,

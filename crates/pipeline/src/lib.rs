@@ -18,6 +18,7 @@ mod evaluate;
 mod input;
 mod inspect;
 mod mask;
+mod memory;
 mod models;
 mod progress;
 mod recipe;
@@ -34,6 +35,7 @@ pub use evaluate::{EvaluateRequest, EvaluatedStructure, Evaluation, evaluate};
 pub use inspect::{
     FittingRecipe, InspectedGeometry, InspectedSegmentation, InspectedSeries, Inspection, Skipped, inspect,
 };
+pub use memory::keep_freed_memory;
 pub use models::{AddRequest, AddedModel, EmbeddedModel, ListedModel, ModelEntry, Models, UsedModel, VerifiedModel};
 pub use progress::{Progress, Silent, StageTime};
 pub use recipe::{CT_BASIC, CT_ORGANS, LABELS, MR_BRAIN, MR_HEAD, RECIPES, Recipe};
