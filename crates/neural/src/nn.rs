@@ -5,6 +5,7 @@ mod channel_sum;
 pub mod composed;
 mod conv;
 mod norm;
+mod pages;
 mod pool;
 mod resize;
 

@@ -21,7 +21,7 @@ use self::lattice::Lattice;
 pub(super) use self::lattice::out_size;
 use self::packed::{Order, PackedWeights};
 use super::channel_sum::channel_sum;
-use super::{Activation, composed, floats};
+use super::{Activation, composed, floats, pages};
 
 /// How a kernel moves over a volume; depth, height, width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -286,8 +286,7 @@ impl ConvOp {
         let shape = sizes.out_shape();
         let length = shape.iter().product();
         if out.capacity() < length {
-            // Zeroed pages come from the system for nothing.
-            *out = vec![0.0; length];
+            *out = pages::zeros(length);
         }
         out.resize(length, 0.0);
         for (lattice, pack) in lattices.iter().zip(packs) {

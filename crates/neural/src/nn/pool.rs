@@ -6,7 +6,7 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tenso
 use rayon::prelude::*;
 
 use super::conv::out_size;
-use super::floats;
+use super::{floats, pages};
 
 /// How a window moves over a volume; depth, height, width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,7 +168,7 @@ impl CustomOp1 for Pool {
         let (n, c, ..) = layout.shape().dims5()?;
         let [d, h, w] = self.axes(layout.shape())?;
         let volume = d.input * h.input * w.input;
-        let mut out = vec![0.0; n * c * d.output * h.output * w.output];
+        let mut out = pages::zeros(n * c * d.output * h.output * w.output);
         out.par_chunks_mut(h.output * w.output).enumerate().for_each(|(plane, out)| {
             let x = &x[plane / d.output * volume..][..volume];
             let od = plane % d.output;
@@ -248,7 +248,7 @@ impl CustomOp2 for Backward {
         let [d, h, w] = self.0.axes(l1.shape())?;
         let (volume, out_volume) = (d.input * h.input * w.input, d.output * h.output * w.output);
         let plane = h.input * w.input;
-        let mut out = vec![0.0; x.len()];
+        let mut out = pages::zeros(x.len());
         out.par_chunks_mut(plane).enumerate().for_each(|(at, out)| {
             let channel = at / d.input;
             let x = &x[channel * volume..][..volume];

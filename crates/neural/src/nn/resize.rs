@@ -3,7 +3,7 @@
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
-use super::floats;
+use super::{floats, pages};
 
 /// How values between voxels are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +132,7 @@ impl CustomOp1 for Resize {
         let (n, c, ..) = layout.shape().dims5()?;
         let [d, h, w] = &self.axes;
         let volume = d.input * h.input * w.input;
-        let mut out = vec![0.0; n * c * d.output * h.output * w.output];
+        let mut out = pages::zeros(n * c * d.output * h.output * w.output);
         out.par_chunks_mut(h.output * w.output).enumerate().for_each(|(plane, out)| {
             let x = &x[plane / d.output * volume..][..volume];
             let mut row = vec![0.0; w.input];
@@ -170,7 +170,7 @@ impl CustomOp1 for Backward<'_> {
         let (n, c, ..) = layout.shape().dims5()?;
         let [d, h, w] = &self.0.axes;
         let volume = d.output * h.output * w.output;
-        let mut out = vec![0.0; n * c * d.input * h.input * w.input];
+        let mut out = pages::zeros(n * c * d.input * h.input * w.input);
         out.par_chunks_mut(h.input * w.input).enumerate().for_each(|(plane, out)| {
             let gradient = &gradient[plane / d.input * volume..][..volume];
             let mut row = vec![0.0; w.output];

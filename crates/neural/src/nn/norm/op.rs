@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::moments::{self, BLOCK, Moments, sizes, with_floats};
 use super::{Affine, Sharing};
-use crate::nn::{Activation, floats};
+use crate::nn::{Activation, floats, pages};
 
 /// `x` in one piece, normalised by `moments`, which are constants if `fixed`.
 pub(super) fn apply(
@@ -71,7 +71,7 @@ impl CustomOp3 for Normalize {
         let (x, weight, bias) = (floats(s1, l1)?, floats(s2, l2)?, floats(s3, l3)?);
         let channels = weight.len();
         let size = l1.shape().dims()[2..].iter().product();
-        let mut out = vec![0.0; x.len()];
+        let mut out = pages::zeros(x.len());
         out.par_chunks_mut(size).zip(x.par_chunks(size)).enumerate().for_each(|(piece, (out, x))| {
             let [mean, inverse] = self.scales[self.group(piece, channels)];
             let (scale, shift) = (inverse * weight[piece % channels], bias[piece % channels]);
@@ -138,7 +138,7 @@ impl Normalize {
         let count = (pieces.len() / means.len() * size) as f64;
         let means: Vec<[f32; 2]> =
             means.iter().map(|m| if self.fixed { [0.0; 2] } else { m.map(|s| (s / count) as f32) }).collect();
-        let mut gx = vec![0.0; x.len()];
+        let mut gx = pages::zeros(x.len());
         (gx.par_chunks_mut(size), x.par_chunks(size), y.par_chunks(size), gradient.par_chunks(size))
             .into_par_iter()
             .enumerate()
