@@ -106,6 +106,7 @@ fn choose_levels(
     mut choice: ResMut<LodChoice>,
     views: Query<(&Camera, &GlobalTransform, &Frustum), With<ViewCamera>>,
     mut segments: Query<(&GlobalTransform, &Aabb, &Drawn, &mut SegmentLods, &mut Mesh3d, &mut TriangleCount)>,
+    others: Query<(&TriangleCount, &InheritedVisibility), Without<SegmentLods>>,
 ) {
     let views: Vec<_> = views.iter().filter(|(camera, ..)| camera.is_active).take(32).collect();
     if views.is_empty() {
@@ -127,7 +128,9 @@ fn choose_levels(
         }
         candidates.push(candidate);
     }
-    let (levels, pixels) = choose(&candidates, tier.max_triangles, choice.pixels);
+    // The room, letters and hands have few; what they take in any view is taken from the structures.
+    let room = others.iter().filter(|(_, seen)| seen.get()).map(|(count, _)| u64::from(count.0)).sum();
+    let (levels, pixels) = choose(&candidates, tier.max_triangles.saturating_sub(room), choice.pixels);
     choice.set_if_neq(LodChoice { pixels, triangles: cost(&candidates, &levels) });
     for ((_, _, _, mut lods, mut mesh, mut count), (candidate, level)) in
         segments.iter_mut().zip(candidates.iter().zip(levels))
