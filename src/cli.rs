@@ -22,6 +22,8 @@ pub(crate) enum Verb {
     Build(Build),
     /// Let a trained model find the structures of a scan, and write its label map
     Segment(Segment),
+    /// Make thin slices of thick ones by a trained model, and mark what it inferred
+    Upsample(Upsample),
     /// Train a network by a recipe, in legs that can be stopped and taken up again
     Train(Train),
     /// Compare two label maps: Dice, HD95, surface Dice, volumes
@@ -96,7 +98,7 @@ pub(crate) struct Build {
     /// Labels to use instead of finding structures: NIfTI, NRRD or DICOM SEG, on any grid
     #[arg(long, value_name = "FILE")]
     pub(crate) labels: Option<PathBuf>,
-    /// The trained model to use
+    /// The trained model to use; the recipes with AI take the one that fits best
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,
     /// What the case is called for those who use it; never the patient's name
@@ -126,6 +128,35 @@ pub(crate) struct Segment {
     /// Neither read nor write the cache
     #[arg(long)]
     pub(crate) no_cache: bool,
+    /// Print one JSON report on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Upsample {
+    /// A folder of DICOM files, one file, a zip, NIfTI or NRRD
+    pub(crate) scan: PathBuf,
+    /// Distance of the new slices; the nearest that divides the stack into whole slices is taken
+    #[arg(long, value_name = "MM", value_parser = millimetres)]
+    pub(crate) spacing: f64,
+    /// The finer scan to write, ending in .nii.gz or .nii; the mask of what was inferred goes beside it, ending in
+    /// .inferred.nii.gz
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// The trained model; the one that fits the scan best unless named
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: Option<String>,
+    /// Teach the model on the scan's own slices first, in so many steps [default: 300 for a scan of another modality than the
+    /// model was trained on, else 0]
+    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u32).range(..=100_000))]
+    pub(crate) fine_tune: Option<u32>,
+    /// Thickness of the scan's slices, where they overlap or leave gaps [default: as thick as far apart]
+    #[arg(long, value_name = "MM", value_parser = millimetres)]
+    pub(crate) thickness: Option<f64>,
+    /// The series to take where there are several, by its UID or number as `inspect` lists them
+    #[arg(long, value_name = "UID")]
+    pub(crate) series: Option<String>,
     /// Print one JSON report on stdout
     #[arg(long)]
     pub(crate) json: bool,
@@ -367,6 +398,14 @@ fn day(text: &str) -> Result<f32, String> {
 
 fn minutes(text: &str) -> Result<f64, String> {
     number(text, 0.1, 100_000.0).map(f64::from)
+}
+
+fn millimetres(text: &str) -> Result<f64, String> {
+    // In double precision, as slices lie on a grid.
+    match text.parse() {
+        Ok(number) if (0.01..=100.0).contains(&number) => Ok(number),
+        _ => Err("a number of millimetres from 0.01 to 100 is asked for".to_owned()),
+    }
 }
 
 fn tolerance(text: &str) -> Result<f64, String> {

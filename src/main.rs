@@ -15,6 +15,7 @@ mod phantom;
 mod progress;
 mod segment;
 mod train;
+mod upsample;
 mod walk;
 
 use std::panic;
@@ -65,6 +66,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Some(Verb::Inspect(inspect)) => inspect::run(inspect),
         Some(Verb::Build(build)) => build::run(build),
         Some(Verb::Segment(segment)) => segment::run(segment),
+        Some(Verb::Upsample(upsample)) => upsample::run(upsample),
         Some(Verb::Train(train)) => train::run(train),
         Some(Verb::Evaluate(evaluate)) => evaluate::run(evaluate),
         Some(Verb::Models(models)) => models::run(models),

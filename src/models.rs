@@ -8,10 +8,16 @@ use crate::output;
 use crate::progress::Progress;
 
 /// The folders of `models/` in the source tree, with card and weights.
-const EMBEDDED: &[EmbeddedModel] = &[EmbeddedModel {
-    card: include_str!("../models/hippocampus/model.json"),
-    files: &[("weights.safetensors", include_bytes!("../models/hippocampus/weights.safetensors"))],
-}];
+const EMBEDDED: &[EmbeddedModel] = &[
+    EmbeddedModel {
+        card: include_str!("../models/hippocampus/model.json"),
+        files: &[("weights.safetensors", include_bytes!("../models/hippocampus/weights.safetensors"))],
+    },
+    EmbeddedModel {
+        card: include_str!("../models/through-plane/model.json"),
+        files: &[("weights.safetensors", include_bytes!("../models/through-plane/weights.safetensors"))],
+    },
+];
 
 /// Where models are looked for: the user's, those of `$VESTIBULE_HOME`, the embedded ones.
 pub(crate) fn all() -> Models {
@@ -42,7 +48,7 @@ fn print_list(arguments: &cli::ModelsList) -> Result<()> {
         output::say(&format!("{} {version} ({}{experimental}): {what}", model.name, model.place));
         let licence = model.licence.as_deref().unwrap_or("not told");
         let megabytes = model.bytes as f64 / 1e6;
-        output::say(&format!("   {} classes, {megabytes:.1} MB, licence: {licence}", model.classes));
+        output::say(&format!("   {}{megabytes:.1} MB, licence: {licence}", classes(model.classes)));
         if let Some(sha256) = &model.sha256 {
             output::say(&format!("   SHA-256 {sha256}"));
         }
@@ -51,6 +57,15 @@ fn print_list(arguments: &cli::ModelsList) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Nothing for a model that finds no structures.
+fn classes(count: usize) -> String {
+    match count {
+        0 => String::new(),
+        1 => "1 class, ".to_owned(),
+        n => format!("{n} classes, "),
+    }
 }
 
 fn take(arguments: &cli::ModelsAdd) -> Result<()> {
@@ -66,7 +81,7 @@ fn take(arguments: &cli::ModelsAdd) -> Result<()> {
     for note in &added.notes {
         output::say(&format!("note: {note}"));
     }
-    output::say(&format!("model {} with {} classes, SHA-256 {}", added.name, added.classes, added.sha256));
+    output::say(&format!("model {}, {}SHA-256 {}", added.name, classes(added.classes), added.sha256));
     output::say(&format!("it lies in {}", added.path.display()));
     Ok(())
 }

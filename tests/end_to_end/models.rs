@@ -230,6 +230,77 @@ fn walk(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// The embedded patient in slices of 10 mm.
+fn thick_slices(user: &User) -> PathBuf {
+    let scan = user.path("scan");
+    json(vestibule().args(["phantom", "--json", "--spacing", "5", "10", "--out"]).arg(&scan));
+    scan
+}
+
+#[test]
+fn slices_become_thin_and_say_so() {
+    let user = User::new();
+    let scan = thick_slices(&user);
+    let (folder, out) = (user.path("out"), user.path("out/fine.nii.gz"));
+    fs::create_dir(&folder).unwrap();
+    let made = json(user.vestibule().args(["upsample", "--json", "--spacing", "5", "--out"]).arg(&out).arg(&scan));
+    assert_eq!((&made["model"]["name"], &made["fine_tune_steps"]), (&"through-plane".into(), &0.into()), "{made}");
+    let (fine, mask) = (volume::formats::read_scan(&out).unwrap(), folder.join("fine.inferred.nii.gz"));
+    let mask = volume::formats::read_labels(&mask).unwrap();
+    assert!(fine.geometry().is_same_grid(mask.geometry(), 1e-3));
+    assert!(mask.voxels.data().iter().all(|&m| m == 1));
+    assert!((fine.geometry().max_spacing_mm() - 5.0).abs() < 1e-3);
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 2, "the scan and its mask, nothing else");
+
+    // Words for people, and refusals.
+    let again = run(user.vestibule().args(["upsample", "--spacing", "5", "--out"]).arg(&out).arg(&scan));
+    assert!(text(&again.stdout).contains("100.0 % of voxels are inferred"), "{}", text(&again.stdout));
+    assert!(text(&again.stderr).contains("upsample: "), "{}", text(&again.stderr));
+    let upsample = |more: &[&str]| {
+        let mut command = user.vestibule();
+        command.args(["upsample", "--out"]).arg(&out).arg(&scan).args(more);
+        command
+    };
+    let said = refusal(&mut upsample(&["--spacing", "5", "--model", "hippocampus"]));
+    assert!(said.contains("finds structures"), "{said}");
+    let said = refusal(&mut upsample(&["--spacing", "10"]));
+    assert!(said.contains("10.00 mm apart"), "{said}");
+    for wrong in [&[][..], &["--spacing", "0"], &["--spacing", "thin"]] {
+        assert_eq!(run(&mut upsample(wrong)).status.code(), Some(2), "{wrong:?}");
+    }
+    let said = refusal(
+        user.vestibule().args(["segment", "--model", "through-plane", "--out"]).arg(user.path("l.nii")).arg(&scan),
+    );
+    assert!(said.contains("makes slices thinner"), "{said}");
+
+    let case = user.path("case");
+    let built = json(
+        user.vestibule().args(["build", "--json", "--no-cache", "--recipe", "ct-fine", "--out"]).arg(&case).arg(&scan),
+    );
+    assert_eq!((&built["recipe"], &built["models"][0]["name"]), (&"ct-fine".into(), &"through-plane".into()), "{built}");
+    assert!(case.join("inferred.nii.gz").is_file());
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_leaves_nothing_half_written() {
+    use std::io::{BufRead, BufReader};
+    use std::process::Stdio;
+    let user = User::new();
+    let scan = thick_slices(&user);
+    let (folder, out) = (user.path("out"), user.path("out/fine.nii.gz"));
+    fs::create_dir(&folder).unwrap();
+    let mut command = user.vestibule();
+    command.args(["upsample", "--spacing", "5", "--fine-tune", "100000", "--out"]).arg(&out).arg(&scan);
+    let mut program = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(program.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("fine-tune: ")), "it ended before it was interrupted");
+    let killed = Command::new("kill").args(["-INT", &program.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    assert!(!program.wait().unwrap().success());
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "something was left behind");
+}
+
 #[test]
 fn label_maps_on_other_grids_are_not_compared() {
     let (Some(truth), Some(other)) =

@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 use volume::terminology;
 use volume::{BACKGROUND, Label, Segment};
 
-pub use self::expected::{ExpectedInput, Objection, ScanFacts};
+pub use self::expected::{ANY, ExpectedInput, Objection, ScanFacts};
 use crate::error::NeuralError;
 use crate::meshnet::MeshNetConfig;
 use crate::safetensors::Safetensors;
+use crate::super_resolution::{ThroughPlaneConfig, ThroughPlaneWeights};
 use crate::trained::TrainedUNet;
 
 /// The version of the card this crate writes and reads.
@@ -71,6 +72,29 @@ pub enum Network {
     NnUnet(NnUnetParts),
     /// A U-Net of this project.
     UNet(TrainedUNet),
+    /// Makes slices thinner and finds no structures; see [`super_resolution`](crate::super_resolution).
+    #[serde(rename = "through_plane")]
+    ThroughPlane(ThroughPlaneConfig),
+}
+
+impl Network {
+    /// What such a network does to a scan.
+    pub fn task(&self) -> Task {
+        match self {
+            Self::MeshNet(_) | Self::NnUnet(_) | Self::UNet(_) => Task::Segmentation,
+            Self::ThroughPlane(_) => Task::SuperResolution,
+        }
+    }
+}
+
+/// What a model does to a scan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Task {
+    /// It finds structures.
+    Segmentation,
+    /// It makes thin slices of thick ones.
+    SuperResolution,
 }
 
 /// Results folders of nnU-Net that together make one label map; the later ones lie on top.
@@ -215,7 +239,35 @@ impl ModelCard {
         {
             return wrong("a part is no folder inside the model's folder, or there is none".to_owned());
         }
+        if self.network.task() == Task::SuperResolution && !self.classes.is_empty() {
+            return wrong("it names classes, but such a network finds no structures".to_owned());
+        }
         self.input.check()
+    }
+
+    /// The card of a single file of weights that says it is of a through-plane network, for scans of any kind.
+    ///
+    /// # Errors
+    /// [`NeuralError`] if the weights are not whole.
+    pub fn of_through_plane(name: &str, weights: &[u8], file: WeightFile) -> Result<Self, NeuralError> {
+        let config = ThroughPlaneWeights::from_bytes(weights)?.config;
+        let card = Self {
+            schema: SCHEMA.to_owned(),
+            name: name.to_owned(),
+            version: "1".to_owned(),
+            what: "Thin slices of thick ones".to_owned(),
+            network: Network::ThroughPlane(config),
+            input: ExpectedInput::any_scan(ANY),
+            classes: Vec::new(),
+            training: Training::default(),
+            licence: None,
+            accuracy: Vec::new(),
+            temperature: None,
+            experimental: true,
+            weights: vec![file],
+        };
+        card.check()?;
+        Ok(card)
     }
 
     /// The card of a single file of weights whose metadata describe a MeshNet.
@@ -280,7 +332,19 @@ impl ModelCard {
             Network::MeshNet(config) => {
                 Some(1.0 + config.flops_per_voxel() * HEAD_VOXELS / (FLOPS_PER_CORE * cores as f64))
             }
-            Network::NnUnet(_) | Network::UNet(_) => None,
+            Network::NnUnet(_) | Network::UNet(_) | Network::ThroughPlane(_) => None,
+        }
+    }
+
+    /// Seconds to be expected on this many cores for a finer scan of so many voxels; none if the model makes none.
+    pub fn expected_upsample_s(&self, voxels: usize, cores: usize) -> Option<f64> {
+        match &self.network {
+            // Planes of columns and planes of rows.
+            Network::ThroughPlane(config) => {
+                let flops = config.flops_per_voxel() * 2.0 * voxels as f64;
+                Some(1.0 + flops / (FLOPS_PER_CORE * cores as f64))
+            }
+            Network::MeshNet(_) | Network::NnUnet(_) | Network::UNet(_) => None,
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::error::NeuralError;
 use crate::meshnet::MeshNet;
 use crate::nnunet::{Frame, NnUnet, ReadOptions, SegmentOptions};
 use crate::safetensors::Safetensors;
+use crate::super_resolution::{ThroughPlane, ThroughPlaneWeights};
 use crate::trained::TrainedUNet;
 use crate::training::Predictor;
 
@@ -46,6 +47,8 @@ pub enum Model {
         /// As of [`Model::MeshNet`].
         temperature: f32,
     },
+    /// Makes slices thinner: for [`super_resolution::upsample`](crate::super_resolution::upsample()).
+    ThroughPlane(ThroughPlane),
 }
 
 /// What a model found in a scan.
@@ -75,6 +78,7 @@ impl Model {
                 let predictor = network.load(&only(card, files)?)?;
                 Ok(Self::UNet { network: network.clone(), predictor, temperature: temperature(card) })
             }
+            Network::ThroughPlane(_) => Ok(Self::ThroughPlane(through_plane(card, files)?.network()?)),
         }
     }
 
@@ -108,8 +112,29 @@ impl Model {
                 }
                 Ok(Found { network_mm3: volumes_mm3(&labels), labels, confidence: None })
             }
+            Self::ThroughPlane(_) => Err(NeuralError::Input {
+                reason: "it makes slices thinner and finds no structures".to_owned(),
+                remedy: "use it with `vestibule upsample`, or name a model that finds structures".to_owned(),
+            }),
         }
     }
+}
+
+/// The weights of a through-plane model.
+///
+/// # Errors
+/// [`NeuralError`] if the card is of another kind of network, or the weights are of another shape than it says.
+pub fn through_plane(card: &ModelCard, files: WeightFiles) -> Result<ThroughPlaneWeights, NeuralError> {
+    let Network::ThroughPlane(config) = &card.network else {
+        let reason = "its network finds structures and makes no slices thinner".to_owned();
+        return Err(NeuralError::Card { reason });
+    };
+    let weights = ThroughPlaneWeights::from_bytes(&only(card, files)?)?;
+    if weights.config != *config {
+        let reason = format!("it tells of {config:?}, and its weights are of {:?}", weights.config);
+        return Err(NeuralError::Card { reason });
+    }
+    Ok(weights)
 }
 
 /// The first of a card's files.

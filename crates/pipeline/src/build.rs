@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use case::{CaseContents, FindingEntry, FindingKind, Provenance, RecipeRef};
+use neural::card::{ScanFacts, Task};
 use surface::{SegmentSurface, SurfaceOptions, surfaces_of_labels};
 use volume::{LabelMap, Volume};
 
@@ -12,10 +13,11 @@ use crate::input::{Input, LabelSource, read_input};
 use crate::inspect::{Look, fitting, misfit, recipe_names};
 use crate::models::{ModelEntry, Models};
 use crate::progress::{Progress, StageTime, Stages};
-use crate::recipe::{self, CT_BASIC, LABELS, MR_HEAD, Recipe, by_model};
+use crate::recipe::{self, CT_BASIC, CT_FINE, LABELS, MR_HEAD, Recipe, by_model, ct_fine};
 use crate::source::Kind;
 use crate::summary::{BuildSummary, BuiltSegment};
 use crate::target;
+use crate::upsample::Upsampler;
 
 /// What to build.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,6 +62,12 @@ pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildSum
     }
     let recipe = choose_recipe(request, &input)?;
     let model = choose_model(request, &recipe, &mut input)?;
+    if let Some(model) = model.as_ref().filter(|_| recipe == CT_FINE) {
+        // What the file does not say, the recipe does.
+        let facts = ScanFacts { modality: "CT", ..input.look().facts() };
+        let upsampler = Upsampler::choose(&request.models, Some(&model.card.name), None, &facts)?;
+        ct_fine::refine(&mut input, upsampler, &mut stages)?;
+    }
     let Structures { labels, confidence, cached } =
         stages.run("segment", |tell| find_labels(request, &recipe, model.as_ref(), &mut input, tell))?;
     let surfaces = stages.run("surfaces", |tell| surfaces_of_labels(&labels, &SurfaceOptions::default(), tell))?;
@@ -122,7 +130,7 @@ fn choose_recipe(request: &BuildRequest, input: &Input) -> Result<Recipe, Pipeli
     if let Some(recipe) = asked.or_else(|| named.map(|model| Recipe::of_model(&model.card))) {
         // The kind of a file that does not say is a guess, so its user knows better.
         let kind = match (input.kind_is_guess, recipe.name) {
-            (true, "ct-basic" | "ct-organs") => Kind::Ct,
+            (true, "ct-basic" | "ct-fine" | "ct-organs") => Kind::Ct,
             (true, "mr-head" | "mr-brain") => Kind::Mr,
             _ => input.kind,
         };
@@ -159,9 +167,16 @@ fn choose_model(
         return Ok(None);
     }
     let facts = input.look().facts();
+    if recipe.task() == Some(Task::SuperResolution) {
+        return match &request.model {
+            Some(name) => request.models.find_for(Task::SuperResolution, name),
+            None => request.models.best_upsampler(facts.modality).ok_or(PipelineError::NoUpsampler),
+        }
+        .map(Some);
+    }
     let modality = if *recipe == recipe::CT_ORGANS { "CT" } else { "MR" };
     let model = match &request.model {
-        Some(name) => request.models.find(name)?,
+        Some(name) => request.models.find_for(Task::Segmentation, name)?,
         None => request
             .models
             .best_for(modality, &facts)
@@ -193,7 +208,7 @@ fn find_labels(
         return Ok(by_recipe(placed_labels(input)?, false));
     }
     let cache = if request.no_cache { None } else { Cache::of_user() };
-    if let Some(model) = model {
+    if let Some(model) = model.filter(|m| m.card.network.task() == Task::Segmentation) {
         let found = by_model::run(model, &input.scan, cache.as_ref(), &by_model::model_part(tell))?;
         if found.labels.data().iter().all(|&l| l == volume::BACKGROUND) {
             let remedy = format!("look whether model `{}` was made for such a scan", model.card.name);
@@ -261,10 +276,12 @@ fn write(
         let (used, card) = (model.used(), &model.card);
         let licence = card.licence.as_ref().map(|l| format!(", licence {l}")).unwrap_or_default();
         let origin = card.training.source.as_ref().map(|s| format!(", from {s}")).unwrap_or_default();
-        let text = format!(
-            "structures were drawn by the model {} {}{origin}{licence}; no human looked at them",
-            used.name, used.version
-        );
+        let what = match card.network.task() {
+            Task::Segmentation => "structures were drawn",
+            Task::SuperResolution => "grey values between the scan's own slices were inferred",
+        };
+        let text =
+            format!("{what} by the model {} {}{origin}{licence}; no human looked at them", used.name, used.version);
         provenance.findings.push(FindingEntry { kind: FindingKind::Read, text });
         provenance.models = vec![case::ModelRef { name: used.name, version: used.version, sha256: used.sha256 }];
     }
@@ -281,7 +298,7 @@ fn write(
         alias: request.alias.clone(),
         provenance,
         windows: input.windows.clone(),
-        trust: case::Trust { confidence, inferred: made_up.as_ref() },
+        trust: case::Trust { confidence, inferred: made_up.as_ref().or(input.inferred_mask.as_ref()) },
     };
     Ok(case::write_case(&request.out, &contents, tell)?)
 }

@@ -127,6 +127,22 @@ pub enum PipelineError {
         /// Why.
         cause: Box<neural::NeuralError>,
     },
+    /// A model that was made for something else.
+    #[error("model `{model}` {does}; {remedy}, or name another; `vestibule models list` says what each does")]
+    OtherTask {
+        /// Which.
+        model: String,
+        /// What it does and does not.
+        does: &'static str,
+        /// What it is for.
+        remedy: &'static str,
+    },
+    /// Nothing here makes slices thinner.
+    #[error(
+        "no model here makes slices thinner; add one with `vestibule models add FILE.safetensors` (a folder, a zip or a URL \
+         with --sha256 will do as well)"
+    )]
+    NoUpsampler,
     /// A file of a model is not the one that its card tells of.
     #[error(
         "model `{model}`: its file {file} is not the one its card tells of: {found}; it was changed or is damaged, so it is \

@@ -4,14 +4,14 @@ use std::fmt;
 use std::path::Path;
 
 use dicom::Modality;
-use neural::card::ScanFacts;
+use neural::card::{ScanFacts, Task};
 use serde::Serialize;
 use volume::ImageGeometry;
 use volume::formats::{self, Format};
 
 use crate::error::PipelineError;
 use crate::models::Models;
-use crate::recipe::{self, CT_BASIC, CT_ORGANS, LABELS, MR_BRAIN, MR_HEAD, Recipe, by_model};
+use crate::recipe::{self, CT_BASIC, CT_FINE, CT_ORGANS, LABELS, MR_BRAIN, MR_HEAD, Recipe, by_model, ct_fine};
 use crate::source::{Kind, Source, guess};
 
 /// What lies at a path. Holds the UIDs that `--series` takes; not for keeping.
@@ -279,11 +279,15 @@ pub(crate) fn misfit(recipe: &Recipe, look: &Look<'_>) -> Option<[String; 2]> {
     let (reason, remedy) = match recipe.name {
         "labels" if labelled || kind == Kind::Labels => return None,
         "labels" => ("there are no labels".to_owned(), "name them with --labels FILE"),
-        "ct-basic" | "ct-organs" if kind != Kind::Ct => {
+        "ct-basic" | "ct-fine" | "ct-organs" if kind != Kind::Ct => {
             ("it needs a CT in Hounsfield units".to_owned(), "choose a CT series")
         }
-        "ct-basic" if geometry.size().into_iter().any(|n| n < FEW_SLICES) => {
+        "ct-basic" | "ct-fine" if geometry.size().into_iter().any(|n| n < FEW_SLICES) => {
             (format!("it needs {FEW_SLICES} slices or more"), "choose a series with more slices")
+        }
+        "ct-fine" if ct_fine::spacing_mm(geometry).is_none() => {
+            let apart = geometry.max_spacing_mm();
+            (format!("slices {apart:.2} mm apart are thin enough, or too many to be made thinner"), "use ct-basic")
         }
         "mr-head" | "mr-brain" if kind != Kind::Mr => ("it needs an MR".to_owned(), "choose an MR series"),
         "mr-head" if smallest < HEAD_MM => {
@@ -299,12 +303,11 @@ pub(crate) fn misfit(recipe: &Recipe, look: &Look<'_>) -> Option<[String; 2]> {
 /// Those with a model need one that is here and that nothing speaks against; `mr-brain` is the default of heads that say they
 /// are T1-weighted, others are asked for.
 pub(crate) fn fitting(look: &Look<'_>, models: &Models) -> Vec<FittingRecipe> {
-    let voxels = look.geometry.voxel_count();
     // Labels that are there already are what somebody wanted to see.
     let order = if look.contrast == Some("T1") {
-        [LABELS, CT_BASIC, CT_ORGANS, MR_BRAIN, MR_HEAD]
+        [LABELS, CT_BASIC, CT_FINE, CT_ORGANS, MR_BRAIN, MR_HEAD]
     } else {
-        [LABELS, CT_BASIC, CT_ORGANS, MR_HEAD, MR_BRAIN]
+        [LABELS, CT_BASIC, CT_FINE, CT_ORGANS, MR_HEAD, MR_BRAIN]
     };
     let fits = |recipe: Recipe| {
         if misfit(&recipe, look).is_some() {
@@ -314,7 +317,11 @@ pub(crate) fn fitting(look: &Look<'_>, models: &Models) -> Vec<FittingRecipe> {
             return Some((recipe, None));
         }
         let facts = look.facts();
-        models.best_for(facts.modality, &facts).map(|model| (recipe, Some(model)))
+        let model = match recipe.task()? {
+            Task::Segmentation => models.best_for(facts.modality, &facts),
+            Task::SuperResolution => models.best_upsampler(facts.modality),
+        };
+        model.map(|model| (recipe, Some(model)))
     };
     order
         .into_iter()
@@ -324,10 +331,10 @@ pub(crate) fn fitting(look: &Look<'_>, models: &Models) -> Vec<FittingRecipe> {
             name: r.name,
             version: r.version,
             what: r.what,
-            expected_s: (r.expected_with(voxels, model.as_ref().map(|m| &m.card)) * 10.0).round() / 10.0,
+            expected_s: (r.expected_with(look.geometry, model.as_ref().map(|m| &m.card)) * 10.0).round() / 10.0,
             model: model.map(|m| m.card.name),
-            // CT organs take long, and nobody asked.
-            default: at == 0 && r != CT_ORGANS,
+            // These take long, and nobody asked.
+            default: at == 0 && r != CT_ORGANS && r != CT_FINE,
         })
         .collect()
 }

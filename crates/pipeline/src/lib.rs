@@ -6,6 +6,7 @@
 //! | recipe | finds |
 //! |---|---|
 //! | `ct-basic` | body, skeleton, lungs, airways, fat, soft tissue, and vessels where contrast fills them, by density |
+//! | `ct-fine` | the same in a scan whose slices a trained model made thinner |
 //! | `mr-head` | the surface of a head, by intensity |
 //! | `mr-brain` | structures of the brain and the surface of the head, by a trained model |
 //! | `ct-organs` | organs and the surface of the body, by a trained model |
@@ -38,7 +39,7 @@ pub use inspect::{
 pub use memory::keep_freed_memory;
 pub use models::{AddRequest, AddedModel, EmbeddedModel, ListedModel, ModelEntry, Models, UsedModel, VerifiedModel};
 pub use progress::{Progress, Silent, StageTime};
-pub use recipe::{CT_BASIC, CT_ORGANS, LABELS, MR_BRAIN, MR_HEAD, RECIPES, Recipe};
+pub use recipe::{CT_BASIC, CT_FINE, CT_ORGANS, LABELS, MR_BRAIN, MR_HEAD, RECIPES, Recipe};
 pub use segment::{FoundStructure, SegmentRequest, SegmentSummary, segment};
 pub use summary::{BuildSummary, BuiltSegment};
 pub use train::{

@@ -13,7 +13,7 @@ mod verify;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use neural::card::{ModelCard, ScanFacts};
+use neural::card::{ModelCard, ScanFacts, Task};
 use neural::model::WeightFiles;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -81,6 +81,8 @@ pub struct ListedModel {
     pub bytes: u64,
     /// One digest for all files.
     pub sha256: Option<String>,
+    /// What it does to a scan.
+    pub task: Option<Task>,
     /// Number of classes.
     pub classes: usize,
     /// Under which the weights may be used.
@@ -151,17 +153,48 @@ impl Models {
     /// The model that is taken for a scan unless told otherwise: of those that can run and that nothing speaks against, one
     /// that is not experimental, the one that finds most; the first by name among equals.
     pub(crate) fn best_for(&self, modality: &str, scan: &ScanFacts<'_>) -> Option<ModelEntry> {
+        let fits = |entry: &ModelEntry| {
+            entry.card.input.modality == modality && !entry.card.input.objections(scan).iter().any(|o| o.refuses)
+        };
+        self.best(Task::Segmentation, fits, |e| (!e.card.experimental, e.card.classes.len()))
+    }
+
+    /// The model that makes slices thinner unless told otherwise: one that was trained on scans of this modality, then one
+    /// that is not experimental; the first by name among equals.
+    pub(crate) fn best_upsampler(&self, modality: &str) -> Option<ModelEntry> {
+        let of_kind = |e: &ModelEntry| e.card.input.modality == modality;
+        self.best(Task::SuperResolution, |_| true, |e| (of_kind(e), !e.card.experimental))
+    }
+
+    /// The first by name of those of the highest rank that do this and are whole.
+    fn best<R: PartialOrd>(
+        &self,
+        task: Task,
+        fits: impl Fn(&ModelEntry) -> bool,
+        rank: impl Fn(&ModelEntry) -> R,
+    ) -> Option<ModelEntry> {
         let mut names: Vec<String> = self.places().into_iter().map(|(n, _)| n).collect();
         names.sort();
         names.dedup();
-        let fits = |entry: &ModelEntry| {
-            entry.card.input.modality == modality
-                && entry.missing().is_none()
-                && !entry.card.input.objections(scan).iter().any(|o| o.refuses)
-        };
-        let rank = |e: &ModelEntry| (!e.card.experimental, e.card.classes.len());
-        let fitting = names.iter().filter_map(|n| self.find(n).ok()).filter(fits);
+        let usable = |e: &ModelEntry| e.card.network.task() == task && e.missing().is_none();
+        let fitting = names.iter().filter_map(|n| self.find(n).ok()).filter(|e| usable(e) && fits(e));
         fitting.reduce(|best, next| if rank(&next) > rank(&best) { next } else { best })
+    }
+
+    /// The model of a name, which must do this to a scan.
+    ///
+    /// # Errors
+    /// As [`Models::find`]; [`PipelineError::OtherTask`].
+    pub(crate) fn find_for(&self, task: Task, name: &str) -> Result<ModelEntry, PipelineError> {
+        let entry = self.find(name)?;
+        let (does, remedy) = match entry.card.network.task() {
+            found if found == task => return Ok(entry),
+            Task::Segmentation => ("finds structures and makes no slices thinner", "use it with `vestibule segment`"),
+            Task::SuperResolution => {
+                ("makes slices thinner and finds no structures", "use it with `vestibule upsample`")
+            }
+        };
+        Err(PipelineError::OtherTask { model: entry.card.name, does, remedy })
     }
 
     /// All names and places, the ones that come first before those they hide.
@@ -292,6 +325,7 @@ impl ModelEntry {
             path: self.place.path(),
             bytes: self.card.weights.iter().map(|w| w.bytes).sum(),
             sha256: Some(self.digest()),
+            task: Some(self.card.network.task()),
             classes: self.card.classes.len(),
             licence: self.card.licence.clone(),
             experimental: self.card.experimental,
@@ -319,6 +353,7 @@ impl ListedModel {
             path: at.path(),
             bytes: 0,
             sha256: None,
+            task: None,
             classes: 0,
             licence: None,
             experimental: false,

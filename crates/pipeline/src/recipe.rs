@@ -5,6 +5,7 @@ mod average;
 mod body;
 pub(crate) mod by_model;
 pub(crate) mod ct_basic;
+pub(crate) mod ct_fine;
 mod evenness;
 mod histogram;
 pub(crate) mod labels;
@@ -17,10 +18,10 @@ mod vessels;
 
 use std::collections::BTreeMap;
 
-use neural::card::ModelCard;
+use neural::card::{ModelCard, Task};
 use rayon::prelude::*;
 use serde::Serialize;
-use volume::{Label, LabelMap, ScanVolume, Volume, VolumeError, terminology};
+use volume::{ImageGeometry, Label, LabelMap, ScanVolume, Volume, VolumeError, terminology};
 
 use crate::mask::BitMask;
 
@@ -77,6 +78,15 @@ pub const CT_BASIC: Recipe = Recipe {
     cost: Cost { segment_us: CT_SEGMENT_US, surfaces_us: CT_SURFACES_US },
 };
 
+/// As [`CT_BASIC`], in a scan whose slices a model made thinner.
+pub const CT_FINE: Recipe = Recipe {
+    name: "ct-fine",
+    version: "1",
+    what: "as ct-basic, after a trained model made the slices thinner, so that surfaces show no stairs; what lies between \
+           the scan's own slices is inferred and marked",
+    cost: Cost { segment_us: CT_SEGMENT_US, surfaces_us: CT_SURFACES_US },
+};
+
 /// The surface of a head.
 pub const MR_HEAD: Recipe = Recipe {
     name: "mr-head",
@@ -113,7 +123,7 @@ pub const LABELS: Recipe = Recipe {
 };
 
 /// All recipes.
-pub const RECIPES: [Recipe; 5] = [CT_BASIC, MR_HEAD, LABELS, CT_ORGANS, MR_BRAIN];
+pub const RECIPES: [Recipe; 6] = [CT_BASIC, CT_FINE, MR_HEAD, LABELS, CT_ORGANS, MR_BRAIN];
 
 impl Recipe {
     /// The recipe of a name.
@@ -121,19 +131,35 @@ impl Recipe {
         RECIPES.into_iter().find(|r| r.name == name)
     }
 
-    /// True if a trained model finds the structures.
+    /// True if a trained model takes part.
     pub(crate) fn uses_model(&self) -> bool {
-        *self == MR_BRAIN || *self == CT_ORGANS
+        self.task().is_some()
+    }
+
+    /// What its model does, if it has one.
+    pub(crate) fn task(&self) -> Option<Task> {
+        match *self {
+            MR_BRAIN | CT_ORGANS => Some(Task::Segmentation),
+            CT_FINE => Some(Task::SuperResolution),
+            _ => None,
+        }
     }
 
     /// The recipe that a model named without one stands for.
     pub(crate) fn of_model(card: &ModelCard) -> Self {
-        if card.input.modality == "CT" { CT_ORGANS } else { MR_BRAIN }
+        match (card.network.task(), card.input.modality.as_str()) {
+            (Task::SuperResolution, _) => CT_FINE,
+            (Task::Segmentation, "CT") => CT_ORGANS,
+            (Task::Segmentation, _) => MR_BRAIN,
+        }
     }
 
-    /// As [`Recipe::expected_s`], with the time of a model.
-    pub(crate) fn expected_with(&self, voxels: usize, model: Option<&ModelCard>) -> f64 {
-        self.expected_s(voxels) + model.and_then(|m| m.expected_s(rayon::current_num_threads())).unwrap_or(0.0)
+    /// As [`Recipe::expected_s`], for a scan of this grid and with the time of a model.
+    pub(crate) fn expected_with(&self, grid: &ImageGeometry, model: Option<&ModelCard>) -> f64 {
+        let voxels = if *self == CT_FINE { ct_fine::voxels(grid) } else { grid.voxel_count() };
+        let cores = rayon::current_num_threads();
+        let of_model = |m: &ModelCard| m.expected_s(cores).or_else(|| m.expected_upsample_s(voxels, cores));
+        self.expected_s(voxels) + model.and_then(of_model).unwrap_or(0.0)
     }
 
     /// Seconds from scan to case to be expected on this machine, from the number of voxels and of cores.
@@ -145,7 +171,7 @@ impl Recipe {
     }
 }
 
-/// Runs a recipe that needs nothing but the scan; `None` for one that needs labels or a model.
+/// Finds structures by a recipe that needs nothing but the scan for it; `None` for one that needs labels or a model.
 ///
 /// # Errors
 /// [`VolumeError`] if voxels and grid disagree.
@@ -155,7 +181,7 @@ pub(crate) fn segment(
     progress: &(dyn Fn(f32) + Sync),
 ) -> Result<Option<LabelMap>, VolumeError> {
     let voxels = match recipe.name {
-        "ct-basic" => ct_basic::segment(scan, progress)?,
+        "ct-basic" | "ct-fine" => ct_basic::segment(scan, progress)?,
         "mr-head" => mr_head::segment(scan, progress)?,
         _ => return Ok(None),
     };
@@ -165,7 +191,7 @@ pub(crate) fn segment(
 /// Names the labels that a recipe writes, those without voxels left out.
 pub(crate) fn with_segments(recipe: &Recipe, voxels: Volume<Label>) -> LabelMap {
     let names = match recipe.name {
-        "ct-basic" => &ct_basic::STRUCTURES[..],
+        "ct-basic" | "ct-fine" => &ct_basic::STRUCTURES[..],
         "mr-head" => &mr_head::STRUCTURES[..],
         _ => &[],
     };

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use neural::card::Task;
 use serde::Serialize;
 use serde_json::json;
 use volume::{BACKGROUND, Label, LabelMap, Segment, formats};
@@ -80,7 +81,7 @@ pub struct FoundStructure {
 /// [`PipelineError`]; then nothing was written.
 pub fn segment(request: &SegmentRequest, progress: &dyn Progress) -> Result<SegmentSummary, PipelineError> {
     let start = std::time::Instant::now();
-    let entry = request.models.find(&request.model)?;
+    let entry = request.models.find_for(Task::Segmentation, &request.model)?;
     check_out(&request.out)?;
     if !request.scan.exists() {
         return Err(PipelineError::NotFound { path: request.scan.clone() });

@@ -4,24 +4,26 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use neural::NeuralError;
-use neural::super_resolution::{
-    PairOptions, SharpScan, SharpenTrainer, SharpenTraining, ThroughPlane, ThroughPlaneWeights, UpsampleOptions,
-    Upsampled,
-};
+use neural::card::{ANY, ScanFacts, Task};
+use neural::model::through_plane;
+use neural::super_resolution::{UpsampleOptions, Upsampled, fine_tune, layout_of, slice_axis};
 use serde::Serialize;
-use volume::{LabelMap, ScanVolume};
+use volume::{ImageGeometry, LabelMap};
 
 use crate::build::BuildRequest;
 use crate::error::PipelineError;
 use crate::input::{Input, read_input};
+use crate::models::{ModelEntry, Models, UsedModel};
 use crate::progress::{Progress, StageTime, Stages};
 
-/// Learning rate when weights are taught on the scan itself. Chosen below that of new weights; not tried
-/// against others.
-const FINE_TUNE_RATE: f64 = 3e-4;
+/// Steps by which a model is taught on the scan itself where it was trained on another kind of scan.
+const FOREIGN_STEPS: usize = 300;
+
+/// Planes with fewer voxels along a side have nothing to teach.
+const LEAST_PLANE: usize = 64;
 
 /// What to make finer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct UpsampleRequest {
     /// A folder or zip of DICOM files, one of them, NIfTI or NRRD.
     pub scan: PathBuf,
@@ -33,12 +35,13 @@ pub struct UpsampleRequest {
     pub spacing_mm: f64,
     /// Thickness of the scan's slices in mm; as thick as they lie apart if absent.
     pub thickness_mm: Option<f64>,
-    /// Name of the model, for messages.
-    pub model: String,
-    /// Its weights: a file of [`ThroughPlaneWeights`].
-    pub weights: Vec<u8>,
-    /// Steps by which the weights are first taught on the scan's own sharp planes; 0 for none.
-    pub fine_tune_steps: usize,
+    /// Name of a model; the one that fits the scan best if absent.
+    pub model: Option<String>,
+    /// Where models are looked for.
+    pub models: Models,
+    /// Steps by which the model is first taught on the scan's own sharp planes; if absent, none for scans of the kind that the
+    /// model was trained on, some for others.
+    pub fine_tune_steps: Option<usize>,
 }
 
 /// What was made.
@@ -49,7 +52,7 @@ pub struct UpsampleSummary {
     /// The mask, 1 where a voxel was not measured.
     pub inferred: PathBuf,
     /// The model.
-    pub model: String,
+    pub model: UsedModel,
     /// Voxels of the finer scan.
     pub size: [usize; 3],
     /// Their distances.
@@ -76,7 +79,12 @@ impl fmt::Display for UpsampleSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ([i, j, k], [x, y, z]) = (self.size, self.spacing_mm);
         writeln!(f, "{} in {:.1} s", self.scan.display(), self.total_s)?;
-        writeln!(f, "  {i} × {j} × {k} voxels of {x:.3} × {y:.3} × {z:.3} mm, model {}", self.model)?;
+        writeln!(f, "  {i} × {j} × {k} voxels of {x:.3} × {y:.3} × {z:.3} mm")?;
+        let UsedModel { name, version, sha256 } = &self.model;
+        writeln!(f, "  model {name} {version}, SHA-256 {sha256}")?;
+        if self.fine_tune_steps > 0 {
+            writeln!(f, "  taught on the scan itself in {} steps", self.fine_tune_steps)?;
+        }
         write!(f, "  {:.1} % of voxels are inferred, marked in {}", self.inferred_percent, self.inferred.display())?;
         self.notes.iter().try_for_each(|note| write!(f, "\n  note: {note}"))
     }
@@ -90,52 +98,28 @@ impl fmt::Display for UpsampleSummary {
 /// [`PipelineError`]; older files at `out` are then as they were.
 pub fn upsample(request: &UpsampleRequest, progress: &dyn Progress) -> Result<UpsampleSummary, PipelineError> {
     let stem = stem(&request.out)?;
-    let weights = ThroughPlaneWeights::from_bytes(&request.weights)?;
+    check_out(&request.out)?;
+    if let Some(name) = &request.model {
+        request.models.find_for(Task::SuperResolution, name)?;
+    }
     if !request.scan.exists() {
         return Err(PipelineError::NotFound { path: request.scan.clone() });
     }
     let start = std::time::Instant::now();
     let mut stages = Stages::new(progress);
-    let reading =
-        BuildRequest { scan: request.scan.clone(), series: request.series.clone(), ..BuildRequest::default() };
+    let reading = BuildRequest {
+        scan: request.scan.clone(),
+        series: request.series.clone(),
+        // So that labels beside the series are not taken.
+        model: Some(request.model.clone().unwrap_or_default()),
+        ..BuildRequest::default()
+    };
     let input = stages.run("read", |tell| read_input(&reading, tell))?;
     if input.made_up {
         return Err(PipelineError::LabelsAreNoScan { path: request.scan.clone() });
     }
-    let network = if request.fine_tune_steps > 0 {
-        stages.run("fine-tune", |tell| fine_tune(&weights, &input.scan, request.fine_tune_steps, tell))
-    } else {
-        weights.network()
-    };
-    let network = network?;
-    let made = stages.run("upsample", |tell| make(request, &network, &input, tell))?;
-    let mask_path = request.out.with_file_name(format!("{stem}.inferred.nii.gz"));
-    stages.run("write", |tell| write(&request.out, &mask_path, &made, tell))?;
-    let inferred = made.inferred.iter().filter(|&&slice| slice).count();
-    let geometry = *made.scan.geometry();
-    Ok(UpsampleSummary {
-        scan: request.out.clone(),
-        inferred: mask_path,
-        model: request.model.clone(),
-        size: geometry.size(),
-        spacing_mm: geometry.spacing(),
-        factor: made.layout.factor,
-        inferred_percent: 100.0 * inferred as f64 / made.inferred.len() as f64,
-        mismatch: made.mismatch,
-        fine_tune_steps: request.fine_tune_steps,
-        stages: stages.times,
-        total_s: start.elapsed().as_secs_f64(),
-        notes: notes(&input, geometry.spacing(), made.axis),
-        filled_slices: input.missing,
-    })
-}
-
-fn make(
-    request: &UpsampleRequest,
-    network: &ThroughPlane,
-    input: &Input,
-    tell: &(dyn Fn(f32) + Sync),
-) -> Result<Upsampled, NeuralError> {
+    let facts = input.look().facts();
+    let upsampler = Upsampler::choose(&request.models, request.model.as_deref(), request.fine_tune_steps, &facts)?;
     let apart = input.scan.geometry().max_spacing_mm();
     let options = UpsampleOptions {
         spacing_mm: request.spacing_mm,
@@ -143,24 +127,107 @@ fn make(
         missing: input.missing.clone(),
         ..UpsampleOptions::default()
     };
-    neural::super_resolution::upsample(&input.scan, Some(network), &options, tell)
+    let made = upsampler.run(&input, &options, &mut stages)?;
+    let mask_path = request.out.with_file_name(format!("{stem}.inferred.nii.gz"));
+    stages.run("write", |tell| write(&request.out, &mask_path, &made, tell))?;
+    let inferred = made.inferred.iter().filter(|&&slice| slice).count();
+    let geometry = *made.scan.geometry();
+    Ok(UpsampleSummary {
+        scan: request.out.clone(),
+        inferred: mask_path,
+        model: upsampler.entry.used(),
+        size: geometry.size(),
+        spacing_mm: geometry.spacing(),
+        factor: made.layout.factor,
+        inferred_percent: 100.0 * inferred as f64 / made.inferred.len() as f64,
+        mismatch: made.mismatch,
+        fine_tune_steps: upsampler.steps,
+        stages: stages.times,
+        total_s: start.elapsed().as_secs_f64(),
+        notes: upsampler.notes.into_iter().chain(notes(&input, geometry.spacing(), made.axis)).collect(),
+        filled_slices: input.missing,
+    })
 }
 
-fn fine_tune(
-    weights: &ThroughPlaneWeights,
-    scan: &ScanVolume,
-    steps: usize,
-    tell: &(dyn Fn(f32) + Sync),
-) -> Result<ThroughPlane, NeuralError> {
-    let pairs = PairOptions { other_contrasts: false, ..PairOptions::default() };
-    let training = SharpenTraining { steps, learning_rate: FINE_TUNE_RATE, pairs, ..SharpenTraining::default() };
-    let mut trainer = SharpenTrainer::from_weights(weights, training)?;
-    let planes = [SharpScan::new(scan)?];
-    while trainer.step_count() < steps {
-        trainer.step(&planes)?;
-        tell(trainer.step_count() as f32 / steps as f32);
+/// A model that makes slices thinner, and what is done with it.
+#[derive(Debug)]
+pub(crate) struct Upsampler {
+    pub(crate) entry: ModelEntry,
+    /// Of teaching on the scan itself.
+    pub(crate) steps: usize,
+    /// What its user should know.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Upsampler {
+    /// The model named, else the one that fits best. One that was trained on another kind of scan is first taught on this one,
+    /// unless `steps` says otherwise.
+    ///
+    /// # Errors
+    /// [`PipelineError::UnknownModel`], [`PipelineError::OtherTask`], [`PipelineError::NoUpsampler`].
+    pub(crate) fn choose(
+        models: &Models,
+        name: Option<&str>,
+        steps: Option<usize>,
+        scan: &ScanFacts<'_>,
+    ) -> Result<Self, PipelineError> {
+        let entry = match name {
+            Some(name) => models.find_for(Task::SuperResolution, name)?,
+            None => models.best_upsampler(scan.modality).ok_or(PipelineError::NoUpsampler)?,
+        };
+        let card = &entry.card;
+        let mut notes = Vec::new();
+        let foreign = ![scan.modality, ANY].contains(&card.input.modality.as_str());
+        let small = plane(scan.geometry).into_iter().any(|n| n < LEAST_PLANE);
+        let default = if foreign && !small { FOREIGN_STEPS } else { 0 };
+        let taken = steps.unwrap_or(default);
+        if foreign {
+            let (name, own, found) = (&card.name, &card.input.modality, scan.modality);
+            let kind = if scan.modality_is_guess { "looks like" } else { "is" };
+            let what = match (taken, steps) {
+                (0, _) => format!("--fine-tune {FOREIGN_STEPS} would teach it on the scan itself first"),
+                (n, None) => {
+                    format!("it was taught on the scan itself in {n} steps first; --fine-tune 0 leaves that out")
+                }
+                (n, Some(_)) => format!("it was taught on the scan itself in {n} steps first"),
+            };
+            notes.push(format!("model {name} was trained on {own} and this scan {kind} {found}; {what}"));
+        }
+        if card.experimental {
+            notes.push(format!("model {} is marked experimental; look closely at what it made", card.name));
+        }
+        Ok(Self { entry, steps: taken, notes })
     }
-    trainer.weights()?.network()
+
+    /// Teaches and runs it.
+    ///
+    /// # Errors
+    /// [`PipelineError::ModelChanged`]; [`PipelineError::Model`] if the scan has nothing to make finer or to learn from.
+    pub(crate) fn run(
+        &self,
+        input: &Input,
+        options: &UpsampleOptions,
+        stages: &mut Stages<'_>,
+    ) -> Result<Upsampled, PipelineError> {
+        let name = &self.entry.card.name;
+        let failed = |source: NeuralError| PipelineError::Model { name: name.clone(), cause: Box::new(source) };
+        let mut weights = through_plane(&self.entry.card, self.entry.files()?).map_err(failed)?;
+        let factor = layout_of(input.scan.geometry(), options)?.factor;
+        if self.steps > 0 {
+            let taught = |tell: &(dyn Fn(f32) + Sync)| fine_tune(&weights, &input.scan, factor, self.steps, tell);
+            weights = stages.run("fine-tune", taught).map_err(failed)?;
+        }
+        let network = weights.network().map_err(failed)?;
+        stages
+            .run("upsample", |tell| neural::super_resolution::upsample(&input.scan, Some(&network), options, tell))
+            .map_err(failed)
+    }
+}
+
+/// Voxels of a slice along its sides.
+fn plane(geometry: &ImageGeometry) -> [usize; 2] {
+    let axis = slice_axis(geometry);
+    [(axis + 1) % 3, (axis + 2) % 3].map(|a| geometry.size()[a])
 }
 
 fn notes(input: &Input, spacing: [f64; 3], axis: usize) -> Vec<String> {
@@ -188,9 +255,26 @@ fn stem(out: &Path) -> Result<String, PipelineError> {
     stem.map(str::to_owned).ok_or_else(|| PipelineError::NotNifti { path: out.to_owned() })
 }
 
+/// What can be refused before the long work.
+fn check_out(out: &Path) -> Result<(), PipelineError> {
+    let wrong = |kind, reason: &str| io(out)(std::io::Error::new(kind, reason.to_owned()));
+    if out.is_dir() {
+        return Err(wrong(std::io::ErrorKind::IsADirectory, "it is a folder; name a file"));
+    }
+    if folder(out).is_dir() {
+        Ok(())
+    } else {
+        Err(wrong(std::io::ErrorKind::NotFound, "its folder does not exist; make it first"))
+    }
+}
+
+fn folder(out: &Path) -> &Path {
+    out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Writes both into a folder beside their places first.
 fn write(out: &Path, mask: &Path, made: &Upsampled, tell: &(dyn Fn(f32) + Sync)) -> Result<(), PipelineError> {
-    let parent = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = folder(out);
     let folder = tempfile::Builder::new().prefix(".upsample-").tempdir_in(parent).map_err(io(parent))?;
     let places = [out, mask].map(|place| (folder.path().join(place.file_name().unwrap_or_default()), place));
     volume::nifti::write_scan(&made.scan, &places[0].0).map_err(volume::formats::FormatError::from)?;

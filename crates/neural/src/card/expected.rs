@@ -8,11 +8,14 @@ use crate::error::NeuralError;
 /// How many times the largest field of view of its training a model is still let run on. Our choice.
 const TOO_LARGE: f64 = 2.0;
 
+/// In [`ExpectedInput::modality`] and [`ExpectedInput::body_part`]: nothing tells, or all will do.
+pub const ANY: &str = "any";
+
 /// The scans that a model was trained on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExpectedInput {
-    /// DICOM's letters: `CT`, `MR`, …
+    /// DICOM's letters: `CT`, `MR`, …; [`ANY`] for networks that make slices thinner, if nothing tells.
     pub modality: String,
     /// `T1`, `T2`, `FLAIR`, …; none if any will do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,6 +61,17 @@ impl ExpectedInput {
             body_part: "head".to_owned(),
             field_of_view_mm: [130.0, 260.0],
             spacing_mm: [0.3, 2.0],
+        }
+    }
+
+    /// Of networks that look at small parts of a scan, whatever it shows.
+    pub fn any_scan(modality: &str) -> Self {
+        Self {
+            modality: modality.to_owned(),
+            contrast: None,
+            body_part: ANY.to_owned(),
+            field_of_view_mm: [1.0, 10_000.0],
+            spacing_mm: [0.01, 100.0],
         }
     }
 

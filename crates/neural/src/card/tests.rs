@@ -102,3 +102,32 @@ fn the_only_paths_are_those_inside() {
         assert!(!is_name(bad), "{bad}");
     }
 }
+
+#[test]
+fn a_through_plane_card_finds_no_structures() {
+    let config = ThroughPlaneConfig { channels: 4, blocks: 1, fold: 4 };
+    let network = Network::ThroughPlane(config.clone());
+    let good = ModelCard { network, classes: Vec::new(), input: ExpectedInput::any_scan("CT"), ..card() };
+    let json = serde_json::to_vec(&good).unwrap();
+    assert!(String::from_utf8_lossy(&json).contains(r#""kind":"through_plane""#));
+    let read = ModelCard::parse(&json).unwrap();
+    assert_eq!((read.network.task(), read.expected_s(2)), (Task::SuperResolution, None));
+    // Twice the voxels take twice the time, but for what any run takes.
+    let [one, two] = [1, 2].map(|n| read.expected_upsample_s(n * 1_000_000, 2).unwrap());
+    assert!(one > 1.0 && ((two - 1.0) / (one - 1.0) - 2.0).abs() < 1e-9, "{one} s, {two} s");
+    let classes = serde_json::to_value(card()).unwrap()["classes"].clone();
+    let mut value = serde_json::to_value(&good).unwrap();
+    value["classes"] = classes;
+    let error = ModelCard::parse(&serde_json::to_vec(&value).unwrap()).unwrap_err().to_string();
+    assert!(error.contains("no structures"), "{error}");
+
+    // The weights must be of the network that the card tells of.
+    let trainer = crate::super_resolution::SharpenTrainer::new(&config, Default::default()).unwrap();
+    let bytes = trainer.weights().unwrap().to_bytes().unwrap();
+    let files = || [("weights.safetensors".to_owned(), bytes.clone())].into();
+    assert!(crate::model::through_plane(&good, files()).is_ok());
+    let other = ThroughPlaneConfig { channels: 5, ..config };
+    let error = crate::model::through_plane(&ModelCard { network: Network::ThroughPlane(other), ..good }, files());
+    assert!(matches!(error, Err(NeuralError::Card { .. })), "{error:?}");
+    assert!(crate::model::through_plane(&card(), files()).is_err(), "a MeshNet");
+}

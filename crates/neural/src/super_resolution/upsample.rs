@@ -71,9 +71,18 @@ pub fn upsample(
     options: &UpsampleOptions,
     tell: &(dyn Fn(f32) + Sync),
 ) -> Result<Upsampled, NeuralError> {
+    let layout = layout_of(scan.geometry(), options)?;
+    upsample_onto(scan, slice_axis(scan.geometry()), &layout, network, options, tell)
+}
+
+/// How the slices of a grid lie over those that [`upsample`] makes.
+///
+/// # Errors
+/// [`NeuralError::Input`] if there is nothing to do, or too much.
+pub fn layout_of(geometry: &ImageGeometry, options: &UpsampleOptions) -> Result<SliceLayout, NeuralError> {
     let input = |reason: String, remedy: &str| Err(NeuralError::Input { reason, remedy: remedy.to_owned() });
-    let axis = slice_axis(scan.geometry());
-    let (slices, spacing) = (scan.geometry().size()[axis], scan.geometry().spacing()[axis]);
+    let axis = slice_axis(geometry);
+    let (slices, spacing) = (geometry.size()[axis], geometry.spacing()[axis]);
     if !(options.spacing_mm.is_finite() && options.spacing_mm > 0.0) {
         return input(format!("slices cannot lie {} mm apart", options.spacing_mm), "ask for a distance above 0");
     }
@@ -87,8 +96,7 @@ pub fn upsample(
         let reason = format!("its slices lie {spacing:.2} mm apart, and {:.2} mm were asked for", options.spacing_mm);
         return input(reason, "use it as it is, or ask for thinner slices");
     }
-    let layout = SliceLayout { thickness: options.thickness, ..SliceLayout::edge_to_edge(slices, voxels) };
-    upsample_onto(scan, axis, &layout, network, options, tell)
+    Ok(SliceLayout { thickness: options.thickness, ..SliceLayout::edge_to_edge(slices, voxels) })
 }
 
 /// As [`upsample`], along `axis` onto the voxels of a layout of one's own; its thickness counts, not the options', and

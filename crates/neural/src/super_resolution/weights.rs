@@ -7,8 +7,8 @@ use candle_core::Tensor;
 use super::network::ThroughPlaneConfig;
 use crate::error::NeuralError;
 
-/// The key of the network's shape in the file's metadata.
-const CONFIG: &str = "through_plane";
+/// The key of the network's shape in the file's metadata, by which such a file is known.
+pub const THROUGH_PLANE: &str = "through_plane";
 
 /// Larger headers are refused.
 const MAX_HEADER: usize = 1 << 20;
@@ -30,8 +30,8 @@ impl ThroughPlaneWeights {
     pub fn to_bytes(&self) -> Result<Vec<u8>, NeuralError> {
         let mut header = serde_json::Map::new();
         let described = serde_json::to_string(&self.config)
-            .map_err(|e| NeuralError::Description { field: CONFIG.to_owned(), reason: e.to_string() })?;
-        header.insert("__metadata__".to_owned(), serde_json::json!({ CONFIG: described }));
+            .map_err(|e| NeuralError::Description { field: THROUGH_PLANE.to_owned(), reason: e.to_string() })?;
+        header.insert("__metadata__".to_owned(), serde_json::json!({ THROUGH_PLANE: described }));
         let mut data: Vec<u8> = Vec::new();
         for (name, shape) in self.config.tensors() {
             let Some(tensor) = self.tensors.get(&name) else { return Err(NeuralError::MissingTensor { name }) };
@@ -61,12 +61,12 @@ impl ThroughPlaneWeights {
         let Some(length) = length else { return Err(broken("its header is not whole".to_owned())) };
         let header: serde_json::Value =
             serde_json::from_slice(&bytes[8..8 + length]).map_err(|e| broken(format!("its header is no JSON: {e}")))?;
-        let described = header.get("__metadata__").and_then(|m| m.get(CONFIG)).and_then(|c| c.as_str());
+        let described = header.get("__metadata__").and_then(|m| m.get(THROUGH_PLANE)).and_then(|c| c.as_str());
         let Some(described) = described else {
             let reason = "is not in its metadata; it is no through-plane network".to_owned();
-            return Err(NeuralError::Description { field: CONFIG.to_owned(), reason });
+            return Err(NeuralError::Description { field: THROUGH_PLANE.to_owned(), reason });
         };
-        let wrong = |reason: String| NeuralError::Description { field: CONFIG.to_owned(), reason };
+        let wrong = |reason: String| NeuralError::Description { field: THROUGH_PLANE.to_owned(), reason };
         let config: ThroughPlaneConfig = serde_json::from_str(described).map_err(|e| wrong(e.to_string()))?;
         if !(1..=256).contains(&config.channels) || config.blocks > 64 || !(1..=16).contains(&config.fold) {
             return Err(wrong("has a size that no such network has".to_owned()));

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use neural::NeuralError;
 use neural::card::ModelCard;
 use neural::safetensors::Safetensors;
+use neural::super_resolution::THROUGH_PLANE;
 use serde::Serialize;
 use volume::Label;
 
@@ -198,7 +199,15 @@ fn take_file(file: &Path, staging: &Staging) -> Result<(ModelCard, Vec<String>),
             .to_owned();
         return Err(PipelineError::NoModelHere { reason, path: file.to_owned() });
     }
-    let weights = Safetensors::parse(fs::read(file).map_err(|e| io("read", e, file))?).map_err(model)?;
+    let bytes = fs::read(file).map_err(|e| io("read", e, file))?;
+    let weights = Safetensors::parse(bytes.clone()).map_err(model)?;
+    if weights.metadata().contains_key(THROUGH_PLANE) {
+        let copied = staging.copy(file, WEIGHTS)?;
+        let card = ModelCard::of_through_plane(&name, &bytes, copied).map_err(model)?;
+        let note =
+            "nothing tells what it was trained on, so it is marked experimental; a model.json beside it would say";
+        return Ok((card, vec![note.to_owned()]));
+    }
     let (names, mut notes) = class_names(file);
     let copied = staging.copy(file, WEIGHTS)?;
     let card = ModelCard::of_meshnet(&name, &weights, &names, copied).map_err(model)?;

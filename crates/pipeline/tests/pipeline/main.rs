@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests fail and speak like tests")]
 
+mod finer;
 mod identity;
 mod labels;
 mod phantom_ct;

@@ -4,27 +4,34 @@ use std::fs;
 use std::path::Path;
 
 use neural::super_resolution::{SharpenTrainer, SharpenTraining, ThroughPlaneConfig};
-use pipeline::{PipelineError, Silent, UpsampleRequest, UpsampleSummary, upsample};
-use volume::{ImageGeometry, Volume};
+use pipeline::{AddRequest, Models, PipelineError, Silent, UpsampleRequest, UpsampleSummary, inspect, upsample};
+use volume::{ImageGeometry, ScanVolume, Volume};
 
-use crate::support::{files, write_nifti};
+use crate::support::{build, files, open, write_nifti};
 
-/// A small network that adds nothing yet.
-fn weights() -> Vec<u8> {
+/// A user with a small network, which adds nothing yet.
+fn models(dir: &Path) -> Models {
     let config = ThroughPlaneConfig { channels: 4, blocks: 1, fold: 4 };
-    SharpenTrainer::new(&config, SharpenTraining::default()).unwrap().weights().unwrap().to_bytes().unwrap()
+    let weights = SharpenTrainer::new(&config, SharpenTraining::default()).unwrap().weights().unwrap();
+    let (shelf, file) = (dir.join("shelf"), dir.join("tried.safetensors"));
+    fs::write(&file, weights.to_bytes().unwrap()).unwrap();
+    let models = Models { user: Some(shelf), ..Models::default() };
+    let request = AddRequest { source: file.to_str().unwrap().to_owned(), ..AddRequest::default() };
+    if models.list().is_empty() {
+        let added = models.add(&request, &|_| ()).unwrap();
+        assert_eq!((added.name.as_str(), added.classes), ("tried", 0));
+    }
+    models
 }
 
 fn run(scan: &Path, out: &Path, change: impl FnOnce(&mut UpsampleRequest)) -> Result<UpsampleSummary, PipelineError> {
+    let shelf = tempfile::tempdir().unwrap();
     let mut request = UpsampleRequest {
         scan: scan.to_owned(),
         out: out.to_owned(),
-        series: None,
         spacing_mm: 2.0,
-        thickness_mm: None,
-        model: "tried".to_owned(),
-        weights: weights(),
-        fine_tune_steps: 0,
+        models: models(shelf.path()),
+        ..UpsampleRequest::default()
     };
     change(&mut request);
     upsample(&request, &Silent)
@@ -33,11 +40,11 @@ fn run(scan: &Path, out: &Path, change: impl FnOnce(&mut UpsampleRequest)) -> Re
 /// A ball in thick slices, grey values as CT.
 fn ball(path: &Path) -> ImageGeometry {
     let grid =
-        ImageGeometry::new([48, 44, 9], [2.0, 2.0, 8.0], space::Point::new(-48.0, -40.0, 7.0), glam::DMat3::IDENTITY)
+        ImageGeometry::new([72, 68, 9], [2.0, 2.0, 8.0], space::Point::new(-72.0, -64.0, 7.0), glam::DMat3::IDENTITY)
             .unwrap();
     let ball = Volume::from_fn(grid, |[i, j, k]| {
-        let r2 = (i as f32 - 24.0).powi(2) + (j as f32 - 20.0).powi(2) + (4.0 * (k as f32 - 4.0)).powi(2);
-        if r2 < 196.0 { 60 + (i % 5) as i16 } else { -1000 }
+        let r2 = (i as f32 - 36.0).powi(2) + (j as f32 - 32.0).powi(2) + (4.0 * (k as f32 - 4.0)).powi(2);
+        if r2 < 196.0 { 90 + (i % 5) as i16 } else { -1000 }
     });
     write_nifti(&ball, path);
     grid
@@ -48,10 +55,10 @@ fn both_files_lie_there_and_fit_each_other() {
     let dir = tempfile::tempdir().unwrap();
     let (scan, out) = (dir.path().join("scan.nii.gz"), dir.path().join("fine.nii.gz"));
     let old = ball(&scan);
-    let summary = run(&scan, &out, |r| r.fine_tune_steps = 2).unwrap();
+    let summary = run(&scan, &out, |r| r.fine_tune_steps = Some(2)).unwrap();
     let stages: Vec<&str> = summary.stages.iter().map(|s| s.stage.as_str()).collect();
     assert_eq!(stages, ["read", "fine-tune", "upsample", "write"]);
-    assert_eq!((summary.size, summary.inferred_percent, summary.factor), ([48, 44, 36], 100.0, 4.0));
+    assert_eq!((summary.size, summary.inferred_percent, summary.factor), ([72, 68, 36], 100.0, 4.0));
     let fine = volume::formats::read_scan(&out).unwrap();
     let mask = volume::formats::read_labels(&dir.path().join("fine.inferred.nii.gz")).unwrap();
     assert!(fine.geometry().is_same_grid(mask.geometry(), 1e-3));
@@ -60,14 +67,14 @@ fn both_files_lie_there_and_fit_each_other() {
     let edge = |g: &ImageGeometry| g.origin().z - g.spacing()[2] / 2.0;
     assert!((edge(fine.geometry()) - edge(&old)).abs() < 1e-3);
     // Whole numbers stay whole; the ball is round now: as wide across slices as within them.
-    assert!(matches!(fine, volume::ScanVolume::I16(_)));
-    let inside = |i: usize, j: usize, k: usize| fine.value(fine.geometry().offset(i, j, k)) > -470.0;
+    assert!(matches!(fine, ScanVolume::I16(_)));
+    let inside = |i: usize, j: usize, k: usize| fine.value(fine.geometry().offset(i, j, k)) > -455.0;
     let (along, across) =
-        ((0..36).filter(|&k| inside(24, 20, k)).count(), (0..48).filter(|&i| inside(i, 20, 18)).count());
+        ((0..36).filter(|&k| inside(36, 32, k)).count(), (0..72).filter(|&i| inside(i, 32, 18)).count());
     assert!(along.abs_diff(across) <= 2, "{along} along the slices, {across} within");
     // Again over what is there, and nothing else is left behind.
     run(&scan, &out, |r| r.spacing_mm = 4.0).unwrap();
-    assert_eq!(volume::formats::read_scan(&out).unwrap().geometry().size(), [48, 44, 18]);
+    assert_eq!(volume::formats::read_scan(&out).unwrap().geometry().size(), [72, 68, 18]);
     let names: Vec<_> = files(dir.path()).iter().map(|f| f.file_name().unwrap().to_owned()).collect();
     assert_eq!(names, ["fine.inferred.nii.gz", "fine.nii.gz", "scan.nii.gz"]);
 }
@@ -100,7 +107,7 @@ fn a_gap_in_a_series_is_filled_and_marked() {
     }
 }
 
-fn run_plain(scan: &Path) -> volume::ScanVolume {
+fn run_plain(scan: &Path) -> ScanVolume {
     let inventory = dicom::inspect(scan).unwrap();
     dicom::read_series(&inventory, 0).unwrap().volume
 }
@@ -118,9 +125,88 @@ fn what_cannot_be_made_finer_is_refused() {
     refuse("slices lie 8.00 mm apart", &scan, &out, |r| r.spacing_mm = 8.0);
     refuse("nothing there", &dir.path().join("absent.nii"), &out, |_| ());
     refuse("let its name end in .nii.gz", &scan, &dir.path().join("fine.nrrd"), |_| ());
-    refuse("these are no safetensors weights", &scan, &out, |r| r.weights.truncate(100));
-    refuse("No such file", &scan, &dir.path().join("absent/fine.nii.gz"), |_| ());
+    refuse("no model `absent`", &scan, &out, |r| r.model = Some("absent".to_owned()));
+    refuse("no model here makes slices thinner", &scan, &out, |r| r.models = Models::default());
+    refuse("its folder does not exist", &scan, &dir.path().join("absent/fine.nii.gz"), |_| ());
+    // Before minutes go into teaching.
+    refuse("slices lie 8.00 mm apart", &scan, &out, |r| (r.spacing_mm, r.fine_tune_steps) = (8.0, Some(100_000)));
+    let damage = |r: &mut UpsampleRequest| {
+        let file = r.models.user.as_ref().unwrap().join("tried/weights.safetensors");
+        let mut bytes = fs::read(&file).unwrap();
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        fs::write(file, bytes).unwrap();
+    };
+    refuse("is not the one its card tells of", &scan, &out, damage);
     let labels = dir.path().join("labels.nii.gz");
     write_nifti(&Volume::from_fn(grid, |[i, j, _]| i16::from(i > 20) + i16::from(j > 20)), &labels);
     refuse("this is a label map", &labels, &out, |_| ());
+}
+
+#[test]
+fn scans_of_another_kind_teach_the_model_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let (scan, out) = (dir.path().join("scan.nii.gz"), dir.path().join("fine.nii.gz"));
+    // No air of a CT: grey values as of an MR.
+    let grid = ball(&scan);
+    let head = Volume::from_fn(grid, |[i, j, k]| {
+        let r2 = (i as f32 - 36.0).powi(2) + (j as f32 - 32.0).powi(2) + (4.0 * (k as f32 - 4.0)).powi(2);
+        if r2 < 600.0 { 700.0 + 7.3 * (i % 9) as f32 } else { (j % 3) as f32 }
+    });
+    volume::nifti::write_scan(&ScanVolume::F32(head), &scan).unwrap();
+    let of_ct = |r: &mut UpsampleRequest, steps| {
+        let card = r.models.user.as_ref().unwrap().join("tried/model.json");
+        let told = fs::read_to_string(&card).unwrap().replace(r#""modality": "any""#, r#""modality": "CT""#);
+        fs::write(card, told).unwrap();
+        r.fine_tune_steps = Some(steps);
+    };
+    let plain = run(&scan, &out, |r| of_ct(r, 0)).unwrap();
+    assert_eq!(plain.fine_tune_steps, 0);
+    assert!(plain.notes.iter().any(|n| n.contains("trained on CT") && n.contains("--fine-tune")), "{plain}");
+    assert!(plain.notes.iter().any(|n| n.contains("experimental")), "{plain}");
+    let before = fs::read(&out).unwrap();
+    let taught = run(&scan, &out, |r| of_ct(r, 3)).unwrap();
+    assert!(taught.notes.iter().any(|n| n.contains("taught on the scan itself in 3 steps")), "{taught}");
+    assert_ne!(fs::read(&out).unwrap(), before, "teaching changed nothing");
+}
+
+#[test]
+fn a_case_of_thin_slices_is_marked_as_inferred() {
+    let dir = tempfile::tempdir().unwrap();
+    let (scan, out) = (dir.path().join("scan"), dir.path().join("case"));
+    let options = phantom::PhantomOptions { seed: 3, spacing_mm: [4.0, 4.0, 12.0], ..Default::default() };
+    phantom::write_phantom(&scan, &options, &|_| ()).unwrap();
+    let models = models(dir.path());
+    let fitting = |models: &Models| {
+        let series = inspect(&scan, models).unwrap().series.remove(0);
+        series.recipes.into_iter().map(|r| (r.name, r.model, r.default)).collect::<Vec<_>>()
+    };
+    assert!(fitting(&Models::default()).iter().all(|r| r.0 != "ct-fine"), "there is no model");
+    let fine = ("ct-fine", Some("tried".to_owned()), false);
+    assert!(fitting(&models).contains(&fine), "{:?}", fitting(&models));
+
+    let ask = |r: &mut pipeline::BuildRequest| (r.recipe, r.models) = (Some("ct-fine".to_owned()), models.clone());
+    let summary = build(&scan, &out, ask).unwrap();
+    let old = run_plain(&scan);
+    let [x, y, z] = old.geometry().size();
+    assert_eq!((summary.recipe, summary.size), ("ct-fine", [x, y, 3 * z]));
+    assert_eq!(summary.models.iter().map(|m| m.name.as_str()).collect::<Vec<_>>(), ["tried"]);
+    let case = open(&out);
+    let mask = case.inferred().unwrap().unwrap();
+    assert!(mask.data().iter().all(|&m| m == 1), "every slice is new");
+    let provenance = &case.manifest.provenance;
+    assert!(provenance.inferred.contains("12.00 mm apart were made 4.00 mm thin by the model tried"), "{provenance:?}");
+    assert_eq!(provenance.models[0].name, "tried");
+    let segments = &case.manifest.segments;
+    assert!(segments.iter().any(|s| s.name == "lung_left"), "{segments:?}");
+    assert!(segments.iter().all(|s| (s.inferred_percent - 100.0).abs() < 1e-6), "{segments:?}");
+
+    // Thin slices have nothing to gain.
+    let thin = dir.path().join("thin.nii.gz");
+    volume::nifti::write_scan(&case.scan().unwrap(), &thin).unwrap();
+    let error = build(&thin, &dir.path().join("other"), ask).unwrap_err().to_string();
+    assert!(error.contains("thin enough"), "{error}");
+    // The recipe need not be named with a model that can do nothing else.
+    let named = |r: &mut pipeline::BuildRequest| (r.model, r.models) = (Some("tried".to_owned()), models.clone());
+    assert_eq!(build(&scan, &dir.path().join("named"), named).unwrap().recipe, "ct-fine");
 }

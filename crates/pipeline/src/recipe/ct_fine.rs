@@ -1,0 +1,99 @@
+//! `ct-fine`: `ct-basic` in a scan whose slices were made thinner.
+
+use neural::super_resolution::{UpsampleOptions, slice_axis};
+use volume::ImageGeometry;
+
+use crate::error::PipelineError;
+use crate::input::Input;
+use crate::progress::Stages;
+use crate::upsample::Upsampler;
+
+/// More new slices for one old would be made up from too little.
+const MOST_SLICES: f64 = 8.0;
+
+/// Fewer new slices for one old are not worth the time.
+const LEAST_SLICES: f64 = 1.5;
+
+/// A finer scan has no more voxels, 512 × 512 × 512: making it takes five numbers a voxel, so less than 4 GiB.
+const MOST_VOXELS: f64 = (1_u64 << 27) as f64;
+
+/// Distance of the new slices in mm: as far apart as voxels within them, or as near as can be; none if slices are thin enough.
+pub(crate) fn spacing_mm(geometry: &ImageGeometry) -> Option<f64> {
+    let axis = slice_axis(geometry);
+    let own = geometry.spacing()[axis];
+    let within = (0..3).filter(|&a| a != axis).map(|a| geometry.spacing()[a]).fold(f64::MAX, f64::min);
+    let most = MOST_SLICES.min(MOST_VOXELS / geometry.voxel_count() as f64);
+    let wanted = within.max(own / most);
+    (own / wanted >= LEAST_SLICES).then_some(wanted)
+}
+
+/// Voxels of the finer scan, about.
+pub(crate) fn voxels(geometry: &ImageGeometry) -> usize {
+    let factor = spacing_mm(geometry).map_or(1.0, |new| geometry.max_spacing_mm() / new);
+    (geometry.voxel_count() as f64 * factor).round() as usize
+}
+
+/// Puts the finer scan in the place of the one that was read, and says so.
+///
+/// # Errors
+/// As [`Upsampler::run`].
+pub(crate) fn refine(input: &mut Input, upsampler: Upsampler, stages: &mut Stages<'_>) -> Result<(), PipelineError> {
+    let old = *input.scan.geometry();
+    let (axis, before) = (slice_axis(&old), old.max_spacing_mm());
+    let spacing_mm = spacing_mm(&old).unwrap_or(before);
+    let options = UpsampleOptions { spacing_mm, missing: input.missing.clone(), ..UpsampleOptions::default() };
+    let made = upsampler.run(input, &options, stages)?;
+    let after = made.scan.geometry().spacing()[axis];
+    let card = &upsampler.entry.card;
+    let measured = old.size()[axis] - input.missing.len();
+    input.inferred = format!(
+        "All grey values: {measured} measured slices {before:.2} mm apart were made {after:.2} mm thin by the model {} {}. \
+         Averaged again over the thickness of the old slices they differ from what was measured by {:.1} in the mean.",
+        card.name, card.version, made.mismatch
+    );
+    if !input.missing.is_empty() {
+        let missing = input.missing.len();
+        let slices = if missing == 1 { "slice that is" } else { "slices that are" };
+        input.inferred.push_str(&format!(" {missing} {slices} missing from the series were filled."));
+    }
+    input.measured = format!("No voxel as it is; the scan before its slices were made thinner: {}", input.measured);
+    input.notes.extend(upsampler.notes);
+    input.notes.push(format!(
+        "slices were made thinner, from {before:.2} to {after:.2} mm; the scan in the case is the finer one, and all of it is \
+         marked as inferred"
+    ));
+    input.inferred_mask = Some(made.inferred_mask());
+    input.scan = made.scan;
+    input.missing.clear();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(size: [usize; 3], spacing: [f64; 3], expected: Option<f64>) {
+        let grid = ImageGeometry::new(size, spacing, space::Point::ZERO, glam::DMat3::IDENTITY).unwrap();
+        let found = spacing_mm(&grid);
+        let near = match (found, expected) {
+            (Some(a), Some(b)) => (a - b).abs() < 1e-3,
+            (a, b) => a == b,
+        };
+        assert!(near, "{found:?} for {size:?} voxels of {spacing:?} mm, not {expected:?}");
+        assert!(voxels(&grid) <= MOST_VOXELS as usize || expected.is_none());
+    }
+
+    #[test]
+    fn slices_become_as_thin_as_makes_sense() {
+        check([512, 512, 64], [0.84, 0.84, 5.0], Some(0.84));
+        // Slices may lie along any axis.
+        check([40, 256, 256], [4.0, 1.0, 1.0], Some(1.0));
+        check([512, 512, 300], [0.7, 0.7, 1.0], None);
+        // An eighth, where pixels are finer.
+        check([128, 128, 20], [0.3, 0.3, 5.0], Some(0.625));
+        // No more voxels than can be built: a factor of 128 / 75.
+        check([512, 512, 300], [0.7, 0.7, 2.0], Some(2.0 * 300.0 / 512.0));
+        check([512, 512, 600], [0.7, 0.7, 2.0], None);
+    }
+}
