@@ -265,7 +265,9 @@ fn write(
             "structures were drawn by the model {} {}{origin}{licence}; no human looked at them",
             used.name, used.version
         );
-        provenance.findings.push(FindingEntry { kind: FindingKind::Read, text });
+        for text in [text, by_model::confidence_in_words(card)] {
+            provenance.findings.push(FindingEntry { kind: FindingKind::Read, text });
+        }
         provenance.models = vec![case::ModelRef { name: used.name, version: used.version, sha256: used.sha256 }];
     }
     provenance.measured.clone_from(&input.measured);
