@@ -122,6 +122,9 @@ pub(crate) struct Segment {
     /// The label map to write, ending in .nii.gz, .nii or .nrrd; names and codes go beside it, ending in .json
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
+    /// Write how sure the model is of each voxel, in percent
+    #[arg(long, value_name = "FILE")]
+    pub(crate) confidence: Option<PathBuf>,
     /// The series to take where there are several, by its UID or number as `inspect` lists them
     #[arg(long, value_name = "UID")]
     pub(crate) series: Option<String>,
@@ -175,6 +178,9 @@ pub(crate) struct Train {
     /// Stop before the epoch that would go beyond this; call again to go on
     #[arg(long, value_name = "N", value_parser = minutes)]
     pub(crate) minutes: Option<f64>,
+    /// Train nothing: fit the temperature of the model in OUT anew, test it, and write both into its card
+    #[arg(long, conflicts_with = "minutes")]
+    pub(crate) calibrate: bool,
     /// Print one JSON report on stdout
     #[arg(long)]
     pub(crate) json: bool,
@@ -189,6 +195,9 @@ pub(crate) struct Evaluate {
     /// Surfaces nearer than this agree, for surface Dice
     #[arg(long, value_name = "MM", default_value_t = 1.0, value_parser = tolerance)]
     pub(crate) tolerance: f64,
+    /// How sure the model was, in percent, as `segment --confidence` or a case's confidence.nii.gz: is it right as often as it says?
+    #[arg(long, value_name = "FILE")]
+    pub(crate) confidence: Option<PathBuf>,
     /// Print one JSON report on stdout
     #[arg(long)]
     pub(crate) json: bool,

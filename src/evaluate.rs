@@ -9,6 +9,7 @@ pub(crate) fn run(arguments: &cli::Evaluate) -> Result<()> {
         truth: arguments.truth.clone(),
         prediction: arguments.prediction.clone(),
         tolerance_mm: arguments.tolerance,
+        confidence: arguments.confidence.clone(),
     };
     let evaluation = pipeline::evaluate(&request)?;
     if arguments.json {

@@ -12,6 +12,7 @@ pub(crate) fn run(arguments: &cli::Segment) -> Result<()> {
         series: arguments.series.clone(),
         model: arguments.model.clone(),
         out: arguments.out.clone(),
+        confidence: arguments.confidence.clone(),
         no_cache: arguments.no_cache,
         models: models::all(),
     };

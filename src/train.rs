@@ -1,6 +1,7 @@
 //! `vestibule train`.
 
 use anyhow::Result;
+use serde::Serialize;
 
 use crate::progress::Progress;
 use crate::{cli, output};
@@ -13,11 +14,20 @@ pub(crate) fn run(arguments: &cli::Train) -> Result<()> {
         out: arguments.out.clone(),
         minutes: arguments.minutes,
     };
-    let trained = pipeline::train(&request, &progress);
-    progress.finish();
-    let summary = trained?;
-    if arguments.json {
-        output::json(&summary)
+    if arguments.calibrate {
+        let calibrated = pipeline::calibrate(&request, &progress);
+        progress.finish();
+        say(&calibrated?, arguments.json)
+    } else {
+        let trained = pipeline::train(&request, &progress);
+        progress.finish();
+        say(&trained?, arguments.json)
+    }
+}
+
+fn say<T: Serialize + ToString>(summary: &T, json: bool) -> Result<()> {
+    if json {
+        output::json(summary)
     } else {
         output::say(&summary.to_string());
         Ok(())

@@ -1,9 +1,10 @@
-//! How well two segmentations agree: overlap, surface distances and volumes.
+//! How well two segmentations agree: overlap, surface distances and volumes; and whether a model is right as often as it says.
 //!
 //! Surface distances follow the field's usual definition (MONAI, DeepMind's surface-distance): the surface of a segment
 //! is its voxels with a face to another, distances run from voxel centre to voxel centre, and both directions count.
 //! All are in millimetres of the grid's own spacing.
 
+mod calibration;
 mod image;
 mod overlap;
 mod surface;
@@ -11,6 +12,7 @@ mod surface;
 use thiserror::Error;
 use volume::{ImageGeometry, Label, LabelMap};
 
+pub use calibration::{Calibration, CalibrationScope, RELIABILITY_BINS, ReliabilityBin, calibration};
 pub use image::{ImageError, mean_squared_error, psnr_db, ssim};
 pub use overlap::{Overlap, dice, jaccard, overlap};
 pub use surface::{SurfaceDistances, hausdorff_mm, surface_dice, surface_distances};
@@ -39,6 +41,21 @@ pub enum MetricsError {
         prediction: [usize; 3],
         /// Spacing of the prediction.
         prediction_mm: [f64; 3],
+    },
+    /// Confidence that lies on another grid than the labels.
+    #[error(
+        "confidence must lie on the grid of the labels, give the one that was written with them: labels have {labels:?} voxels \
+         of {labels_mm:?} mm, confidence {confidence:?} of {confidence_mm:?} mm, or they lie apart"
+    )]
+    ConfidenceGrid {
+        /// Size of the labels.
+        labels: [usize; 3],
+        /// Spacing of the labels.
+        labels_mm: [f64; 3],
+        /// Size of the confidence.
+        confidence: [usize; 3],
+        /// Spacing of the confidence.
+        confidence_mm: [f64; 3],
     },
     /// A percentile outside its range.
     #[error("percentile must lie between 0 and 100; found {percentile}")]

@@ -1,14 +1,54 @@
 //! How sure a network is of what it says.
+//!
+//! Networks are surer than they are right; a temperature, fitted on data held back ([`TemperatureFit`]), sets that straight
+//! (Guo et al., "On calibration of modern neural networks", ICML 2017, arXiv:1706.04599). It changes no class.
+
+mod temperature;
 
 use rayon::prelude::*;
+use volume::Label;
+
+pub use self::temperature::TemperatureFit;
 
 /// Voxels that one thread looks at at a time.
 const CHUNK: usize = 4096;
 
-/// Probability of the largest of the logits `[classes, voxels]` at each voxel, by softmax, in percent.
+/// Logits less than the largest by more than this add nothing to a percentage.
+const NOTHING: f32 = -20.0;
+
+/// The most probable class of each voxel of `probabilities` `[classes, voxels]`, the lower of equals, and how probable it is.
 ///
-/// Networks are surer than they are right; a `temperature` above 1, fitted on data held back, sets that straight (Guo et al.,
-/// "On calibration of modern neural networks", arXiv:1706.04599).
+/// `temperature` divides the logarithms of the probabilities, whose softmax is taken again: above 1 they become flatter. So it
+/// works on means of probabilities, as over flips, too.
+pub fn most_probable(probabilities: &[f32], voxels: usize, temperature: f32) -> (Vec<Label>, Vec<f32>) {
+    let power = temperature.recip();
+    let (mut classes, mut most, mut sums) = (vec![0; voxels], vec![0.0_f32; voxels], vec![0.0_f32; voxels]);
+    for (class, plane) in probabilities.chunks_exact(voxels.max(1)).enumerate() {
+        for (voxel, &probability) in plane.iter().enumerate() {
+            let tempered = if power == 1.0 { probability } else { probability.powf(power) };
+            sums[voxel] += tempered;
+            if tempered > most[voxel] {
+                (classes[voxel], most[voxel]) = (class as Label, tempered);
+            }
+        }
+    }
+    most.iter_mut().zip(sums).for_each(|(most, sum)| *most /= sum.max(f32::MIN_POSITIVE));
+    (classes, most)
+}
+
+/// A share in whole percent.
+pub(crate) fn percent(share: f32) -> u8 {
+    (100.0 * share).round() as u8
+}
+
+/// Probability of the largest of one voxel's logits by softmax.
+pub(crate) fn of_largest(logits: &[f32], temperature: f32) -> f32 {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let lower = logits.iter().map(|x| (x - largest) / temperature).filter(|x| *x > NOTHING);
+    lower.map(f32::exp).sum::<f32>().recip()
+}
+
+/// Probability of the largest of the logits `[classes, voxels]` at each voxel, by softmax, in percent.
 pub(crate) fn percent_of_largest(logits: &[f32], voxels: usize, temperature: f32) -> Vec<u8> {
     let mut percent = vec![0; voxels];
     percent.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, percent)| {
@@ -32,6 +72,24 @@ pub(crate) fn percent_of_largest(logits: &[f32], voxels: usize, temperature: f32
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_most_probable_class_wins() {
+        let (classes, sure) = most_probable(&[0.2, 0.5, 0.8, 0.5], 2, 1.0);
+        assert_eq!((classes, sure.iter().map(|s| percent(*s)).collect()), (vec![1, 0], vec![80, 50]));
+        let (classes, flat) = most_probable(&[0.2, 0.5, 0.8, 0.5], 2, 2.0);
+        // Square roots of 0.8 and 0.2 are as two to one.
+        assert_eq!((classes, flat.iter().map(|s| percent(*s)).collect()), (vec![1, 0], vec![67, 50]));
+    }
+
+    #[test]
+    fn one_voxel_is_as_many() {
+        let logits = [2.0, -1.0, 0.5, -50.0];
+        for temperature in [0.5, 1.0, 3.0] {
+            let one = percent(of_largest(&logits, temperature));
+            assert_eq!(percent_of_largest(&logits, 1, temperature), [one]);
+        }
+    }
 
     #[test]
     fn probabilities_are_those_of_softmax() {

@@ -1,7 +1,7 @@
 //! Everything learned: Candle layers for volumes, networks, weights, inference and training.
 
 pub mod card;
-mod confidence;
+pub mod confidence;
 mod error;
 pub mod grid;
 pub mod meshnet;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use space::AxisCode;
 use volume::{Label, ScanVolume, Volume, resample};
 
+use crate::confidence::{most_probable, percent};
 use crate::error::NeuralError;
 use crate::grid::canonical;
 use crate::networks::unet::UNetConfig;
@@ -109,30 +110,14 @@ impl TrainedUNet {
         let sample = Sample { size: [k, j, i], spacing_mm: [z, y, x], image, labels };
         let probabilities = predictor.probabilities(&sample, self.flips)?; // [class, D, H, W]
         tell(0.9);
-        let (classes, percent) = largest(&probabilities, sample.voxels(), temperature);
+        let (classes, sure) = most_probable(&probabilities, sample.voxels(), temperature);
+        let percent = sure.into_iter().map(percent).collect();
         let seen = Volume::new(grid, classes)?;
         let labels = resample::nearest(&seen, scan.geometry(), volume::BACKGROUND);
         let confidence = resample::nearest(&Volume::new(grid, percent)?, scan.geometry(), 100);
         tell(1.0);
         Ok(TrainedLabels { labels, seen, confidence })
     }
-}
-
-/// The most probable class of each voxel, the lower of equals, and its probability in percent.
-fn largest(probabilities: &[f32], voxels: usize, temperature: f32) -> (Vec<Label>, Vec<u8>) {
-    let power = temperature.recip();
-    let (mut classes, mut most, mut sums) = (vec![0; voxels], vec![0.0_f32; voxels], vec![0.0_f32; voxels]);
-    for (class, plane) in probabilities.chunks_exact(voxels).enumerate() {
-        for (voxel, &probability) in plane.iter().enumerate() {
-            let tempered = if power == 1.0 { probability } else { probability.powf(power) };
-            sums[voxel] += tempered;
-            if tempered > most[voxel] {
-                (classes[voxel], most[voxel]) = (class as Label, tempered);
-            }
-        }
-    }
-    let percent = most.iter().zip(sums).map(|(most, sum)| (100.0 * most / sum.max(1e-30)).round() as u8).collect();
-    (classes, percent)
 }
 
 #[cfg(test)]
@@ -150,14 +135,6 @@ mod tests {
         Normalization::ZScore.apply(&mut values).unwrap();
         assert_eq!(values, [-1.0, 1.0, -1.0, 1.0]);
         assert!(Normalization::ZScore.apply(&mut [3.0, 3.0]).is_none());
-    }
-
-    #[test]
-    fn the_most_probable_class_wins() {
-        let (classes, percent) = largest(&[0.2, 0.5, 0.8, 0.5], 2, 1.0);
-        assert_eq!((classes, percent), (vec![1, 0], vec![80, 50]));
-        let (_, flat) = largest(&[0.2, 0.5, 0.8, 0.5], 2, 2.0);
-        assert_eq!(flat, [67, 50], "square roots of 0.8 and 0.2 are as two to one");
     }
 
     /// However a scan is stored, the network sees it along its own axes, and the answer lies where the scan lies.

@@ -280,9 +280,14 @@ fn write(
             Task::Segmentation => "structures were drawn",
             Task::SuperResolution => "grey values between the scan's own slices were inferred",
         };
-        let text =
-            format!("{what} by the model {} {}{origin}{licence}; no human looked at them", used.name, used.version);
-        provenance.findings.push(FindingEntry { kind: FindingKind::Read, text });
+        let mut texts = vec![format!(
+            "{what} by the model {} {}{origin}{licence}; no human looked at them",
+            used.name, used.version
+        )];
+        if card.network.task() == Task::Segmentation {
+            texts.push(by_model::confidence_in_words(card));
+        }
+        provenance.findings.extend(texts.into_iter().map(|text| FindingEntry { kind: FindingKind::Read, text }));
         provenance.models = vec![case::ModelRef { name: used.name, version: used.version, sha256: used.sha256 }];
     }
     provenance.measured.clone_from(&input.measured);

@@ -262,6 +262,22 @@ pub enum PipelineError {
         /// The recipe.
         path: PathBuf,
     },
+    /// A model whose temperature cannot be fitted.
+    #[error("the model cannot be calibrated: {reason}: {}", path.display())]
+    Calibrate {
+        /// What is wrong, and what to do.
+        reason: String,
+        /// Its card.
+        path: PathBuf,
+    },
+    /// A file of confidence that is none.
+    #[error("confidence is in percent from 0 to 100, and {} where no model spoke; found {found}: {}", case::NO_MODEL, path.display())]
+    NoConfidence {
+        /// A value in it.
+        found: u16,
+        /// The file.
+        path: PathBuf,
+    },
     /// A data set that nothing can be learned from.
     #[error("the data set cannot be used: {reason}: {}", path.display())]
     DataSet {

@@ -1,5 +1,7 @@
 //! How well a segmentation agrees with a truth, structure by structure.
 
+mod confidence;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,6 +14,8 @@ use crate::error::PipelineError;
 use crate::recipe::{labels, present_labels};
 use crate::source::Source;
 
+pub use self::confidence::{CalibratedVoxels, EvaluatedConfidence};
+
 /// What to compare.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EvaluateRequest {
@@ -21,6 +25,8 @@ pub struct EvaluateRequest {
     pub prediction: PathBuf,
     /// Surfaces nearer than this agree, for surface Dice.
     pub tolerance_mm: f64,
+    /// How sure the model was of each voxel of the prediction, as a case's `confidence.nii.gz`.
+    pub confidence: Option<PathBuf>,
 }
 
 /// How well two label maps agree.
@@ -38,6 +44,9 @@ pub struct Evaluation {
     pub mean_hd95_mm: Option<f64>,
     /// Over all structures that the truth holds; those not found count as 0.
     pub mean_surface_dice: Option<f64>,
+    /// Whether the model was right as often as it said, if its confidence was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<EvaluatedConfidence>,
     /// What the user should know.
     pub notes: Vec<String>,
 }
@@ -89,6 +98,10 @@ pub fn evaluate(request: &EvaluateRequest) -> Result<Evaluation, PipelineError> 
     if !extra.is_empty() {
         notes.push(format!("only in the prediction, so not in the means: {}", extra.join(", ")));
     }
+    let confidence = match &request.confidence {
+        Some(path) => Some(confidence::evaluate(truth, &prediction, path, &mut notes)?),
+        None => None,
+    };
     Ok(Evaluation {
         matched_by: if by_name { "names" } else { "numbers" },
         tolerance_mm: request.tolerance_mm,
@@ -96,6 +109,7 @@ pub fn evaluate(request: &EvaluateRequest) -> Result<Evaluation, PipelineError> 
         mean_hd95_mm: mean(held().filter_map(|s| s.hd95_mm)),
         mean_surface_dice: mean(held().map(|s| s.surface_dice.unwrap_or(0.0))),
         structures,
+        confidence,
         notes,
     })
 }
@@ -207,7 +221,8 @@ impl fmt::Display for Evaluation {
             figure(self.mean_dice, 3),
             figure(self.mean_hd95_mm, 2),
             figure(self.mean_surface_dice, 3)
-        )
+        )?;
+        self.confidence.iter().try_for_each(|confidence| write!(f, "\n\n{confidence}"))
     }
 }
 
@@ -238,7 +253,7 @@ mod tests {
         let [a, b] = ["a.nii", "b.nii"].map(|n| dir.path().join(n));
         write(&a, [1, 2], 0, truth);
         write(&b, labels, 1, prediction);
-        evaluate(&EvaluateRequest { truth: a, prediction: b, tolerance_mm: 1.0 }).unwrap()
+        evaluate(&EvaluateRequest { truth: a, prediction: b, tolerance_mm: 1.0, confidence: None }).unwrap()
     }
 
     #[test]

@@ -32,7 +32,7 @@ mod upsample;
 
 pub use build::{BuildRequest, build};
 pub use error::PipelineError;
-pub use evaluate::{EvaluateRequest, EvaluatedStructure, Evaluation, evaluate};
+pub use evaluate::{CalibratedVoxels, EvaluateRequest, EvaluatedConfidence, EvaluatedStructure, Evaluation, evaluate};
 pub use inspect::{
     FittingRecipe, InspectedGeometry, InspectedSegmentation, InspectedSeries, Inspection, Skipped, inspect,
 };
@@ -43,7 +43,7 @@ pub use recipe::{CT_BASIC, CT_FINE, CT_ORGANS, LABELS, MR_BRAIN, MR_HEAD, RECIPE
 pub use segment::{FoundStructure, SegmentRequest, SegmentSummary, segment};
 pub use summary::{BuildSummary, BuiltSegment};
 pub use train::{
-    CaseScore, ClassScore, DataRecipe, NetworkRecipe, Split, TrainRecipe, TrainRequest, TrainSummary, TrainedClass,
-    train,
+    CalibrationScore, CalibrationSummary, CaseScore, ClassScore, DataRecipe, NetworkRecipe, Split, TrainRecipe,
+    TrainRequest, TrainSummary, TrainedClass, calibrate, train,
 };
 pub use upsample::{UpsampleRequest, UpsampleSummary, upsample};

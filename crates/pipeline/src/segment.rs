@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use neural::card::Task;
 use serde::Serialize;
 use serde_json::json;
-use volume::{BACKGROUND, Label, LabelMap, Segment, formats};
+use volume::{BACKGROUND, Label, LabelMap, Segment, Volume, formats};
 
 use crate::build::BuildRequest;
 use crate::cache::Cache;
@@ -29,6 +29,8 @@ pub struct SegmentRequest {
     pub model: String,
     /// The label map: `.nii.gz`, `.nii` or `.nrrd`; its names go beside it, ending in `.json`.
     pub out: PathBuf,
+    /// Where the model's confidence goes, in percent; ends as `out` may. Not written if absent.
+    pub confidence: Option<PathBuf>,
     /// Neither read nor write the cache.
     pub no_cache: bool,
     /// Where models are looked for.
@@ -42,6 +44,9 @@ pub struct SegmentSummary {
     pub labels: PathBuf,
     /// Names and codes of its classes.
     pub names: PathBuf,
+    /// How sure the model is of each voxel, in percent, if asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<PathBuf>,
     /// What drew it.
     pub model: UsedModel,
     /// Columns, rows, slices.
@@ -83,6 +88,9 @@ pub fn segment(request: &SegmentRequest, progress: &dyn Progress) -> Result<Segm
     let start = std::time::Instant::now();
     let entry = request.models.find_for(Task::Segmentation, &request.model)?;
     check_out(&request.out)?;
+    if let Some(path) = &request.confidence {
+        check_out(path)?;
+    }
     if !request.scan.exists() {
         return Err(PipelineError::NotFound { path: request.scan.clone() });
     }
@@ -111,10 +119,18 @@ pub fn segment(request: &SegmentRequest, progress: &dyn Progress) -> Result<Segm
     let structures = structures(&segments, &volumes, found.network_mm3.as_ref());
     let names = names_path(&request.out);
     let map = LabelMap { voxels: found.labels, segments };
-    stages.run("write", |_| write(request, &names, &map, &entry, &structures))?;
+    if request.confidence.is_some() && found.confidence.is_none() {
+        notes.push("no confidence is there to be written; --no-cache runs the model again".to_owned());
+    }
+    let confidence = request.confidence.as_deref().zip(found.confidence.as_ref());
+    if confidence.is_some() {
+        notes.push(by_model::confidence_in_words(&entry.card));
+    }
+    stages.run("write", |_| write(request, &names, &map, &entry, &structures, confidence))?;
     Ok(SegmentSummary {
         labels: request.out.clone(),
         names,
+        confidence: confidence.map(|(path, _)| path.to_owned()),
         model: entry.used(),
         size: map.geometry().size(),
         structures,
@@ -180,25 +196,35 @@ fn names_path(out: &Path) -> PathBuf {
     out.with_file_name(format!("{stem}.json"))
 }
 
-/// Both files are made whole beside their places, then renamed.
+/// All files are made whole beside their places, then renamed.
 fn write(
     request: &SegmentRequest,
     names: &Path,
     map: &LabelMap,
     entry: &ModelEntry,
     structures: &[FoundStructure],
+    confidence: Option<(&Path, &Volume<u8>)>,
 ) -> Result<(), PipelineError> {
     let out = &request.out;
     let io = |path: &Path| {
         let path = path.to_owned();
         move |source| PipelineError::Io { action: "write", cause: source, path }
     };
-    let temporary = |suffix: &str| {
+    let temporary = |beside: &Path, suffix: &str| {
         let mut builder = tempfile::Builder::new();
-        builder.prefix(".writing-").suffix(suffix).tempfile_in(folder(out)).map_err(io(out))
+        builder.prefix(".writing-").suffix(suffix).tempfile_in(folder(beside)).map_err(io(beside))
     };
-    let voxels = temporary(ending(out).unwrap_or_default())?;
+    let voxels = temporary(out, ending(out).unwrap_or_default())?;
     formats::write_labels(map, voxels.path())?;
+    let sure = match confidence {
+        Some((path, percent)) => {
+            let file = temporary(path, ending(path).unwrap_or_default())?;
+            let percent = LabelMap { voxels: percent.map(|&p| Label::from(p)), segments: BTreeMap::new() };
+            formats::write_labels(&percent, file.path())?;
+            Some((file, path))
+        }
+        None => None,
+    };
     let table: serde_json::Map<String, serde_json::Value> = structures
         .iter()
         .map(|s| {
@@ -217,10 +243,10 @@ fn write(
         "labels": table,
         "statement": case::NOT_A_MEDICAL_DEVICE,
     });
-    let text = temporary(".json")?;
+    let text = temporary(out, ".json")?;
     let json = serde_json::to_vec_pretty(&document).map_err(|e| io(names)(e.into()))?;
     std::fs::write(text.path(), json).map_err(io(names))?;
-    for (file, path) in [(text, names), (voxels, out.as_path())] {
+    for (file, path) in sure.into_iter().chain([(text, names), (voxels, out.as_path())]) {
         readable(file.as_file()).map_err(io(path))?;
         file.as_file().sync_all().map_err(io(path))?;
         file.persist(path).map_err(|e| io(path)(e.error))?;
@@ -259,7 +285,8 @@ impl fmt::Display for SegmentSummary {
         let cached = if self.cached { " (labels from the cache)" } else { "" };
         writeln!(f, "{:.2} s: {}{cached}", self.total_s, stages.join(", "))?;
         writeln!(f, "labels: {}", self.labels.display())?;
-        write!(f, "names: {}", self.names.display())
+        write!(f, "names: {}", self.names.display())?;
+        self.confidence.iter().try_for_each(|path| write!(f, "\nconfidence: {}", path.display()))
     }
 }
 

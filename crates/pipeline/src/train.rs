@@ -1,9 +1,10 @@
 //! Trains a network as a recipe says, in legs: files, clocks and pictures of it; the learning itself is in `neural`.
 //!
 //! The folder `out` holds `checkpoint.safetensors` (where to go on), `best.safetensors` (the weights with the best score
-//! on the validation part), `loss.csv` and `loss.png`; when training is done also `weights.safetensors`, `model.json` and
-//! `evaluation.csv`. Files are written beside their place and renamed, so a stop at any time leaves whole ones.
+//! on the validation part), `loss.csv` and `loss.png`; when training is done also `weights.safetensors`, `model.json`,
+//! `evaluation.csv` and `reliability.csv`. Files are written beside their place and renamed, so a stop at any time leaves whole ones.
 
+mod calibrate;
 mod data;
 mod evaluation;
 mod plot;
@@ -15,12 +16,17 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use neural::training::{Predictor, Trainer, TrainingState};
+use neural::training::{Predictor, Sample, Trainer, TrainingState};
 use serde::Serialize;
 
-pub use self::evaluation::{CaseScore, ClassScore};
+use self::calibrate::Finished;
+pub use self::calibrate::{CalibrationSummary, calibrate};
+pub use self::evaluation::{CalibrationScore, CaseScore, ClassScore};
 pub use self::recipe::{DataRecipe, NetworkRecipe, Split, TrainRecipe, TrainedClass};
 use crate::{PipelineError, Progress};
+
+/// Name of the weights that a training ends with.
+const WEIGHTS: &str = "weights.safetensors";
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +58,8 @@ pub struct TrainSummary {
     pub seconds: f64,
     /// On the test part, once training is over.
     pub test: Vec<ClassScore>,
+    /// How far its confidence can be believed, once training is over.
+    pub calibration: Option<CalibrationScore>,
 }
 
 impl fmt::Display for TrainSummary {
@@ -72,6 +80,9 @@ impl fmt::Display for TrainSummary {
         writeln!(f, "on {test} test cases:")?;
         for class in &self.test {
             writeln!(f, "  {class}")?;
+        }
+        if let Some(calibration) = &self.calibration {
+            write!(f, "{calibration}")?;
         }
         Ok(())
     }
@@ -135,7 +146,8 @@ pub fn train(request: &TrainRequest, progress: &dyn Progress) -> Result<TrainSum
         }
     }
     let done = trainer.is_done();
-    let test = if done { finish(request, &recipe, &data, progress)? } else { Vec::new() };
+    let finished = if done { Some(finish(request, &recipe, &data, &validation, progress)?) } else { None };
+    let (test, calibration) = finished.map_or((Vec::new(), None), |f| (f.test, Some(f.calibration)));
     Ok(TrainSummary {
         name: recipe.name.clone(),
         done,
@@ -144,28 +156,25 @@ pub fn train(request: &TrainRequest, progress: &dyn Progress) -> Result<TrainSum
         state: trainer.state().clone(),
         seconds: start.elapsed().as_secs_f64(),
         test,
+        calibration,
     })
 }
 
-/// Stores the best weights as the recipe says, tries them on the test part, and writes their card.
+/// Stores the best weights as the recipe says, fits their temperature, tries them on the test part, and writes their card.
 fn finish(
     request: &TrainRequest,
     recipe: &TrainRecipe,
     data: &data::DataSet,
+    validation: &[Sample],
     progress: &dyn Progress,
-) -> Result<Vec<ClassScore>, PipelineError> {
+) -> Result<Finished, PipelineError> {
     let best = request.out.join("best.safetensors");
     let bytes = std::fs::read(&best).map_err(|e| io(&best, e))?;
     let weights = Predictor::convert(&bytes, recipe.precision)?;
     let predictor = Predictor::load(recipe.network.kind(), &weights)?;
-    let scores = evaluation::evaluate(&predictor, recipe, data, progress)?;
-    write(&request.out.join("evaluation.csv"), evaluation::csv(&scores, recipe).as_bytes())?;
-    write(&request.out.join("weights.safetensors"), &weights)?;
-    let classes = evaluation::summarize(&scores, recipe);
-    let card = recipe.card(&weights, &classes, scores.len());
-    let text = serde_json::to_string_pretty(&card).map_err(|e| io(&request.out, e.into()))?;
-    write(&request.out.join("model.json"), format!("{text}\n").as_bytes())?;
-    Ok(classes)
+    let measured = calibrate::measure(&predictor, recipe, data, validation, progress)?;
+    write(&request.out.join(WEIGHTS), &weights)?;
+    measured.write(&request.out, recipe, recipe.card(&weights))
 }
 
 fn csv(state: &TrainingState, recipe: &TrainRecipe) -> String {

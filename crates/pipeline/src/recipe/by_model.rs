@@ -153,6 +153,25 @@ pub(crate) fn check(card: &ModelCard, scan: &ScanFacts<'_>) -> Result<Vec<String
     Ok(notes)
 }
 
+/// What a model's confidence is worth, in a sentence.
+pub(crate) fn confidence_in_words(card: &ModelCard) -> String {
+    let Some(temperature) = card.temperature else {
+        return format!(
+            "the confidence of model {} is its own word, fitted on no data held back; networks are surer than they are right",
+            card.name
+        );
+    };
+    let measured = card.accuracy.iter().find(|m| m.structure == "foreground" && m.metric == "ece");
+    let measured = measured.map_or(String::new(), |m| {
+        format!(
+            "; where it finds structures it is right within {:.1} % as often as it says, on {}",
+            100.0 * m.value,
+            m.on
+        )
+    });
+    format!("the confidence of model {} was fitted on data held back, temperature {temperature}{measured}", card.name)
+}
+
 /// What MR physics calls a series, from what its operator called it; none if that does not say.
 pub(crate) fn contrast_of(description: &str) -> Option<&'static str> {
     const WORDS: [(&str, &str); 22] = [

@@ -117,8 +117,19 @@ impl LoadedCase {
         Ok(Self { sample, truth, grid, values })
     }
 
+    /// Confidence on the scan's own grid, from that on the network's.
+    pub(super) fn onto_scan(&self, confidence: Vec<f32>) -> Result<Volume<f32>, PipelineError> {
+        // What lies outside is nothing, surely.
+        Ok(resample::nearest(&Volume::new(self.grid, confidence)?, self.truth.geometry(), 1.0))
+    }
+
+    /// The label itself, or background if it is not among those that are to be found.
+    pub(super) fn looked_for(&self, label: Label) -> Label {
+        if self.values.contains(&label) { label } else { volume::BACKGROUND }
+    }
+
     /// A label map on the scan's own grid, from classes on the network's.
-    pub(super) fn prediction(&self, classes: &[u8]) -> Result<LabelMap, PipelineError> {
+    pub(super) fn prediction(&self, classes: &[u16]) -> Result<LabelMap, PipelineError> {
         let labels: Vec<Label> =
             classes.iter().map(|&c| self.values.get(usize::from(c)).copied().unwrap_or(volume::BACKGROUND)).collect();
         let found = Volume::new(self.grid, labels)?;

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
-use metrics::{dice, hausdorff_mm};
+use metrics::{Calibration, dice, hausdorff_mm};
+use neural::confidence::most_probable;
 use neural::training::Predictor;
 use serde::Serialize;
+use volume::BACKGROUND;
 
 use super::data::{DataSet, LoadedCase};
 use super::recipe::TrainRecipe;
@@ -19,6 +21,10 @@ pub struct CaseScore {
     pub dice: Vec<Option<f64>>,
     /// HD95 of each class; infinite if it is in one map only.
     pub hd95_mm: Vec<Option<f64>>,
+    /// Expected calibration error of all voxels, at temperature 1 and at the fitted one.
+    pub ece: [Option<f64>; 2],
+    /// As `ece`, of the voxels that were given to a structure.
+    pub foreground_ece: [Option<f64>; 2],
 }
 
 /// One class over all cases.
@@ -48,26 +54,119 @@ impl fmt::Display for ClassScore {
     }
 }
 
+/// Expected calibration error (`metrics::Calibration`, 15 bins) of a temperature on the test part.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CalibrationScore {
+    /// Divides the logits.
+    pub temperature: f64,
+    /// Voxels of the validation part that it was fitted on.
+    pub fitted_on: usize,
+    /// Over all voxels, at temperature 1 and at this one; none without test cases.
+    pub all: [Option<f64>; 2],
+    /// As `all`, over the voxels that the network gives to a structure.
+    pub foreground: [Option<f64>; 2],
+}
+
+impl fmt::Display for CalibrationScore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "temperature {:.3}, fitted on {} voxels held back", self.temperature, self.fitted_on)?;
+        for (errors, place) in [(self.all, "over all voxels"), (self.foreground, "where structures were found")] {
+            if let [Some(before), Some(after)] = errors {
+                write!(f, "; calibration error {before:.4} before, {after:.4} after, {place}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Everything that was found out about the test part.
+pub(super) struct Tested {
+    pub(super) cases: Vec<CaseScore>,
+    pub(super) counts: CalibrationCounts,
+}
+
+/// Counts at temperature 1 and at the fitted one, each over all voxels and over those of found structures.
+#[derive(Default)]
+pub(super) struct CalibrationCounts([[Calibration; 2]; 2]);
+
+impl CalibrationCounts {
+    fn add(&mut self, fitted: bool, confidence: f32, right: bool, found: bool) {
+        let [all, foreground] = &mut self.0[usize::from(fitted)];
+        all.add(f64::from(confidence), right);
+        if found {
+            foreground.add(f64::from(confidence), right);
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.0.iter_mut().flatten().zip(other.0.iter().flatten()).for_each(|(own, other)| own.merge(other));
+    }
+
+    /// Of all voxels, then of the foreground; each at temperature 1, then at the fitted one.
+    fn errors(&self) -> [[Option<f64>; 2]; 2] {
+        [0, 1].map(|scope| [0, 1].map(|fitted| self.0[fitted][scope].expected_error()))
+    }
+
+    pub(super) fn score(&self, temperature: f64, fitted_on: usize) -> CalibrationScore {
+        let [all, foreground] = self.errors();
+        CalibrationScore { temperature, fitted_on, all, foreground }
+    }
+
+    /// The rows of all four reliability diagrams.
+    pub(super) fn csv(&self, temperature: f64) -> String {
+        let mut text = "voxels_of,temperature,above,up_to,voxels,confidence,accuracy\n".to_owned();
+        let number = |value: Option<f64>| value.map_or(String::new(), |v| format!("{v:.5}"));
+        for (scope, name) in [(0, "all"), (1, "foreground")] {
+            for (fitted, temperature) in [(0, 1.0), (1, temperature)] {
+                for row in self.0[fitted][scope].reliability() {
+                    let (confidence, accuracy) = (number(row.confidence), number(row.accuracy));
+                    text += &format!(
+                        "{name},{temperature:.4},{:.5},{:.5},{},{confidence},{accuracy}\n",
+                        row.above, row.up_to, row.voxels
+                    );
+                }
+            }
+        }
+        text
+    }
+}
+
+/// Measures overlap, distances and calibration of every test case on its own grid.
 pub(super) fn evaluate(
     predictor: &Predictor,
     recipe: &TrainRecipe,
     data: &DataSet,
+    temperature: f64,
     progress: &dyn Progress,
-) -> Result<Vec<CaseScore>, PipelineError> {
-    let mut scores = Vec::with_capacity(data.test.len());
+) -> Result<Tested, PipelineError> {
+    let mut tested = Tested { cases: Vec::with_capacity(data.test.len()), counts: CalibrationCounts::default() };
     for (at, case) in data.test.iter().enumerate() {
         let loaded = LoadedCase::read(case, recipe)?;
-        let found = predictor.classes(&loaded.sample, recipe.test_time_flips)?;
-        let found = loaded.prediction(&found)?;
-        let mut score = CaseScore { name: case.name.clone(), dice: Vec::new(), hd95_mm: Vec::new() };
+        let probabilities = predictor.probabilities(&loaded.sample, recipe.test_time_flips)?;
+        let sure = |temperature: f64| most_probable(&probabilities, loaded.sample.voxels(), temperature as f32);
+        let (classes, plain) = sure(1.0);
+        let (_, tempered) = sure(temperature);
+        let found = loaded.prediction(&classes)?;
+        let mut counts = CalibrationCounts::default();
+        for (fitted, confidence) in [(false, plain), (true, tempered)] {
+            let confidence = loaded.onto_scan(confidence)?;
+            let voxels = confidence.data().iter().zip(loaded.truth.voxels.data()).zip(found.voxels.data());
+            for ((&confidence, &truth), &found) in voxels {
+                counts.add(fitted, confidence, loaded.looked_for(truth) == found, found != BACKGROUND);
+            }
+        }
+        tested.counts.merge(&counts);
+        let [ece, foreground_ece] = counts.errors();
+        let mut score =
+            CaseScore { name: case.name.clone(), dice: Vec::new(), hd95_mm: Vec::new(), ece, foreground_ece };
         for class in &recipe.classes {
             score.dice.push(dice(&loaded.truth, &found, class.value)?);
             score.hd95_mm.push(hausdorff_mm(&loaded.truth, &found, class.value, 95.0)?);
         }
-        scores.push(score);
+        tested.cases.push(score);
         progress.stage("test", (at + 1) as f32 / data.test.len() as f32);
     }
-    Ok(scores)
+    Ok(tested)
 }
 
 pub(super) fn summarize(scores: &[CaseScore], recipe: &TrainRecipe) -> Vec<ClassScore> {
@@ -92,11 +191,13 @@ pub(super) fn summarize(scores: &[CaseScore], recipe: &TrainRecipe) -> Vec<Class
 
 pub(super) fn csv(scores: &[CaseScore], recipe: &TrainRecipe) -> String {
     let names: Vec<String> = recipe.classes.iter().map(|c| format!("dice_{0},hd95_mm_{0}", c.name)).collect();
-    let mut text = format!("case,{}\n", names.join(","));
+    let errors = "ece_uncalibrated,ece,ece_foreground_uncalibrated,ece_foreground";
+    let mut text = format!("case,{},{errors}\n", names.join(","));
     for score in scores {
         let number = |value: Option<f64>| value.map_or(String::new(), |v| format!("{v:.4}"));
         let pairs = score.dice.iter().zip(&score.hd95_mm);
-        let cells: Vec<String> = pairs.map(|(d, h)| format!("{},{}", number(*d), number(*h))).collect();
+        let figures = pairs.flat_map(|(d, h)| [*d, *h]).chain(score.ece).chain(score.foreground_ece);
+        let cells: Vec<String> = figures.map(number).collect();
         text += &format!("{},{}\n", score.name, cells.join(","));
     }
     text

@@ -10,9 +10,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::evaluation::ClassScore;
-use super::io;
+use super::evaluation::{CalibrationScore, ClassScore};
+use super::{WEIGHTS, io};
 use crate::PipelineError;
+use crate::models::hex;
+
+/// A model card as JSON, in the order it is written.
+pub(super) type Card = serde_json::Map<String, Value>;
 
 /// The version of recipes that is read.
 pub(super) const SCHEMA: &str = "vestibule.training/1";
@@ -155,13 +159,8 @@ impl TrainRecipe {
         Ok(metadata)
     }
 
-    /// The model card, `vestibule.model/1`.
-    pub(super) fn card(&self, weights: &[u8], scores: &[ClassScore], cases: usize) -> Value {
-        let mut card = serde_json::Map::new();
-        card.insert("schema".to_owned(), json!("vestibule.model/1"));
-        card.insert("name".to_owned(), json!(self.name));
-        card.insert("version".to_owned(), json!("1"));
-        card.extend(self.card.clone());
+    /// What the card says of the network.
+    pub(super) fn network_card(&self) -> Value {
         let NetworkRecipe::UNet(network) = &self.network;
         let parameters = TrainedUNet {
             network: network.clone(),
@@ -170,31 +169,53 @@ impl TrainRecipe {
             normalization: self.data.normalization,
             flips: self.test_time_flips,
         };
-        card.insert("network".to_owned(), json!({"kind": "unet", "parameters": parameters}));
+        json!({"kind": "unet", "parameters": parameters})
+    }
+
+    /// The model card, `vestibule.model/1`, without what was measured.
+    pub(super) fn card(&self, weights: &[u8]) -> Card {
+        let mut card = Card::new();
+        card.insert("schema".to_owned(), json!("vestibule.model/1"));
+        card.insert("name".to_owned(), json!(self.name));
+        card.insert("version".to_owned(), json!("1"));
+        card.extend(self.card.clone());
+        card.insert("network".to_owned(), self.network_card());
         let classes = self.classes.iter().zip(1..).map(|(c, value)| json!({"value": value, "name": c.name}));
         card.insert("classes".to_owned(), classes.collect());
         let training = card.entry("training").or_insert_with(|| json!({}));
         if let Value::Object(training) = training {
             training.insert("seed".to_owned(), json!(self.training.seed));
         }
-        let on = format!("{cases} cases held back");
-        let figure = |structure: &str, metric: &str, value: f64| {
-            let value = (value * 1e4).round() / 1e4;
-            json!({"structure": structure, "metric": metric, "value": value, "on": on})
-        };
-        let figures = scores.iter().flat_map(|s| {
-            [
-                figure(&s.name, "dice", s.dice_mean),
-                figure(&s.name, "dice_sd", s.dice_sd),
-                figure(&s.name, "hd95_mm", s.hd95_mean_mm),
-            ]
-        });
-        card.insert("accuracy".to_owned(), figures.collect());
-        let digest: String = Sha256::digest(weights).iter().map(|byte| format!("{byte:02x}")).collect();
+        // Where it stays when figures come in.
+        card.insert("accuracy".to_owned(), json!([]));
+        card.insert("temperature".to_owned(), json!(1.0));
         card.insert(
             "weights".to_owned(),
-            json!([{"file": "weights.safetensors", "bytes": weights.len(), "sha256": digest}]),
+            json!([{"file": WEIGHTS, "bytes": weights.len(), "sha256": hex(&Sha256::digest(weights))}]),
         );
-        Value::Object(card)
+        card
     }
+}
+
+/// Puts what was measured on the test part into a card.
+pub(super) fn measured(card: &mut Card, scores: &[ClassScore], calibration: &CalibrationScore, cases: usize) {
+    let on = format!("{cases} cases held back");
+    let figure = |structure: &str, metric: &str, value: f64| {
+        let value = (value * 1e4).round() / 1e4;
+        json!({"structure": structure, "metric": metric, "value": value, "on": on})
+    };
+    let mut figures: Vec<Value> = Vec::new();
+    for s in scores {
+        figures.push(figure(&s.name, "dice", s.dice_mean));
+        figures.push(figure(&s.name, "dice_sd", s.dice_sd));
+        figures.push(figure(&s.name, "hd95_mm", s.hd95_mean_mm));
+    }
+    for (voxels, errors) in [("all", calibration.all), ("foreground", calibration.foreground)] {
+        if let [Some(before), Some(after)] = errors {
+            figures.push(figure(voxels, "ece_uncalibrated", before));
+            figures.push(figure(voxels, "ece", after));
+        }
+    }
+    card.insert("accuracy".to_owned(), json!(figures));
+    card.insert("temperature".to_owned(), json!(calibration.temperature));
 }

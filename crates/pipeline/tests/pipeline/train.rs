@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use glam::DMat3;
-use pipeline::{PipelineError, Silent, TrainRequest, TrainSummary, train};
+use pipeline::{CalibrationSummary, PipelineError, Silent, TrainRequest, TrainSummary, calibrate, train};
 use serde_json::{Value, json};
 use space::{AxisCode, Point};
 use volume::{ImageGeometry, LabelMap, ScanVolume, Volume, formats};
@@ -93,6 +93,12 @@ impl Set {
         train(&request, &Silent)
     }
 
+    fn calibrate(&self, out: &str) -> Result<CalibrationSummary, PipelineError> {
+        let folder = self.folder.path();
+        let [recipe, out] = ["training.json", out].map(|name| folder.join(name));
+        calibrate(&TrainRequest { recipe, data: folder.into(), out, minutes: None }, &Silent)
+    }
+
     fn read(&self, file: &str) -> Vec<u8> {
         std::fs::read(self.folder.path().join(file)).unwrap()
     }
@@ -133,6 +139,51 @@ fn legs_lead_to_the_same_model() {
     assert_eq!(rows("through/loss.csv"), 41);
     assert_eq!(rows("through/evaluation.csv"), 4);
     assert!(set.read("through/loss.png").starts_with(b"\x89PNG"));
+
+    // Four diagrams of 15 rows.
+    assert_eq!(rows("through/reliability.csv"), 61);
+    let calibration = through.calibration.unwrap();
+    assert_eq!(calibration.fitted_on, 2 * 16 * 16 * 16);
+    assert_eq!(card["temperature"], json!(calibration.temperature));
+    assert!(calibration.temperature != 1.0, "{calibration:?}");
+    let of = |structure: &str, metric: &str| {
+        let mut figures = card["accuracy"].as_array().unwrap().iter();
+        figures.find(|m| m["structure"] == structure && m["metric"] == metric).unwrap()["value"].as_f64().unwrap()
+    };
+    for (found, card) in [
+        (calibration.all, ["all", "ece_uncalibrated", "ece"]),
+        (calibration.foreground, ["foreground", "ece_uncalibrated", "ece"]),
+    ] {
+        for (found, metric) in found.into_iter().zip(&card[1..]) {
+            assert!((found.unwrap() - of(card[0], metric)).abs() < 1e-4, "{found:?}");
+        }
+    }
+
+    // Once more, on the finished model: the same, and what others wrote into its card stays.
+    let mut edited = card.clone();
+    edited["training"]["source"] = json!("this test");
+    edited["temperature"] = json!(9.0);
+    edited["accuracy"] = json!([]);
+    let place = set.folder.path().join("through/model.json");
+    std::fs::write(&place, edited.to_string()).unwrap();
+    let again = set.calibrate("through").unwrap();
+    assert_eq!((again.calibration, again.test, again.cases), (calibration, through.test, [2, 3]));
+    let mut found: Value = serde_json::from_slice(&set.read("through/model.json")).unwrap();
+    assert_eq!(found["training"].as_object_mut().unwrap().remove("source"), Some(json!("this test")));
+    assert_eq!(found, card);
+    assert!(weights == set.read("through/weights.safetensors"));
+
+    // Neither for other weights nor for another network.
+    let mut other = weights.clone();
+    other[weights.len() - 1] ^= 1;
+    std::fs::write(set.folder.path().join("through/weights.safetensors"), other).unwrap();
+    assert!(set.calibrate("through").unwrap_err().to_string().contains("not those it tells of"));
+    std::fs::write(set.folder.path().join("through/weights.safetensors"), &weights).unwrap();
+    let mut recipe = recipe();
+    recipe["test_time_flips"][2] = json!(false);
+    set.write_recipe(&recipe);
+    assert!(set.calibrate("through").unwrap_err().to_string().contains("another network"));
+    assert!(set.calibrate("absent").is_err());
 }
 
 #[test]
