@@ -15,7 +15,8 @@ fn a_window_is_walked_by_keys() {
     screen.tap("F1");
     let help = screen.picture(&mut walk);
     screen.tap("Escape");
-    screen.hold("w", 800);
+    // Longer than a frame of a busy machine.
+    screen.hold("w", 2000);
     let nearer = screen.picture(&mut walk);
     screen.tap("r");
     let again = screen.picture(&mut walk);
