@@ -277,7 +277,11 @@ fn slices_become_thin_and_say_so() {
     let built = json(
         user.vestibule().args(["build", "--json", "--no-cache", "--recipe", "ct-fine", "--out"]).arg(&case).arg(&scan),
     );
-    assert_eq!((&built["recipe"], &built["models"][0]["name"]), (&"ct-fine".into(), &"through-plane".into()), "{built}");
+    assert_eq!(
+        (&built["recipe"], &built["models"][0]["name"]),
+        (&"ct-fine".into(), &"through-plane".into()),
+        "{built}"
+    );
     assert!(case.join("inferred.nii.gz").is_file());
 }
 
