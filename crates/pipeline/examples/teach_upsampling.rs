@@ -1,10 +1,10 @@
 //! Teaches the network of through-plane super-resolution on scans that are sharp within their slices.
 //!
 //! ```text
-//! teach_upsampling WEIGHTS.safetensors SCAN… [--steps N] [--from WEIGHTS] [--check SCAN] [--seed N]
+//! teach_upsampling WEIGHTS.safetensors SCAN… [--steps N] [--from WEIGHTS] [--check SCAN] [--seed N] [--contrasts own]
 //! ```
 //!
-//! Prints a table: step, mean loss, gain in dB over spline and back-projection on fixed crops of the scans (and of `--check`), seconds.
+//! Contrast is changed at random, for scans of other kinds, unless it is to stay the scans' own. Prints a table: step, mean loss, gain in dB over spline and back-projection on fixed crops of the scans (and of `--check`), seconds.
 //! `vestibule models add` takes the result.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use neural::super_resolution::{SharpScan, SharpenTrainer, SharpenTraining, ThroughPlaneConfig, ThroughPlaneWeights};
+use neural::super_resolution::{
+    PairOptions, SharpScan, SharpenTrainer, SharpenTraining, ThroughPlaneConfig, ThroughPlaneWeights,
+};
 use volume::ScanVolume;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -48,6 +50,7 @@ fn teach(free: &[String], options: &BTreeMap<String, String>) -> Outcome<()> {
     let training = SharpenTraining {
         steps: options.get("steps").map_or(Ok(defaults.steps), |n| n.parse())?,
         seed: options.get("seed").map_or(Ok(defaults.seed), |n| n.parse())?,
+        pairs: PairOptions { other_contrasts: options.get("contrasts").is_none_or(|c| c != "own"), ..defaults.pairs },
         ..defaults
     };
     let mut trainer = match options.get("from") {

@@ -17,7 +17,7 @@ use crate::models::{ModelEntry, Models, UsedModel};
 use crate::progress::{Progress, StageTime, Stages};
 
 /// Steps by which a model is taught on the scan itself where it was trained on another kind of scan.
-const FOREIGN_STEPS: usize = 300;
+const FOREIGN_STEPS: usize = 1000;
 
 /// Planes with fewer voxels along a side have nothing to teach.
 const LEAST_PLANE: usize = 64;
