@@ -2,6 +2,7 @@
 //!
 //! A card is `model.json` in the model's folder, beside its weights. Files and folders are the caller's.
 
+mod body;
 mod expected;
 
 use std::collections::{BTreeMap, BTreeSet};

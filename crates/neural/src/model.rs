@@ -8,14 +8,14 @@ use volume::{BACKGROUND, Label, ScanVolume, Volume};
 use crate::card::{ModelCard, Network, NnUnetParts};
 use crate::error::NeuralError;
 use crate::meshnet::MeshNet;
-use crate::nnunet::{Frame, NnUnet, ReadOptions, SegmentOptions};
+use crate::nnunet::{Frame, NnUnet, NnUnetLabels, ReadOptions, SegmentOptions};
 use crate::safetensors::Safetensors;
 use crate::super_resolution::{ThroughPlane, ThroughPlaneWeights};
 use crate::trained::TrainedUNet;
 use crate::training::Predictor;
 
 /// Changes when the same weights may find something else; part of the key of what is kept.
-pub const VERSION: &str = "1";
+pub const VERSION: &str = "2";
 
 /// The files of a model by their names in its card, already compared with their checksums.
 pub type WeightFiles = BTreeMap<String, Vec<u8>>;
@@ -37,6 +37,8 @@ pub enum Model {
         parts: Vec<(NnUnet, BTreeMap<Label, Label>)>,
         /// Along which axes they see a scan.
         frame: Frame,
+        /// As of [`Model::MeshNet`].
+        temperature: f32,
     },
     /// Trained by this project.
     UNet {
@@ -58,7 +60,8 @@ pub struct Found {
     pub labels: Volume<Label>,
     /// Volume of each class on the grid the network works on.
     pub network_mm3: BTreeMap<Label, f64>,
-    /// How sure the model is of each voxel's class, in percent; none if it does not tell.
+    /// How sure the model is of each voxel's class, in percent; none if it does not tell. Of several networks, the one that found
+    /// a structure says how sure; where none found any, the least sure.
     pub confidence: Option<Volume<u8>>,
 }
 
@@ -73,7 +76,7 @@ impl Model {
                 let net = MeshNet::load(&Safetensors::parse(only(card, files)?)?, config)?;
                 Ok(Self::MeshNet { net, temperature: temperature(card) })
             }
-            Network::NnUnet(description) => nnunet(description, &files),
+            Network::NnUnet(description) => nnunet(description, &files, temperature(card)),
             Network::UNet(network) => {
                 let predictor = network.load(&only(card, files)?)?;
                 Ok(Self::UNet { network: network.clone(), predictor, temperature: temperature(card) })
@@ -98,19 +101,17 @@ impl Model {
                 let (network_mm3, confidence) = (volumes_mm3(&found.seen), Some(found.confidence));
                 Ok(Found { labels: found.labels, network_mm3, confidence })
             }
-            Self::NnUnet { parts, frame } => {
-                let mut labels = Volume::filled(*scan.geometry(), BACKGROUND);
+            Self::NnUnet { parts, frame, temperature } => {
+                let geometry = *scan.geometry();
+                let (mut labels, mut confidence) =
+                    (Volume::filled(geometry, BACKGROUND), Volume::filled(geometry, 100));
                 for (at, (net, classes)) in parts.iter().enumerate() {
                     let part = |share: f32| tell((at as f32 + share) / parts.len() as f32);
                     let options = SegmentOptions { frame: *frame, ..SegmentOptions::default() };
-                    let own = net.segment(scan, &options, &part)?;
-                    labels.data_mut().par_iter_mut().zip(own.data()).for_each(|(label, own)| {
-                        if let Some(&class) = classes.get(own) {
-                            *label = class;
-                        }
-                    });
+                    let own = net.segment_with_confidence(&[scan], &options, *temperature, &part)?;
+                    lay_on_top((labels.data_mut(), confidence.data_mut()), &own, classes);
                 }
-                Ok(Found { network_mm3: volumes_mm3(&labels), labels, confidence: None })
+                Ok(Found { network_mm3: volumes_mm3(&labels), labels, confidence: Some(confidence) })
             }
             Self::ThroughPlane(_) => Err(NeuralError::Input {
                 reason: "it makes slices thinner and finds no structures".to_owned(),
@@ -137,6 +138,17 @@ pub fn through_plane(card: &ModelCard, files: WeightFiles) -> Result<ThroughPlan
     Ok(weights)
 }
 
+/// Puts what a part found over what those before it found.
+fn lay_on_top((labels, sure): (&mut [Label], &mut [u8]), own: &NnUnetLabels, classes: &BTreeMap<Label, Label>) {
+    let own = own.labels.data().par_iter().zip(own.confidence.data());
+    labels.par_iter_mut().zip(sure).zip(own).for_each(|((label, sure), (own, own_sure))| match classes.get(own) {
+        Some(&class) => (*label, *sure) = (class, *own_sure),
+        None if *label == BACKGROUND => *sure = (*sure).min(*own_sure),
+        // The structure lies there by the word of the part that knows it.
+        None => {}
+    });
+}
+
 /// The first of a card's files.
 fn only(card: &ModelCard, mut files: WeightFiles) -> Result<Vec<u8>, NeuralError> {
     let file = card.weights.first().map(|w| w.file.as_str()).unwrap_or_default();
@@ -147,7 +159,7 @@ fn temperature(card: &ModelCard) -> f32 {
     card.temperature.unwrap_or(1.0) as f32
 }
 
-fn nnunet(description: &NnUnetParts, files: &WeightFiles) -> Result<Model, NeuralError> {
+fn nnunet(description: &NnUnetParts, files: &WeightFiles, temperature: f32) -> Result<Model, NeuralError> {
     let frame = if description.canonical { Frame::Canonical } else { Frame::AsTrained };
     let part = |part: &crate::card::NnUnetPart| {
         let prefix = if part.folder == "." { String::new() } else { format!("{}/", part.folder) };
@@ -162,7 +174,7 @@ fn nnunet(description: &NnUnetParts, files: &WeightFiles) -> Result<Model, Neura
         Ok((NnUnet::read(&paths, &read, &ReadOptions::default())?, part.classes.clone()))
     };
     let parts = description.parts.iter().map(part).collect::<Result<Vec<_>, NeuralError>>()?;
-    Ok(Model::NnUnet { parts, frame })
+    Ok(Model::NnUnet { parts, frame, temperature })
 }
 
 /// Volume of each label that occurs, background left out.
@@ -175,4 +187,26 @@ pub fn volumes_mm3(labels: &Volume<Label>) -> BTreeMap<Label, f64> {
         .filter(|(_, n)| *n > 0)
         .map(|(l, n)| (l, n as f64 * voxel))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use glam::DMat3;
+    use space::Point;
+    use volume::ImageGeometry;
+
+    #[test]
+    fn the_part_that_found_a_structure_says_how_sure() {
+        let grid = ImageGeometry::new([4, 1, 1], [1.0; 3], Point::ZERO, DMat3::IDENTITY).unwrap();
+        let part = |labels: [Label; 4], sure: [u8; 4]| NnUnetLabels {
+            labels: Volume::new(grid, labels.to_vec()).unwrap(),
+            confidence: Volume::new(grid, sure.to_vec()).unwrap(),
+        };
+        let (mut labels, mut sure) = (vec![BACKGROUND; 4], vec![100; 4]);
+        let mut lay = |own, classes| lay_on_top((&mut labels, &mut sure), &own, &classes);
+        lay(part([0, 1, 1, 0], [90, 80, 70, 60]), BTreeMap::from([(1, 5)]));
+        lay(part([0, 0, 2, 2], [99, 50, 55, 65]), BTreeMap::from([(2, 7)]));
+        assert_eq!((labels, sure), (vec![0, 5, 7, 7], vec![90, 80, 55, 65]));
+    }
 }

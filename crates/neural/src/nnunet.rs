@@ -19,7 +19,7 @@ use candle_core::{Device, Tensor};
 use volume::{ScanVolume, Volume};
 
 pub use self::dataset::{Dataset, Heads};
-use self::export::Export;
+use self::export::{Export, Sure};
 pub use self::network::Network;
 pub use self::plans::{
     Architecture, Configuration, InstanceNormConfig, Intensities, NetworkKind, NormMask, Normalization, Plans,
@@ -39,6 +39,15 @@ pub struct NnUnet {
     configuration: Configuration,
     networks: Vec<Network>,
     mirror_axes: Vec<usize>,
+}
+
+/// What a network found in a scan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NnUnetLabels {
+    /// Of each voxel of the scan's own grid.
+    pub labels: Volume<u16>,
+    /// How probable each is by the network, in percent.
+    pub confidence: Volume<u8>,
 }
 
 /// Which files of a results folder are read.
@@ -255,6 +264,38 @@ impl NnUnet {
     ) -> Result<Volume<u16>, NeuralError> {
         let prepared = self.prepared(scans, options)?;
         let mut labels = Volume::filled(*scans[0].geometry(), 0u16);
+        self.run(&prepared, options, labels.data_mut(), None, progress)?;
+        Ok(labels)
+    }
+
+    /// As [`NnUnet::segment_channels`], and how probable each label is; `temperature` divides the answers before softmax.
+    ///
+    /// # Errors
+    /// As [`NnUnet::segment_channels`].
+    pub fn segment_with_confidence(
+        &self,
+        scans: &[&ScanVolume],
+        options: &SegmentOptions,
+        temperature: f32,
+        progress: &(dyn Fn(f32) + Sync),
+    ) -> Result<NnUnetLabels, NeuralError> {
+        let prepared = self.prepared(scans, options)?;
+        let geometry = *scans[0].geometry();
+        // Where the scan is cropped away there is nothing, surely.
+        let (mut labels, mut confidence) = (Volume::filled(geometry, 0u16), Volume::filled(geometry, 100u8));
+        let sure = Sure { percent: confidence.data_mut(), temperature };
+        self.run(&prepared, options, labels.data_mut(), Some(sure), progress)?;
+        Ok(NnUnetLabels { labels, confidence })
+    }
+
+    fn run(
+        &self,
+        prepared: &Prepared,
+        options: &SegmentOptions,
+        labels: &mut [u16],
+        sure: Option<Sure<'_>>,
+        progress: &(dyn Fn(f32) + Sync),
+    ) -> Result<(), NeuralError> {
         let resampling = &self.configuration.resampling_probabilities;
         let axis = resample::separate_axis(resampling, self.configuration.spacing, prepared.spacing_mm);
         let taps = [0, 1, 2].map(|a| {
@@ -273,11 +314,10 @@ impl NnUnet {
             mirrors: &mirrors,
             sums: options.sums,
         };
-        let mut export =
-            Export::new(&self.dataset.heads, prepared.size, taps, prepared.view, labels.data_mut(), windows.half()?);
+        let (heads, half) = (&self.dataset.heads, windows.half()?);
+        let mut export = Export::new(heads, prepared.size, taps, prepared.view, labels, half).with_confidence(sure);
         let image = Image { values: &prepared.values, size: prepared.size };
-        windows.run(image, progress, |plane, answers| export.push(plane, answers))?;
-        Ok(labels)
+        windows.run(image, progress, |plane, answers| export.push(plane, answers))
     }
 
     /// What the network sees of a scan, `[1, channels, D, H, W]`: turned, cropped, normalised and resampled.

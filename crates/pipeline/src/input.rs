@@ -24,8 +24,10 @@ pub(crate) struct Input {
     pub(crate) kind: Kind,
     /// True if nothing but the values says what kind it is.
     pub(crate) kind_is_guess: bool,
-    /// Of an MR, if its description says.
+    /// As a model's card names it, if anything says.
     pub(crate) contrast: Option<&'static str>,
+    /// Body Part Examined, if it is there.
+    pub(crate) body_part: Option<String>,
     pub(crate) labels: Option<LabelSource>,
     /// Knows the patient by digests; `None` for formats without identity.
     pub(crate) identity: Option<IdentityGuard>,
@@ -62,6 +64,7 @@ impl Input {
             kind: self.kind,
             guess: self.kind_is_guess,
             contrast: self.contrast,
+            body_part: self.body_part.as_deref(),
             geometry: self.scan.geometry(),
             labelled: self.labels.is_some(),
         }
@@ -113,7 +116,8 @@ fn read_dicom(request: &BuildRequest, inventory: &Inventory) -> Result<Input, Pi
         modality: modality.to_string(),
         kind: kind_of(modality),
         kind_is_guess: false,
-        contrast: inventory.series[at].description.as_deref().and_then(by_model::contrast_of),
+        contrast: by_model::contrast_of_series(&inventory.series[at]),
+        body_part: inventory.series[at].body_part.clone(),
         labels: None,
         identity: Some(identity),
         findings: report.findings.iter().map(entry).collect(),
@@ -200,6 +204,7 @@ fn read_file(request: &BuildRequest, format: Format, path: &Path) -> Result<Inpu
         kind,
         kind_is_guess: true,
         contrast: None,
+        body_part: None,
         labels: None,
         identity: None,
         findings: warning.clone().into_iter().collect(),

@@ -126,7 +126,8 @@ fn inspect_file(format: Format, path: &Path, models: &Models) -> Result<Inspecti
     let oriented = formats::inspect(path)?.oriented;
     let scan = formats::read_scan(path)?;
     let kind = guess(&scan);
-    let look = Look { kind, guess: true, contrast: None, geometry: scan.geometry(), labelled: false };
+    let geometry = scan.geometry();
+    let look = Look { kind, guess: true, contrast: None, body_part: None, geometry, labelled: false };
     let series = InspectedSeries {
         number: 1,
         selector: None,
@@ -240,17 +241,25 @@ pub(crate) struct Look<'a> {
     pub(crate) kind: Kind,
     /// True if the kind is a guess from the values.
     pub(crate) guess: bool,
-    /// Of an MR, if its description says.
+    /// As a model's card names it, if anything says.
     pub(crate) contrast: Option<&'static str>,
+    /// Body Part Examined, if it is there.
+    pub(crate) body_part: Option<&'a str>,
     pub(crate) geometry: &'a ImageGeometry,
     /// True if somebody marked structures in it.
     pub(crate) labelled: bool,
 }
 
 impl<'a> Look<'a> {
-    fn of(series: &dicom::SeriesSummary, geometry: &'a ImageGeometry, labelled: bool) -> Self {
-        let contrast = series.description.as_deref().and_then(by_model::contrast_of);
-        Self { kind: kind_of(series.modality), guess: false, contrast, geometry, labelled }
+    fn of(series: &'a dicom::SeriesSummary, geometry: &'a ImageGeometry, labelled: bool) -> Self {
+        Self {
+            kind: kind_of(series.modality),
+            guess: false,
+            contrast: by_model::contrast_of_series(series),
+            body_part: series.body_part.as_deref(),
+            geometry,
+            labelled,
+        }
     }
 
     /// For a model's card.
@@ -261,7 +270,13 @@ impl<'a> Look<'a> {
             Kind::Labels => "SEG",
             Kind::Other => "OT",
         };
-        ScanFacts { modality, modality_is_guess: self.guess, contrast: self.contrast, geometry: self.geometry }
+        ScanFacts {
+            modality,
+            modality_is_guess: self.guess,
+            contrast: self.contrast,
+            body_part: self.body_part,
+            geometry: self.geometry,
+        }
     }
 }
 

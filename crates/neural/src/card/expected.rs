@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use volume::ImageGeometry;
 
+use super::body::Regions;
 use crate::error::NeuralError;
 
 /// How many times the largest field of view of its training a model is still let run on. Our choice.
@@ -17,7 +18,7 @@ pub const ANY: &str = "any";
 pub struct ExpectedInput {
     /// DICOM's letters: `CT`, `MR`, …; [`ANY`] for networks that make slices thinner, if nothing tells.
     pub modality: String,
-    /// `T1`, `T2`, `FLAIR`, …; none if any will do.
+    /// Of an MR `T1`, `T2`, `FLAIR`, …; of a CT `enhanced` or `native`, with or without a contrast agent. None if any will do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contrast: Option<String>,
     /// `head`, `abdomen`, `hippocampus`, …
@@ -37,6 +38,8 @@ pub struct ScanFacts<'a> {
     pub modality_is_guess: bool,
     /// As in [`ExpectedInput::contrast`]; none if nothing says.
     pub contrast: Option<&'a str>,
+    /// What was scanned, as DICOM's Body Part Examined; none if nothing says.
+    pub body_part: Option<&'a str>,
     /// Where its voxels lie.
     pub geometry: &'a ImageGeometry,
 }
@@ -95,16 +98,37 @@ impl ExpectedInput {
             let reason = format!("it was trained on {} and this scan {kind} {}", self.modality, scan.modality);
             object(!scan.modality_is_guess, reason, "choose a series of that modality");
         }
+        let weighted = if self.modality == "MR" { "-weighted" } else { "" };
         match (self.contrast.as_deref(), scan.contrast) {
             (Some(own), Some(found)) if own != found => {
-                let reason = format!("it was trained on {own}-weighted scans and this one says {found}");
+                let reason = format!("it was trained on {own}{weighted} scans and this one says {found}");
                 object(true, reason, "choose a series of that contrast");
             }
             (Some(own), None) if scan.modality == self.modality => {
-                let reason = format!("it was trained on {own}-weighted scans and this one does not say what it is");
+                let reason = format!("it was trained on {own}{weighted} scans and this one does not say what it is");
                 object(false, reason, "look whether it is one");
             }
             _ => {}
+        }
+        if let (Some(found), Some(own)) = (scan.body_part, Regions::of(&self.body_part)) {
+            let name = &self.body_part;
+            match Regions::of(found) {
+                Some(there) if own.overlap(there) => {}
+                Some(there) => {
+                    let reason = format!("it was trained on scans of {name} and this one says {found}");
+                    // What was examined is what the operator chose; a scan often reaches beyond.
+                    if own.touch(there) {
+                        object(false, reason, "look whether it reaches that far");
+                    } else {
+                        object(true, reason, "choose a series of that part of the body");
+                    }
+                }
+                None => {
+                    let reason =
+                        format!("it was trained on scans of {name} and this one says `{found}`, an unknown part");
+                    object(false, reason, "look whether it is that");
+                }
+            }
         }
         let g = scan.geometry;
         let extents = [0, 1, 2].map(|a| g.size()[a] as f64 * g.spacing()[a]);

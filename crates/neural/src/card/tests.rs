@@ -68,7 +68,7 @@ fn cards_that_cannot_be_are_refused() {
 fn check_scan(modality: &str, guess: bool, contrast: Option<&str>, mm: f64, spacing: f64, expected: &[(bool, &str)]) {
     let size = [(mm / spacing).round() as usize; 3];
     let geometry = ImageGeometry::new(size, [spacing; 3], Point::ZERO, DMat3::IDENTITY).unwrap();
-    let facts = ScanFacts { modality, modality_is_guess: guess, contrast, geometry: &geometry };
+    let facts = ScanFacts { modality, modality_is_guess: guess, contrast, body_part: None, geometry: &geometry };
     let found = ExpectedInput::t1_head().objections(&facts);
     assert_eq!(found.len(), expected.len(), "{found:?}");
     for (objection, (refuses, words)) in found.iter().zip(expected) {
@@ -88,6 +88,37 @@ fn scans_outside_the_card_are_refused_or_warned_of() {
     check_scan("MR", false, Some("T1"), 600.0, 2.0, &[(true, "600 mm")]);
     check_scan("MR", false, Some("T1"), 200.0, 5.0, &[(true, "5.0 mm apart")]);
     check_scan("MR", false, Some("T1"), 140.0, 0.25, &[(false, "finer")]);
+}
+
+#[test]
+fn parts_of_the_body_must_fit() {
+    let geometry = ImageGeometry::new([200; 3], [1.0; 3], Point::ZERO, DMat3::IDENTITY).unwrap();
+    let objections = |expected: &ExpectedInput, contrast, found| {
+        let modality = expected.modality.as_str();
+        let facts = ScanFacts { modality, modality_is_guess: false, contrast, body_part: found, geometry: &geometry };
+        let one = |o: Objection| (o.refuses, o.reason);
+        expected.objections(&facts).into_iter().map(one).collect::<Vec<_>>()
+    };
+    let head = ExpectedInput::t1_head();
+    let of = |found| objections(&head, Some("T1"), found);
+    for fits in [None, Some("HEAD"), Some("BRAIN"), Some("HEADNECK"), Some("WHOLEBODY")] {
+        assert_eq!(of(fits), [], "{fits:?}");
+    }
+    assert_eq!(of(Some("KNEE")), [(true, "it was trained on scans of head and this one says KNEE".to_owned())]);
+    assert_eq!(of(Some("NECK")), [(false, "it was trained on scans of head and this one says NECK".to_owned())]);
+    match of(Some("SONSTIGES")).as_slice() {
+        [(false, unknown)] => assert!(unknown.contains("`SONSTIGES`"), "{unknown}"),
+        other => panic!("an unknown part only warns: {other:?}"),
+    }
+    // A card's own word that nobody knows judges nothing; a contrast agent is a contrast too.
+    let ct = ExpectedInput {
+        modality: "CT".to_owned(),
+        contrast: Some("native".to_owned()),
+        body_part: "specimen".to_owned(),
+        ..ExpectedInput::t1_head()
+    };
+    let enhanced = "it was trained on native scans and this one says enhanced".to_owned();
+    assert_eq!(objections(&ct, Some("enhanced"), Some("KNEE")), [(true, enhanced)]);
 }
 
 #[test]

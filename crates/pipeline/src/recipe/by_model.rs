@@ -164,12 +164,22 @@ pub(crate) fn confidence_in_words(card: &ModelCard) -> String {
     let measured = card.accuracy.iter().find(|m| m.structure == "foreground" && m.metric == "ece");
     let measured = measured.map_or(String::new(), |m| {
         format!(
-            "; where it finds structures it is right within {:.1} % as often as it says, on {}",
+            "; where it finds structures, it and the share that is right lie {:.1} percentage points apart, on {}",
             100.0 * m.value,
             m.on
         )
     });
     format!("the confidence of model {} was fitted on data held back, temperature {temperature}{measured}", card.name)
+}
+
+/// The contrast of a series, as [`neural::card::ExpectedInput`] names it; none if nothing says.
+///
+/// A CT that notes no contrast agent may have had one all the same.
+pub(crate) fn contrast_of_series(series: &dicom::SeriesSummary) -> Option<&'static str> {
+    match series.modality {
+        dicom::Modality::Ct => series.contrast.then_some("enhanced"),
+        _ => series.description.as_deref().and_then(contrast_of),
+    }
 }
 
 /// What MR physics calls a series, from what its operator called it; none if that does not say.

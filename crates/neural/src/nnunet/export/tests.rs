@@ -76,6 +76,45 @@ fn the_first_of_equal_classes_wins_and_the_last_positive_region() {
     assert_eq!(find(&[-1.0, 0.0, -0.1]), 0);
 }
 
+/// `[label, percent]` of a row of two voxels, at their places and halfway.
+fn row(heads: &Heads, answers: &[f32], temperature: f32) -> Vec<[u16; 2]> {
+    let taps = [(1, 1), (1, 1), (2, 4)].map(|(old, new)| resample::taps(old, new, 1));
+    let view = View { size: [1, 1, 4], start: 0, step: [4, 4, 1] };
+    let (mut labels, mut percent) = (vec![9; 4], vec![0; 4]);
+    let mut export = Export::new(heads, [1, 1, 2], taps, view, &mut labels, false)
+        .with_confidence(Some(Sure { percent: &mut percent, temperature }));
+    export.push(0, answers.to_vec()).unwrap();
+    labels.into_iter().zip(percent).map(|(label, percent)| [label, u16::from(percent)]).collect()
+}
+
+#[test]
+fn labels_are_as_probable_as_softmax_has_it() {
+    let classes = Heads::Classes(vec![0, 5]);
+    // Nine to one for 0, three to one for 5; a quarter and three quarters of the way between them.
+    let logits = [9f32.ln(), 0.0, 0.0, 3f32.ln()];
+    let between = |share: f32| {
+        let x = (1.0 - share) * 9f32.ln() - share * 3f32.ln();
+        (100.0 / (1.0 + (-x.abs()).exp())).round() as u16
+    };
+    assert_eq!(row(&classes, &logits, 1.0), [[0, 90], [0, between(0.25)], [5, between(0.75)], [5, 75]]);
+    // At twice the temperature: three to one, and root three to one.
+    let flat = row(&classes, &logits, 2.0);
+    assert_eq!((flat[0], flat[3]), ([0, 75], [5, 63]));
+    // Where one class leads all around, its percentages are interpolated.
+    let logits = [9f32.ln(), 0.0, 3f32.ln(), 0.0];
+    assert_eq!(row(&classes, &logits, 1.0), [[0, 90], [0, 86], [0, 79], [0, 75]]);
+}
+
+#[test]
+fn regions_are_as_probable_as_the_least_sure_of_those_that_decide() {
+    let regions = Heads::Regions(vec![1, 2]);
+    let of = |answers: [f32; 2], winner| percent(probability(&regions, &answers, winner, 1.0));
+    assert_eq!(of([9f32.ln(), 3f32.ln()], 2), 75);
+    assert_eq!(of([9f32.ln(), -(3f32.ln())], 1), 75);
+    assert_eq!(of([-(3f32.ln()), -(9f32.ln())], 0), 75);
+    assert_eq!(of([-(3f32.ln()), 9f32.ln()], 2), 90, "what lies below does not matter");
+}
+
 #[test]
 fn numbers_that_are_none_are_refused() {
     let heads = Heads::Classes(vec![0, 1]);
