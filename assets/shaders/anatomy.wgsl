@@ -1,6 +1,6 @@
 // Surfaces of structures: one material for all, each instance finds its look by its mesh tag.
 #import bevy_pbr::{mesh_functions, mesh_view_bindings::view, view_transformations::position_world_to_clip}
-#import vestibule::stage::{Stage, SegmentLook, is_clipped, light, compressed, nearer}
+#import vestibule::stage::{Stage, SegmentLook, is_clipped, light, compressed, nearer, confidence_scale, hatching}
 
 @group(#{MATERIAL_BIND_GROUP}) @binding(0) var<storage, read> stage: Stage;
 @group(#{MATERIAL_BIND_GROUP}) @binding(1) var<storage, read> segments: array<SegmentLook>;
@@ -45,24 +45,6 @@ fn vertex(vertex: Vertex) -> Surface {
     return out;
 }
 
-// Slanted stripes, four voxels wide, for what a model inferred rather than a scanner measured.
-fn hatching(world_position: vec3<f32>, amount: f32) -> f32 {
-    let period = max(stage.options.y, 1e-5) * 8.0;
-    let phase = fract((world_position.x + world_position.y + world_position.z) / period);
-    return mix(1.0, select(0.55, 1.0, phase < 0.5), amount);
-}
-
-// The colours and steps of `honesty.rs`, in linear light, run into each other here.
-fn confidence_scale(doubt: f32) -> vec3<f32> {
-    let sure = vec3(0.0578, 0.0409, 0.2270);
-    let fair = vec3(0.0152, 0.2832, 0.2623);
-    let low = vec3(0.2789, 0.6795, 0.0561);
-    let poor = vec3(0.9823, 0.7991, 0.0185);
-    let a = mix(sure, fair, smoothstep(0.03, 0.07, doubt));
-    let b = mix(a, low, smoothstep(0.12, 0.18, doubt));
-    return mix(b, poor, smoothstep(0.26, 0.34, doubt));
-}
-
 // One looks at the inside of a surface if its winding and its normal both say so. Where a coarse level folds over, the winding of a
 // triangle alone points away; the normal, which is that of the undecimated surface, knows better.
 @fragment
@@ -94,9 +76,9 @@ fn fragment(surface: Surface, @builtin(front_facing) front_facing: bool) -> @loc
         // Where the model was unsure; stripes as well, so that nothing is told by colour alone.
         let doubt = 1.0 - surface.trust.x / max(surface.trust.y, 1e-3);
         albedo = confidence_scale(doubt) * select(1.0, 0.62, is_inside);
-        albedo *= hatching(surface.world_position, smoothstep(0.28, 0.32, doubt));
+        albedo *= hatching(surface.world_position, stage.options.y, smoothstep(0.28, 0.32, doubt));
     } else if stage.options.x > 0.5 && stage.options.x < 1.5 {
-        albedo *= hatching(surface.world_position, smoothstep(0.4, 0.6, max(surface.trust.z, look.state.w)));
+        albedo *= hatching(surface.world_position, stage.options.y, smoothstep(0.4, 0.6, max(surface.trust.z, look.state.w)));
     }
     let hovered = look.state.x;
     let selected = look.state.y;

@@ -1,6 +1,6 @@
 // The scan's own grey values on a plane: the cap of the clip plane, and the axial, coronal and sagittal slices.
 #import bevy_pbr::{mesh_functions, view_transformations::position_world_to_clip}
-#import vestibule::stage::{Stage, LabelLook, linear_from_srgb, nearer}
+#import vestibule::stage::{Stage, LabelLook, linear_from_srgb, nearer, confidence_scale, hatching}
 
 struct Slice {
     // x: 1 fills visible structures only and leaves the rest out; y: strength of label tints;
@@ -14,6 +14,8 @@ struct Slice {
 @group(#{MATERIAL_BIND_GROUP}) @binding(3) var scan: texture_3d<f32>;
 @group(#{MATERIAL_BIND_GROUP}) @binding(4) var scan_sampler: sampler;
 @group(#{MATERIAL_BIND_GROUP}) @binding(5) var labels: texture_3d<u32>;
+// r: how sure a model was of the label, in percent, 255 where none spoke; g: 1 where a model made up the value.
+@group(#{MATERIAL_BIND_GROUP}) @binding(6) var trust: texture_3d<u32>;
 
 struct Vertex {
     @builtin(instance_index) instance_index: u32,
@@ -52,6 +54,27 @@ fn is_cut_by_others(own: i32, world_position: vec3<f32>) -> bool {
 fn label_at(texel: vec3<i32>) -> u32 {
     let size = vec3<i32>(textureDimensions(labels));
     return textureLoad(labels, clamp(texel, vec3(0), size - 1), 0).r;
+}
+
+// What is known of the nearest voxel; a texture of one texel says the same of all.
+fn trust_at(index: vec3<f32>) -> vec2<u32> {
+    let size = vec3<i32>(textureDimensions(trust));
+    let texel = vec3<i32>(floor((index + 0.5) / stage.texel_voxels.xyz));
+    return textureLoad(trust, clamp(texel, vec3(0), size - 1), 0).rg;
+}
+
+// The honesty view: stripes where a model made up the value, or colour and stripes where it was unsure. What is sure keeps its grey.
+fn honest(color: vec3<f32>, index: vec3<f32>, world_position: vec3<f32>) -> vec3<f32> {
+    let known = trust_at(index);
+    if stage.options.x > 2.5 && known.r <= 100u {
+        let doubt = 1.0 - f32(known.r) / 100.0;
+        let tinted = mix(color, confidence_scale(doubt) * (0.3 + 0.7 * color), 0.75 * smoothstep(0.02, 0.08, doubt));
+        return tinted * hatching(world_position, stage.options.y, smoothstep(0.28, 0.32, doubt));
+    }
+    if stage.options.x > 0.5 && stage.options.x < 1.5 && known.g > 0u {
+        return color * hatching(world_position, stage.options.y, 1.0);
+    }
+    return color;
 }
 
 // The scan's display value, 0 black to 1 white (PS3.3 C.11.2.1.3.2, LINEAR_EXACT).
@@ -123,6 +146,7 @@ fn fragment(plane: Plane) -> @location(0) vec4<f32> {
         // Keeps the grey's lightness readable under the colour.
         color = mix(color, tint * (0.25 + 0.75 * color), tint_strength);
     }
+    color = honest(color, index, plane.world_position);
     // The border lies where the voxel's own share falls to one half; 1.2 pixels on either side, half a voxel at most.
     let width = min(reach * 1.2, 0.5);
     let border = 1.0 - smoothstep(0.5, 0.5 + width, inside.own);

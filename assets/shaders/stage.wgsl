@@ -53,6 +53,24 @@ fn linear_from_srgb(c: vec3<f32>) -> vec3<f32> {
     return select(high, low, c <= vec3(0.04045));
 }
 
+// Slanted stripes, four times `voxel` wide, for what a model inferred rather than a scanner measured.
+fn hatching(world_position: vec3<f32>, voxel: f32, amount: f32) -> f32 {
+    let period = max(voxel, 1e-5) * 8.0;
+    let phase = fract((world_position.x + world_position.y + world_position.z) / period);
+    return mix(1.0, select(0.55, 1.0, phase < 0.5), amount);
+}
+
+// The colours and steps of `honesty.rs`, in linear light, run into each other here.
+fn confidence_scale(doubt: f32) -> vec3<f32> {
+    let sure = vec3(0.0578, 0.0409, 0.2270);
+    let fair = vec3(0.0152, 0.2832, 0.2623);
+    let low = vec3(0.2789, 0.6795, 0.0561);
+    let poor = vec3(0.9823, 0.7991, 0.0185);
+    let a = mix(sure, fair, smoothstep(0.03, 0.07, doubt));
+    let b = mix(a, low, smoothstep(0.12, 0.18, doubt));
+    return mix(b, poor, smoothstep(0.26, 0.34, doubt));
+}
+
 const SKY_LIGHT: vec3<f32> = vec3(0.50, 0.53, 0.58);
 const FLOOR_LIGHT: vec3<f32> = vec3(0.17, 0.155, 0.145);
 const KEY_LIGHT: vec3<f32> = vec3(0.92, 0.88, 0.82);

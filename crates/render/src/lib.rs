@@ -46,5 +46,5 @@ pub use plugin::{Display, ProgramStart, RenderPlugins, base_plugins};
 pub use scan_texture::{ScanTextures, TextureLimits};
 pub use stage::RenderWalkSystems;
 pub use tier::{RenderTier, TierError};
-pub use trust::VertexTrust;
+pub use trust::{TrustField, VertexTrust};
 pub use view::{DesktopCamera, FigureHost, NEAR_M, PictureFolder, ViewCamera, open_window};

@@ -89,7 +89,7 @@ impl Imagery {
             })
             .collect();
         let (scan, labels) = (case.scan()?, case.labels()?);
-        Ok(Self { segments, scan: Some(ScanTextures::new(&scan, &labels, limits)) })
+        Ok(Self { segments, scan: Some(ScanTextures::new(&scan, &labels, &trust, limits)) })
     }
 }
 

@@ -5,11 +5,13 @@ use bevy::image::{ImageAddressMode, ImageFilterMode, ImageSampler, ImageSamplerD
 use bevy::prelude::*;
 use bevy::render::render_resource::{Extent3d, TextureDimension, TextureFormat, TextureUsages, WgpuFeatures};
 use bevy::render::renderer::RenderDevice;
+use case::NO_MODEL;
 use half::f16;
-use volume::{ImageGeometry, Label, LabelMap, ScanVolume};
+use volume::{ImageGeometry, Label, LabelMap, ScanVolume, Volume};
 
 use crate::gpu::Gpu;
 use crate::tier::RenderTier;
+use crate::trust::TrustField;
 
 /// What the device and the tier allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +54,9 @@ pub struct ScanTextures {
     pub(crate) scan: Image,
     /// Dense labels, one unsigned channel.
     pub(crate) labels: Image,
+    /// Confidence in percent, [`NO_MODEL`] where no model spoke, and 1 where a model made up the value; one texel if there is
+    /// nothing to tell.
+    pub(crate) trust: Image,
     /// Where the voxels lie.
     pub geometry: ImageGeometry,
     /// Voxels a texel stands for, per axis; 1 is full resolution.
@@ -66,12 +71,13 @@ pub struct ScanTextures {
 impl ScanTextures {
     /// Lays a scan and its labels into textures, coarser where the limits demand it.
     ///
-    /// Labels on another grid than the scan's are taken at the nearest voxel.
-    pub fn new(scan: &ScanVolume, labels: &LabelMap, limits: &TextureLimits) -> Self {
+    /// Labels on another grid than the scan's are taken at the nearest voxel; confidence and inferred voxels must lie on its grid.
+    pub fn new(scan: &ScanVolume, labels: &LabelMap, trust: &TrustField, limits: &TextureLimits) -> Self {
         let geometry = *scan.geometry();
         let dense_labels = dense_labels(labels);
         let label_bytes = if dense_labels.len() <= 256 { 1 } else { 2 };
-        let texel_voxels = texel_voxels(&geometry, 2 + label_bytes, limits);
+        let trust = OnGrid::of(trust, &geometry);
+        let texel_voxels = texel_voxels(&geometry, 2 + label_bytes + trust.bytes(), limits);
         let size = texels(&geometry, texel_voxels);
         let (offset, gain, format, data) = scan_texels(scan, texel_voxels, size, limits.norm16);
         let mut scan_image = image_3d(size, format, data);
@@ -88,12 +94,60 @@ impl ScanTextures {
         Self {
             scan: scan_image,
             labels: image_3d(size, label_format, label_data),
+            trust: trust.image(&geometry, texel_voxels, size),
             geometry,
             texel_voxels,
             value_offset: offset,
             value_gain: gain,
             dense_labels,
         }
+    }
+}
+
+/// What is known of the voxels of a grid.
+struct OnGrid<'a> {
+    confidence: Option<&'a [u8]>,
+    inferred: Option<&'a [u8]>,
+}
+
+impl<'a> OnGrid<'a> {
+    /// A volume on another grid says nothing.
+    fn of(trust: &'a TrustField, grid: &ImageGeometry) -> Self {
+        let here = |volume: &'a Option<Volume<u8>>| {
+            volume.as_ref().filter(|v| v.geometry().is_same_grid(grid, 1e-3)).map(Volume::data)
+        };
+        Self { confidence: here(&trust.confidence), inferred: here(&trust.inferred) }
+    }
+
+    fn is_silent(&self) -> bool {
+        self.confidence.is_none() && self.inferred.is_none()
+    }
+
+    /// A texel.
+    fn bytes(&self) -> usize {
+        if self.is_silent() { 0 } else { 2 }
+    }
+
+    /// The least confidence of each block, and whether anything in it is made up: a coarse picture hides no doubt.
+    fn image(&self, geometry: &ImageGeometry, step: [usize; 3], size: [usize; 3]) -> Image {
+        if self.is_silent() {
+            return image_3d([1; 3], TextureFormat::Rg8Uint, vec![NO_MODEL, 0]);
+        }
+        let mut data = Vec::with_capacity(size.iter().product::<usize>() * 2);
+        for_each_block(geometry, step, size, |from, to| {
+            let (mut confidence, mut inferred) = (NO_MODEL, 0);
+            for k in from[2]..to[2] {
+                for j in from[1]..to[1] {
+                    for i in from[0]..to[0] {
+                        let at = geometry.offset(i, j, k);
+                        confidence = confidence.min(self.confidence.map_or(NO_MODEL, |v| v[at]));
+                        inferred = inferred.max(self.inferred.map_or(0, |v| v[at].min(1)));
+                    }
+                }
+            }
+            data.extend([confidence, inferred]);
+        });
+        image_3d(size, TextureFormat::Rg8Uint, data)
     }
 }
 
@@ -267,7 +321,6 @@ mod tests {
     use glam::DMat3;
     use space::Point;
     use std::collections::BTreeMap;
-    use volume::Volume;
 
     fn geometry(size: [usize; 3], spacing: [f64; 3]) -> ImageGeometry {
         ImageGeometry::new(size, spacing, Point::ZERO, DMat3::IDENTITY).unwrap()
@@ -294,11 +347,11 @@ mod tests {
             let limits = TextureLimits { norm16, ..TextureLimits::default() };
             for value in [-1024i16, 0, 37, 2047] {
                 let scan = ScanVolume::I16(Volume::filled(g, value));
-                let found = first_value(&ScanTextures::new(&scan, &unlabelled(g), &limits));
+                let found = first_value(&ScanTextures::new(&scan, &unlabelled(g), &TrustField::default(), &limits));
                 assert!((found - f32::from(value)).abs() < 0.01, "{value} came back as {found}, norm16 {norm16}");
             }
             let scan = ScanVolume::F32(Volume::from_fn(g, |[i, j, k]| 0.25 + (i + j + k) as f32 * 1000.0));
-            let found = first_value(&ScanTextures::new(&scan, &unlabelled(g), &limits));
+            let found = first_value(&ScanTextures::new(&scan, &unlabelled(g), &TrustField::default(), &limits));
             assert!((found - 0.25).abs() < 2.0, "0.25 came back as {found}, norm16 {norm16}");
         }
     }
@@ -320,7 +373,7 @@ mod tests {
         let labels = LabelMap { voxels: Volume::from_fn(g, |[i, ..]| (i * 7) as u16), segments: BTreeMap::new() };
         let scan = ScanVolume::I16(Volume::filled(g, 0));
         let limits = TextureLimits { max_dimension: 512, ..TextureLimits::default() };
-        let textures = ScanTextures::new(&scan, &labels, &limits);
+        let textures = ScanTextures::new(&scan, &labels, &TrustField::default(), &limits);
         assert_eq!(textures.labels.texture_descriptor.format, TextureFormat::R16Uint);
         assert_eq!(textures.dense_labels[2], 14);
         let data = textures.labels.data.as_deref().unwrap();
@@ -334,7 +387,28 @@ mod tests {
         let labels =
             LabelMap { voxels: Volume::from_fn(coarse, |[i, ..]| u16::from(i >= 2)), segments: BTreeMap::new() };
         let scan = ScanVolume::I16(Volume::filled(fine, 0));
-        let textures = ScanTextures::new(&scan, &labels, &TextureLimits::default());
+        let textures = ScanTextures::new(&scan, &labels, &TrustField::default(), &TextureLimits::default());
         assert_eq!(&textures.labels.data.as_deref().unwrap()[..8], &[0, 0, 0, 0, 1, 1, 1, 1]);
+    }
+
+    #[test]
+    fn a_coarse_picture_hides_no_doubt() {
+        let g = geometry([4, 2, 1], [1.0; 3]);
+        let confidence =
+            Volume::from_fn(g, |[i, j, _]| [NO_MODEL, 90, 80, NO_MODEL][i].min(if j == 0 { 255 } else { 95 }));
+        let inferred = Volume::from_fn(g, |[i, j, _]| if i == 3 && j == 1 { 7 } else { 0 });
+        let scan = ScanVolume::I16(Volume::filled(g, 0));
+        let of = |trust: &TrustField, max_dimension| {
+            let limits = TextureLimits { max_dimension, ..TextureLimits::default() };
+            ScanTextures::new(&scan, &unlabelled(g), trust, &limits).trust.data.unwrap()
+        };
+        let both = TrustField { confidence: Some(confidence), inferred: Some(inferred) };
+        assert_eq!(of(&both, 4), [255, 0, 90, 0, 80, 0, 255, 0, 95, 0, 90, 0, 80, 0, 95, 1]);
+        assert_eq!(of(&both, 2), [90, 0, 80, 0, 90, 0, 80, 1]);
+        let made_up = TrustField { confidence: None, ..both };
+        assert_eq!(of(&made_up, 2), [255, 0, 255, 0, 255, 0, 255, 1]);
+        assert_eq!(of(&TrustField::default(), 4), [255, 0]);
+        let elsewhere = Volume::filled(geometry([4, 2, 2], [1.0; 3]), 1);
+        assert_eq!(of(&TrustField { confidence: None, inferred: Some(elsewhere) }, 4), [255, 0]);
     }
 }

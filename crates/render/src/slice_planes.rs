@@ -37,6 +37,8 @@ pub(crate) struct SliceMaterial {
     scan: Handle<Image>,
     #[texture(5, dimension = "3d", sample_type = "u_int")]
     labels: Handle<Image>,
+    #[texture(6, dimension = "3d", sample_type = "u_int")]
+    trust: Handle<Image>,
 }
 
 impl SliceMaterial {
@@ -57,6 +59,7 @@ impl SliceMaterial {
             options,
             scan: scan.scan.clone(),
             labels: scan.labels.clone(),
+            trust: scan.trust.clone(),
         }
     }
 }
@@ -70,6 +73,7 @@ impl Material for SliceMaterial {
 pub(crate) struct ScanOnStage {
     scan: Handle<Image>,
     labels: Handle<Image>,
+    trust: Handle<Image>,
     pub(crate) geometry: ImageGeometry,
     texel_voxels: [usize; 3],
     value_offset: f32,
@@ -85,6 +89,7 @@ impl ScanOnStage {
             let scan = Self {
                 scan: images.add(textures.scan),
                 labels: images.add(textures.labels),
+                trust: images.add(textures.trust),
                 geometry: textures.geometry,
                 texel_voxels: textures.texel_voxels,
                 value_offset: textures.value_offset,

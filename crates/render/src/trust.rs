@@ -36,10 +36,13 @@ impl VertexTrust {
     pub const MEASURED: Self = Self { confidence: 0, drawn_by_model: 0, inferred: 0, unused: 0 };
 }
 
-/// Confidence and inferred voxels of a case.
-pub(crate) struct TrustField {
-    confidence: Option<Volume<u8>>,
-    inferred: Option<Volume<u8>>,
+/// Confidence and inferred voxels of a case, on the grid of its scan.
+#[derive(Clone, Debug, Default)]
+pub struct TrustField {
+    /// How sure a model was of each voxel's label, in percent; [`NO_MODEL`] where none spoke.
+    pub confidence: Option<Volume<u8>>,
+    /// Not 0 where a model made up the grey value.
+    pub inferred: Option<Volume<u8>>,
 }
 
 impl TrustField {

@@ -7,9 +7,10 @@ mod ball_body;
 #[path = "common/offscreen.rs"]
 mod offscreen;
 
-use offscreen::{Picture, Stage};
+use offscreen::{Eye, Picture, Stage};
 use space::{AnatomicalDirection, Point};
 use walkthrough::clip::{ClipPlane, ClipRequested};
+use walkthrough::honesty::{Overlay, OverlayRequested};
 use walkthrough::planes::{PlaneKind, PlanesRequested};
 use walkthrough::visibility::{Target, VisibilityRequested};
 use walkthrough::walk_report::{SystemsClock, WalkCounters};
@@ -159,6 +160,42 @@ fn planes_carry_the_slice_in_place() {
     for left_mm in [-120.0, 60.0, 120.0] {
         check_grey(&picture, eye.pixel([left_mm, 30.0, 1000.0]), left_mm, "axial plane");
     }
+}
+
+/// Bright and dark along a line up a plane, in 8-bit steps of green.
+fn spread(picture: &Picture, eye: &Eye, line: impl Iterator<Item = [f64; 3]>) -> u8 {
+    let greens: Vec<u8> = line.map(|at| picture.at(eye.pixel(at))[1]).collect();
+    greens.iter().max().unwrap() - greens.iter().min().unwrap()
+}
+
+#[test]
+fn planes_show_what_a_model_made_up_and_where_it_was_unsure() {
+    let Some(mut stage) = Stage::open() else { return };
+    for ball in ["trunk", "ball_left", "ball_right", "ball_front"] {
+        stage.send(hide(ball));
+    }
+    stage.send(PlanesRequested::Through(Point::from_array(MIDDLE)));
+    stage.send(PlanesRequested::Show { kind: PlaneKind::Coronal, visible: true });
+    let eye = stage.look(FRONT, MIDDLE);
+    // The lower half is made up; along the line the scan's value is one.
+    let up = |from: f64| (0..40).map(move |n| [20.0, 0.0, from + f64::from(n) * 2.0]);
+    let plain = stage.picture();
+    assert!(spread(&plain, &eye, up(910.0)) < 4, "stripes without the honesty view");
+    stage.send(OverlayRequested::Show(Overlay::Provenance));
+    let picture = stage.picture();
+    assert!(spread(&picture, &eye, up(910.0)) > 20, "no stripes where the value is made up");
+    assert!(spread(&picture, &eye, up(1010.0)) < 4, "stripes where it was measured");
+    check_grey(&picture, eye.pixel([20.0, 0.0, 1050.0]), 20.0, "measured part");
+
+    // Behind the middle the model was half sure.
+    stage.send(PlanesRequested::Show { kind: PlaneKind::Coronal, visible: false });
+    stage.send(PlanesRequested::Show { kind: PlaneKind::Axial, visible: true });
+    stage.send(OverlayRequested::Show(Overlay::Confidence));
+    let eye = stage.look([0.0, -400.0, 1600.0], MIDDLE);
+    let picture = stage.picture();
+    check_grey(&picture, eye.pixel([20.0, -60.0, 1000.0]), 20.0, "where the model was sure");
+    let [red, green, blue] = picture.at(eye.pixel([20.0, 60.0, 1000.0]));
+    assert!(red > blue.saturating_add(40) && green > blue.saturating_add(25), "no doubt: {:?}", [red, green, blue]);
 }
 
 #[test]

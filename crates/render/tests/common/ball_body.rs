@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use glam::{DMat3, DVec3};
-use render::{Imagery, LodGeometry, ScanTextures, SegmentGeometry, TextureLimits};
+use render::{Imagery, LodGeometry, ScanTextures, SegmentGeometry, TextureLimits, TrustField};
 use space::{Lps, Point, scene_from_lps};
 use volume::{ImageGeometry, Label, LabelMap, ScanVolume, Volume};
 use walkthrough::stage::{ActiveCase, PickMesh, SegmentInfo, StageContents};
@@ -40,6 +40,18 @@ fn distance_to(ball: &Ball, point: Point<Lps>) -> f64 {
     point.distance(Point::from_array(ball.2))
 }
 
+/// A model drew everything, and was half sure behind the middle; it made up the grey values of the lower half.
+fn trust() -> TrustField {
+    let geometry = geometry();
+    let lps_from_index = geometry.lps_from_index();
+    let at = |[i, j, k]: [usize; 3]| lps_from_index * Point::new(i as f64, j as f64, k as f64);
+    let middle = BALLS[0].2;
+    TrustField {
+        confidence: Some(Volume::from_fn(geometry, |index| if at(index).y > middle[1] { 50 } else { 100 })),
+        inferred: Some(Volume::from_fn(geometry, |index| u8::from(at(index).z < middle[2]))),
+    }
+}
+
 /// What the walk and the renderer need of it.
 pub(crate) fn contents() -> (StageContents, Imagery) {
     let geometry = geometry();
@@ -70,7 +82,7 @@ pub(crate) fn contents() -> (StageContents, Imagery) {
         windows: vec![WindowPreset { name: "Soft tissue".to_owned(), center: 0.0, width: 400.0 }],
     };
     let limits = TextureLimits::default();
-    let imagery = Imagery { segments, scan: Some(ScanTextures::new(&scan, &labels, &limits)) };
+    let imagery = Imagery { segments, scan: Some(ScanTextures::new(&scan, &labels, &trust(), &limits)) };
     (StageContents::new(case, picks), imagery)
 }
 
