@@ -1,34 +1,61 @@
 //! U-Nets that were trained by this project, with what a scan must become before they see it.
 
+mod windows;
+
 use serde::{Deserialize, Serialize};
 use space::AxisCode;
-use volume::{Label, ScanVolume, Volume, resample};
+use volume::{ImageGeometry, Label, ScanVolume, Volume, resample};
 
+use self::windows::in_windows;
 use crate::error::NeuralError;
-use crate::grid::canonical;
+use crate::grid::{binned, canonical};
 use crate::networks::unet::UNetConfig;
 use crate::training::{Predictor, Sample};
 
 /// Voxels of the largest grid that is run as a whole: the first layers of a small network then take some gigabytes.
 const MOST_VOXELS: usize = 24 << 20;
 
+/// Slices of a scan that probabilities are brought to at a time.
+const SLAB: usize = 16;
+
 /// What is done to the values of an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Normalization {
     /// Mean 0 and deviation 1 over the image.
     ZScore,
+    /// From the first value on 0, from the second on 1, even between them: for scales that are absolute, such as Hounsfield's.
+    Window([f64; 2]),
 }
 
 impl Normalization {
-    /// Done in place; none if all values are equal.
+    /// Done in place; none if all values are equal, or the window has no width.
     pub fn apply(self, values: &mut [f32]) -> Option<()> {
-        let Self::ZScore = self;
-        let count = values.len().max(1) as f64;
-        let mean = values.iter().map(|&x| f64::from(x)).sum::<f64>() / count;
-        let variance = values.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / count;
-        let inverse = 1.0 / variance.sqrt();
-        inverse.is_finite().then(|| values.iter_mut().for_each(|x| *x = ((f64::from(*x) - mean) * inverse) as f32))
+        let (from, width) = match self {
+            Self::ZScore => {
+                let count = values.len().max(1) as f64;
+                let mean = values.iter().map(|&x| f64::from(x)).sum::<f64>() / count;
+                let variance = values.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / count;
+                (mean, variance.sqrt())
+            }
+            Self::Window([low, high]) => {
+                values.iter_mut().for_each(|x| *x = x.clamp(low.min(high) as f32, high.max(low) as f32));
+                (low, high - low)
+            }
+        };
+        let inverse = 1.0 / width;
+        let first = values.first().copied().unwrap_or_default();
+        let varied = values.iter().any(|x| *x != first);
+        (varied && inverse.is_finite())
+            .then(|| values.iter_mut().for_each(|x| *x = ((f64::from(*x) - from) * inverse) as f32))
+    }
+
+    /// What lies around an image in its own values: the mean, or the window's lower end, which becomes 0 like it.
+    fn outside(self) -> f32 {
+        match self {
+            Self::ZScore => 0.0,
+            Self::Window([low, _]) => low as f32,
+        }
     }
 }
 
@@ -46,6 +73,9 @@ pub struct TrainedUNet {
     pub normalization: Normalization,
     /// Axes (depth, height, width) that are flipped, the results averaged.
     pub flips: [bool; 3],
+    /// Voxels (depth, height, width) of the windows that go over a scan; none if it is run as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub windows: Option<[usize; 3]>,
 }
 
 /// What such a network found in a scan.
@@ -68,17 +98,11 @@ impl TrainedUNet {
         Predictor::load(&self.network, weights)
     }
 
-    /// Finds the classes of a scan. `temperature` makes probabilities flatter above 1, sharper below.
+    /// A scan as the network sees it, without labels, and its grid. Voxels much finer than the network's are averaged first.
     ///
     /// # Errors
-    /// [`NeuralError::Input`] if the scan is too large, or all of one value.
-    pub fn segment(
-        &self,
-        predictor: &Predictor,
-        scan: &ScanVolume,
-        temperature: f32,
-        tell: &(dyn Fn(f32) + Sync),
-    ) -> Result<TrainedLabels, NeuralError> {
+    /// [`NeuralError::Input`] if all voxels are the same, [`NeuralError::Description`] if the axes are none.
+    pub fn view(&self, scan: &ScanVolume) -> Result<(Sample, ImageGeometry), NeuralError> {
         let axes: AxisCode = self.axes.parse().map_err(|error| NeuralError::Description {
             field: "axes".to_owned(),
             reason: format!("are `{}`: {error}", self.axes),
@@ -93,112 +117,87 @@ impl TrainedUNet {
                 remedy: "crop it to what the network was made for".to_owned(),
             });
         }
-        let image = match scan {
-            ScanVolume::I16(v) => resample::linear(&v.map(|&x| f32::from(x)), &grid, 0.0),
-            ScanVolume::F32(v) => resample::linear(v, &grid, 0.0),
-        };
-        let mut image = image.into_data();
+        let outside = self.normalization.outside();
+        let mut image = resample::linear(&binned(scan, &grid)?, &grid, outside).into_data();
         self.normalization.apply(&mut image).ok_or_else(|| NeuralError::Input {
             reason: "all of its voxels are the same".to_owned(),
             remedy: "choose another series".to_owned(),
         })?;
-        tell(0.1);
         let [i, j, k] = grid.size();
         let [x, y, z] = grid.spacing().map(|s| s as f32);
         let labels = vec![0; image.len()];
-        let sample = Sample { size: [k, j, i], spacing_mm: [z, y, x], image, labels };
-        let probabilities = predictor.probabilities(&sample, self.flips)?; // [class, D, H, W]
+        Ok((Sample { size: [k, j, i], spacing_mm: [z, y, x], image, labels }, grid))
+    }
+
+    /// Finds the classes of a scan. `temperature` makes probabilities flatter above 1, sharper below.
+    ///
+    /// # Errors
+    /// [`NeuralError::Input`] if the scan is too large, or all of one value.
+    pub fn segment(
+        &self,
+        predictor: &Predictor,
+        scan: &ScanVolume,
+        temperature: f32,
+        tell: &(dyn Fn(f32) + Sync),
+    ) -> Result<TrainedLabels, NeuralError> {
+        let (sample, grid) = self.view(scan)?;
+        tell(0.1);
+        let mut probabilities = match self.windows {
+            Some(window) => in_windows(predictor, &sample, window, self.flips, &|share| tell(0.1 + 0.8 * share))?,
+            None => predictor.probabilities(&sample, self.flips)?,
+        }; // [class, D, H, W]
+        temper(&mut probabilities, sample.voxels(), temperature);
         tell(0.9);
-        let (classes, percent) = largest(&probabilities, sample.voxels(), temperature);
+        let maps = probabilities.chunks_exact(sample.voxels()).map(|plane| Ok(Volume::new(grid, plane.to_vec())?));
+        let maps: Vec<Volume<f32>> = maps.collect::<Result<_, NeuralError>>()?;
+        let (classes, _) = largest(&maps, &grid);
         let seen = Volume::new(grid, classes)?;
-        let labels = resample::nearest(&seen, scan.geometry(), volume::BACKGROUND);
-        let confidence = resample::nearest(&Volume::new(grid, percent)?, scan.geometry(), 100);
+        let (mut labels, mut confidence) = (Vec::new(), Vec::new());
+        let own = scan.geometry();
+        let [ni, nj, nk] = own.size();
+        for first in (0..nk).step_by(SLAB) {
+            let slab = own.cropped([0, 0, first as isize], [ni, nj, SLAB.min(nk - first)])?;
+            let (classes, percent) = largest(&maps, &slab);
+            labels.extend(classes);
+            confidence.extend(percent);
+        }
         tell(1.0);
-        Ok(TrainedLabels { labels, seen, confidence })
+        Ok(TrainedLabels { labels: Volume::new(*own, labels)?, seen, confidence: Volume::new(*own, confidence)? })
     }
 }
 
-/// The most probable class of each voxel, the lower of equals, and its probability in percent.
-fn largest(probabilities: &[f32], voxels: usize, temperature: f32) -> (Vec<Label>, Vec<u8>) {
+/// Powers of the probabilities of each voxel, with the sum of 1 again.
+fn temper(probabilities: &mut [f32], voxels: usize, temperature: f32) {
+    if temperature == 1.0 {
+        return;
+    }
     let power = temperature.recip();
-    let (mut classes, mut most, mut sums) = (vec![0; voxels], vec![0.0_f32; voxels], vec![0.0_f32; voxels]);
-    for (class, plane) in probabilities.chunks_exact(voxels).enumerate() {
-        for (voxel, &probability) in plane.iter().enumerate() {
-            let tempered = if power == 1.0 { probability } else { probability.powf(power) };
-            sums[voxel] += tempered;
-            if tempered > most[voxel] {
-                (classes[voxel], most[voxel]) = (class as Label, tempered);
+    let mut sums = vec![0.0_f32; voxels];
+    for plane in probabilities.chunks_exact_mut(voxels) {
+        plane.iter_mut().for_each(|p| *p = p.powf(power));
+        sums.iter_mut().zip(plane).for_each(|(sum, p)| *sum += *p);
+    }
+    for plane in probabilities.chunks_exact_mut(voxels) {
+        plane.iter_mut().zip(&sums).for_each(|(p, sum)| *p /= sum.max(1e-30));
+    }
+}
+
+/// The most probable class of each voxel of `target`, the lower of equals, and its probability in percent; background beyond
+/// the maps.
+fn largest(maps: &[Volume<f32>], target: &ImageGeometry) -> (Vec<Label>, Vec<u8>) {
+    let voxels = target.voxel_count();
+    let (mut classes, mut most) = (vec![0; voxels], vec![f32::NEG_INFINITY; voxels]);
+    for (class, map) in maps.iter().enumerate() {
+        let outside = if class == 0 { 1.0 } else { 0.0 };
+        let at_target = resample::linear(map, target, outside);
+        for ((label, most), &probability) in classes.iter_mut().zip(&mut most).zip(at_target.data()) {
+            if probability > *most {
+                (*label, *most) = (class as Label, probability);
             }
         }
     }
-    let percent = most.iter().zip(sums).map(|(most, sum)| (100.0 * most / sum.max(1e-30)).round() as u8).collect();
-    (classes, percent)
+    (classes, most.into_iter().map(|p| (100.0 * p).round() as u8).collect())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::networks::unet::{Down, Up};
-    use crate::training::{Precision, Trainer};
-    use space::Point;
-    use std::collections::BTreeMap;
-    use volume::ImageGeometry;
-
-    #[test]
-    fn scores_have_mean_zero_and_deviation_one() {
-        let mut values = vec![1.0e6, 1.0e6 + 2.0, 1.0e6, 1.0e6 + 2.0];
-        Normalization::ZScore.apply(&mut values).unwrap();
-        assert_eq!(values, [-1.0, 1.0, -1.0, 1.0]);
-        assert!(Normalization::ZScore.apply(&mut [3.0, 3.0]).is_none());
-    }
-
-    #[test]
-    fn the_most_probable_class_wins() {
-        let (classes, percent) = largest(&[0.2, 0.5, 0.8, 0.5], 2, 1.0);
-        assert_eq!((classes, percent), (vec![1, 0], vec![80, 50]));
-        let (_, flat) = largest(&[0.2, 0.5, 0.8, 0.5], 2, 2.0);
-        assert_eq!(flat, [67, 50], "square roots of 0.8 and 0.2 are as two to one");
-    }
-
-    /// However a scan is stored, the network sees it along its own axes, and the answer lies where the scan lies.
-    #[test]
-    fn answers_do_not_depend_on_how_a_scan_is_stored() {
-        let model = TrainedUNet {
-            network: UNetConfig {
-                inputs: 1,
-                classes: 3,
-                channels: vec![4, 8],
-                convolutions: 1,
-                down: Down::Strided,
-                up: Up::Transposed,
-                slope: 0.01,
-            },
-            axes: "RAS".to_owned(),
-            spacing_mm: [1.0; 3],
-            normalization: Normalization::ZScore,
-            flips: [false, false, true],
-        };
-        let config = r#"{"seed": 3, "patch": [8, 8, 8], "batch": 1, "epochs": 1, "learning_rate": 0.01, "schedule": "constant"}"#;
-        let trainer = Trainer::new(&model.network, serde_json::from_str(config).unwrap()).unwrap();
-        let weights = trainer.weights(Precision::Single, BTreeMap::new()).unwrap();
-        let predictor = model.load(&weights).unwrap();
-
-        let grid = |axes: &str, size, origin| {
-            let direction = axes.parse::<AxisCode>().unwrap().direction();
-            ImageGeometry::new(size, [1.0; 3], Point::from_array(origin), direction).unwrap()
-        };
-        let stored = grid("RAS", [16, 20, 24], [8.0, 10.0, -12.0]);
-        let scan = Volume::from_fn(stored, |[i, j, k]| (i as f32 * 0.7).sin() + (j as f32 * 0.5).cos() * k as f32);
-        // The same voxels, columns running down, rows to the left, slices to the back.
-        let turned = grid("ILP", [24, 16, 20], [-7.0, -9.0, 11.0]);
-        let other = resample::nearest(&scan, &turned, f32::NAN);
-        assert!(other.data().iter().all(|x| x.is_finite()), "the grids hold the same voxels");
-        let find = |scan| model.segment(&predictor, &ScanVolume::F32(scan), 1.0, &|_| {}).unwrap();
-        let (first, second) = (find(scan), find(other));
-        assert_eq!(*first.labels.geometry(), stored);
-        let (least, most) = first.confidence.data().iter().fold((100, 0), |(a, b), &x| (x.min(a), x.max(b)));
-        assert!(most - least > 5, "the answer depends on the place, from {least} to {most} %");
-        assert_eq!(resample::nearest(&second.labels, &stored, 9), first.labels);
-        assert_eq!(resample::nearest(&second.confidence, &stored, 0), first.confidence);
-    }
-}
+mod tests;
