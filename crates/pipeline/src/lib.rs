@@ -40,7 +40,7 @@ pub use recipe::{CT_BASIC, CT_ORGANS, LABELS, MR_BRAIN, MR_HEAD, RECIPES, Recipe
 pub use segment::{FoundStructure, SegmentRequest, SegmentSummary, segment};
 pub use summary::{BuildSummary, BuiltSegment};
 pub use train::{
-    CaseScore, ClassScore, DataRecipe, NetworkRecipe, Split, TrainRecipe, TrainRequest, TrainSummary, TrainedClass,
-    train,
+    CaseScore, ClassScore, DataRecipe, DrawnRecipe, NetworkRecipe, PhantomRecipe, Split, TrainRecipe, TrainRequest,
+    TrainSummary, TrainedClass, train,
 };
 pub use upsample::{UpsampleRequest, UpsampleSummary, upsample};

@@ -149,7 +149,7 @@ impl Models {
     }
 
     /// The model that is taken for a scan unless told otherwise: of those that can run and that nothing speaks against, one
-    /// that is not experimental, the one that finds most; the first by name among equals.
+    /// that is not experimental, one that somebody added, the one that finds most; the first by name among equals.
     pub(crate) fn best_for(&self, modality: &str, scan: &ScanFacts<'_>) -> Option<ModelEntry> {
         let mut names: Vec<String> = self.places().into_iter().map(|(n, _)| n).collect();
         names.sort();
@@ -159,7 +159,7 @@ impl Models {
                 && entry.missing().is_none()
                 && !entry.card.input.objections(scan).iter().any(|o| o.refuses)
         };
-        let rank = |e: &ModelEntry| (!e.card.experimental, e.card.classes.len());
+        let rank = |e: &ModelEntry| (!e.card.experimental, !e.is_embedded(), e.card.classes.len());
         let fitting = names.iter().filter_map(|n| self.find(n).ok()).filter(fits);
         fitting.reduce(|best, next| if rank(&next) > rank(&best) { next } else { best })
     }
@@ -267,6 +267,11 @@ impl ModelEntry {
             Ok(m) => Some(format!("{} has {} bytes, not {}; add the model again", w.file, m.len(), w.bytes)),
             Err(_) => Some(format!("{} is not there; add the model again", w.file)),
         })
+    }
+
+    /// True if it came with the program.
+    pub(crate) fn is_embedded(&self) -> bool {
+        matches!(self.place, Place::Embedded(_))
     }
 
     /// Its name, version and digest.

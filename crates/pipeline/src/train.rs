@@ -5,6 +5,7 @@
 //! `evaluation.csv`. Files are written beside their place and renamed, so a stop at any time leaves whole ones.
 
 mod data;
+mod drawn;
 mod evaluation;
 mod plot;
 mod recipe;
@@ -19,7 +20,7 @@ use neural::training::{Predictor, Trainer, TrainingState};
 use serde::Serialize;
 
 pub use self::evaluation::{CaseScore, ClassScore};
-pub use self::recipe::{DataRecipe, NetworkRecipe, Split, TrainRecipe, TrainedClass};
+pub use self::recipe::{DataRecipe, DrawnRecipe, NetworkRecipe, PhantomRecipe, Split, TrainRecipe, TrainedClass};
 use crate::{PipelineError, Progress};
 
 /// What is asked for.

@@ -27,7 +27,8 @@ fn windows_are_cut_off_at_their_ends() {
 #[test]
 fn the_most_probable_class_wins_between_voxels_too() {
     let line = |count, spacing, first| {
-        ImageGeometry::new([count, 1, 1], [spacing, 1.0, 1.0], Point::new(first, 0.0, 0.0), glam::DMat3::IDENTITY).unwrap()
+        ImageGeometry::new([count, 1, 1], [spacing, 1.0, 1.0], Point::new(first, 0.0, 0.0), glam::DMat3::IDENTITY)
+            .unwrap()
     };
     let maps = |flat: &[f32]| -> Vec<Volume<f32>> {
         flat.chunks(2).map(|plane| Volume::new(line(2, 1.0, 0.0), plane.to_vec()).unwrap()).collect()
@@ -63,7 +64,8 @@ fn answers_do_not_depend_on_how_a_scan_is_stored() {
         flips: [false, false, true],
         windows: None,
     };
-    let config = r#"{"seed": 3, "patch": [8, 8, 8], "batch": 1, "epochs": 1, "learning_rate": 0.01, "schedule": "constant"}"#;
+    let config =
+        r#"{"seed": 3, "patch": [8, 8, 8], "batch": 1, "epochs": 1, "learning_rate": 0.01, "schedule": "constant"}"#;
     let trainer = Trainer::new(&model.network, serde_json::from_str(config).unwrap()).unwrap();
     let weights = trainer.weights(Precision::Single, BTreeMap::new()).unwrap();
     let predictor = model.load(&weights).unwrap();

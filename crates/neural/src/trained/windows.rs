@@ -24,7 +24,8 @@ pub(super) fn in_windows(
     let (mut sums, mut worth) = (Vec::new(), vec![0.0_f32; voxels]);
     let total = starts_d.len() * starts_h.len() * starts_w.len();
     for n in 0..total {
-        let (d, h, w) = (n / (starts_h.len() * starts_w.len()), n / starts_w.len() % starts_h.len(), n % starts_w.len());
+        let (d, h, w) =
+            (n / (starts_h.len() * starts_w.len()), n / starts_w.len() % starts_h.len(), n % starts_w.len());
         let start = [starts_d[d], starts_h[h], starts_w[w]];
         let answers = predictor.probabilities(&cut(sample, start, window), flips)?; // [class, window]
         sums.resize(answers.len() / weights.len() * voxels, 0.0);

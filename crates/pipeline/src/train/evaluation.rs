@@ -1,12 +1,14 @@
 //! How well the weights do on cases that were held back, on the scans' own grids.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use metrics::{dice, hausdorff_mm};
 use neural::training::Predictor;
 use serde::Serialize;
+use volume::LabelMap;
 
-use super::data::{DataSet, LoadedCase};
+use super::data::DataSet;
 use super::recipe::TrainRecipe;
 use crate::{PipelineError, Progress};
 
@@ -55,14 +57,16 @@ pub(super) fn evaluate(
     progress: &dyn Progress,
 ) -> Result<Vec<CaseScore>, PipelineError> {
     let mut scores = Vec::with_capacity(data.test.len());
+    let view = recipe.view();
     for (at, case) in data.test.iter().enumerate() {
-        let loaded = LoadedCase::read(case, recipe)?;
-        let found = predictor.classes(&loaded.sample, recipe.test_time_flips)?;
-        let found = loaded.prediction(&found)?;
+        let loaded = case.load(recipe)?;
+        let model = |cause| PipelineError::Model { name: recipe.name.clone(), cause: Box::new(cause) };
+        let found = view.segment(predictor, &loaded.scan, 1.0, &|_| ()).map_err(model)?;
+        let found = LabelMap { voxels: found.labels, segments: BTreeMap::new() };
         let mut score = CaseScore { name: case.name.clone(), dice: Vec::new(), hd95_mm: Vec::new() };
-        for class in &recipe.classes {
-            score.dice.push(dice(&loaded.truth, &found, class.value)?);
-            score.hd95_mm.push(hausdorff_mm(&loaded.truth, &found, class.value, 95.0)?);
+        for (_, class) in recipe.classes.iter().zip(1..) {
+            score.dice.push(dice(&loaded.truth, &found, class)?);
+            score.hd95_mm.push(hausdorff_mm(&loaded.truth, &found, class, 95.0)?);
         }
         scores.push(score);
         progress.stage("test", (at + 1) as f32 / data.test.len() as f32);

@@ -31,13 +31,7 @@ pub struct Synthesis {
 }
 
 /// Replaces the values of a channel; without `onto_image` they have mean 0 and deviation 1 afterwards.
-pub(super) fn synthesize(
-    values: &mut [f32],
-    labels: &[u8],
-    lattice: Lattice,
-    synthesis: &Synthesis,
-    rng: &mut Rng,
-) {
+pub(super) fn synthesize(values: &mut [f32], labels: &[u8], lattice: Lattice, synthesis: &Synthesis, rng: &mut Rng) {
     // As many draws whether it happens or not.
     let (hit, mut rng) = (rng.chance(synthesis.probability), Rng::of(&[rng.bits()]));
     if !hit {
