@@ -6,7 +6,6 @@
 mod temperature;
 
 use rayon::prelude::*;
-use volume::Label;
 
 pub use self::temperature::TemperatureFit;
 
@@ -15,26 +14,6 @@ const CHUNK: usize = 4096;
 
 /// Logits less than the largest by more than this add nothing to a percentage.
 const NOTHING: f32 = -20.0;
-
-/// The most probable class of each voxel of `probabilities` `[classes, voxels]`, the lower of equals, and how probable it is.
-///
-/// `temperature` divides the logarithms of the probabilities, whose softmax is taken again: above 1 they become flatter. So it
-/// works on means of probabilities, as over flips, too.
-pub fn most_probable(probabilities: &[f32], voxels: usize, temperature: f32) -> (Vec<Label>, Vec<f32>) {
-    let power = temperature.recip();
-    let (mut classes, mut most, mut sums) = (vec![0; voxels], vec![0.0_f32; voxels], vec![0.0_f32; voxels]);
-    for (class, plane) in probabilities.chunks_exact(voxels.max(1)).enumerate() {
-        for (voxel, &probability) in plane.iter().enumerate() {
-            let tempered = if power == 1.0 { probability } else { probability.powf(power) };
-            sums[voxel] += tempered;
-            if tempered > most[voxel] {
-                (classes[voxel], most[voxel]) = (class as Label, tempered);
-            }
-        }
-    }
-    most.iter_mut().zip(sums).for_each(|(most, sum)| *most /= sum.max(f32::MIN_POSITIVE));
-    (classes, most)
-}
 
 /// A share in whole percent.
 pub(crate) fn percent(share: f32) -> u8 {
@@ -72,15 +51,6 @@ pub(crate) fn percent_of_largest(logits: &[f32], voxels: usize, temperature: f32
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_most_probable_class_wins() {
-        let (classes, sure) = most_probable(&[0.2, 0.5, 0.8, 0.5], 2, 1.0);
-        assert_eq!((classes, sure.iter().map(|s| percent(*s)).collect()), (vec![1, 0], vec![80, 50]));
-        let (classes, flat) = most_probable(&[0.2, 0.5, 0.8, 0.5], 2, 2.0);
-        // Square roots of 0.8 and 0.2 are as two to one.
-        assert_eq!((classes, flat.iter().map(|s| percent(*s)).collect()), (vec![1, 0], vec![67, 50]));
-    }
 
     #[test]
     fn one_voxel_is_as_many() {

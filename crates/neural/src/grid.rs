@@ -1,8 +1,11 @@
 //! The grid that a network sees, laid over a scan's own.
 
 use glam::DMat3;
+use rayon::prelude::*;
 use space::{AxisCode, Point};
-use volume::{GeometryError, ImageGeometry};
+use volume::{GeometryError, ImageGeometry, ScanVolume, Volume};
+
+use crate::NeuralError;
 
 /// Spacings that differ by less than this part are the same.
 const TOLERANCE: f64 = 1e-3;
@@ -48,9 +51,63 @@ pub fn canonical(own: &ImageGeometry, axes: AxisCode, spacing_mm: [f64; 3]) -> R
     ImageGeometry::new(new_size, new_spacing, Point::from_array(origin.to_array()), DMat3::from_cols(x, y, z))
 }
 
+/// A scan whose voxels are averaged in blocks of as many as fit into one of `target`, so that noise is not picked out point by
+/// point; its own values where less than two fit. The last block may be smaller, and counts as a whole one.
+///
+/// # Errors
+/// [`NeuralError::Geometry`] if a grid cannot be that coarse.
+pub(crate) fn binned(scan: &ScanVolume, target: &ImageGeometry) -> Result<Volume<f32>, NeuralError> {
+    let own = scan.geometry();
+    let (size, spacing) = (own.size(), own.spacing());
+    let mut blocks = [1; 3];
+    for (axis, block) in blocks.iter_mut().enumerate() {
+        let along = own.direction().col(axis);
+        let same = |t: &usize| target.direction().col(*t).dot(along).abs() > 0.5;
+        let ratio = (0..3).find(same).map_or(1.0, |t| target.spacing()[t] / spacing[axis]);
+        *block = ((ratio + TOLERANCE).floor() as usize).clamp(1, size[axis]);
+    }
+    let count = [0, 1, 2].map(|a| size[a].div_ceil(blocks[a]));
+    let middle = blocks.map(|n| (n as f64 - 1.0) / 2.0);
+    let origin = own.lps_from_index() * Point::from_array(middle);
+    let coarse = [0, 1, 2].map(|a| spacing[a] * blocks[a] as f64);
+    let grid = ImageGeometry::new(count, coarse, origin, own.direction())?;
+    let mut data = vec![0.0; count.iter().product()];
+    data.par_chunks_mut(count[0]).enumerate().for_each(|(row, out)| {
+        let range = |axis: usize, at: usize| at * blocks[axis]..((at + 1) * blocks[axis]).min(size[axis]);
+        let (rows, slices) = (range(1, row % count[1]), range(2, row / count[1]));
+        for (at, out) in out.iter_mut().enumerate() {
+            let columns = range(0, at);
+            let mut sum = 0.0;
+            for k in slices.clone() {
+                for j in rows.clone() {
+                    let first = (k * size[1] + j) * size[0];
+                    sum += columns.clone().map(|i| f64::from(scan.value(first + i))).sum::<f64>();
+                }
+            }
+            *out = (sum / (columns.len() * rows.len() * slices.len()) as f64) as f32;
+        }
+    });
+    Ok(Volume::new(grid, data)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn blocks_are_averaged_where_they_lie() {
+        // Columns run to the back and rows up, a third and a half of the target's spacing.
+        let direction = "PSR".parse::<AxisCode>().unwrap().direction();
+        let own = ImageGeometry::new([7, 4, 2], [1.0, 1.5, 3.0], Point::new(1.0, 2.0, 3.0), direction).unwrap();
+        let scan = Volume::from_fn(own, |[i, j, k]| i as f32 + 10.0 * j as f32 + 100.0 * k as f32);
+        let target = canonical(&own, "RAS".parse().unwrap(), [3.0; 3]).unwrap();
+        let coarse = binned(&ScanVolume::F32(scan), &target).unwrap();
+        assert_eq!((coarse.geometry().size(), coarse.geometry().spacing()), ([3, 2, 2], [3.0; 3]));
+        assert_eq!(coarse.data()[..6], [6.0, 9.0, 11.0, 26.0, 29.0, 31.0]);
+        let first = coarse.geometry().origin().get() - own.origin().get();
+        let expected = direction.x_axis * 1.0 + direction.y_axis * 0.75;
+        assert!(first.abs_diff_eq(expected, 1e-12), "{first}");
+    }
 
     fn own() -> ImageGeometry {
         let direction = DMat3::from_rotation_z(0.1) * "PSR".parse::<AxisCode>().unwrap().direction();

@@ -28,6 +28,7 @@ pub use self::plans::{
 use self::preprocess::Prepared;
 use self::view::View;
 use self::window::{Image, Windows};
+pub(crate) use self::window::{gaussian, steps};
 use crate::NeuralError;
 use crate::weights::{Checkpoint, Tensors};
 

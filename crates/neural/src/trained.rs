@@ -1,35 +1,65 @@
 //! U-Nets that were trained by this project, with what a scan must become before they see it.
 
+mod windows;
+
 use serde::{Deserialize, Serialize};
 use space::AxisCode;
-use volume::{Label, ScanVolume, Volume, resample};
+use volume::{ImageGeometry, Label, ScanVolume, Volume, resample};
 
-use crate::confidence::{most_probable, percent};
+use self::windows::in_windows;
+use crate::confidence::percent;
 use crate::error::NeuralError;
-use crate::grid::canonical;
+use crate::grid::{binned, canonical};
 use crate::networks::unet::UNetConfig;
 use crate::training::{Predictor, Sample};
 
 /// Voxels of the largest grid that is run as a whole: the first layers of a small network then take some gigabytes.
 const MOST_VOXELS: usize = 24 << 20;
 
+/// Slices of a scan that probabilities are brought to at a time.
+const SLAB: usize = 16;
+
+/// Probabilities below this are none.
+const NOTHING: f32 = 1e-5;
+
 /// What is done to the values of an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Normalization {
     /// Mean 0 and deviation 1 over the image.
     ZScore,
+    /// From the first value on 0, from the second on 1, even between them: for scales that are absolute, such as Hounsfield's.
+    Window([f64; 2]),
 }
 
 impl Normalization {
-    /// Done in place; none if all values are equal.
+    /// Done in place; none if all values are equal, or the window has no width.
     pub fn apply(self, values: &mut [f32]) -> Option<()> {
-        let Self::ZScore = self;
-        let count = values.len().max(1) as f64;
-        let mean = values.iter().map(|&x| f64::from(x)).sum::<f64>() / count;
-        let variance = values.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / count;
-        let inverse = 1.0 / variance.sqrt();
-        inverse.is_finite().then(|| values.iter_mut().for_each(|x| *x = ((f64::from(*x) - mean) * inverse) as f32))
+        let (from, width) = match self {
+            Self::ZScore => {
+                let count = values.len().max(1) as f64;
+                let mean = values.iter().map(|&x| f64::from(x)).sum::<f64>() / count;
+                let variance = values.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / count;
+                (mean, variance.sqrt())
+            }
+            Self::Window([low, high]) => {
+                values.iter_mut().for_each(|x| *x = x.clamp(low.min(high) as f32, high.max(low) as f32));
+                (low, high - low)
+            }
+        };
+        let inverse = 1.0 / width;
+        let first = values.first().copied().unwrap_or_default();
+        let varied = values.iter().any(|x| *x != first);
+        (varied && inverse.is_finite())
+            .then(|| values.iter_mut().for_each(|x| *x = ((f64::from(*x) - from) * inverse) as f32))
+    }
+
+    /// What lies around an image in its own values: the mean, or the window's lower end, which becomes 0 like it.
+    fn outside(self) -> f32 {
+        match self {
+            Self::ZScore => 0.0,
+            Self::Window([low, _]) => low as f32,
+        }
     }
 }
 
@@ -47,6 +77,9 @@ pub struct TrainedUNet {
     pub normalization: Normalization,
     /// Axes (depth, height, width) that are flipped, the results averaged.
     pub flips: [bool; 3],
+    /// Voxels (depth, height, width) of the windows that go over a scan; none if it is run as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub windows: Option<[usize; 3]>,
 }
 
 /// What such a network found in a scan.
@@ -69,17 +102,11 @@ impl TrainedUNet {
         Predictor::load(&self.network, weights)
     }
 
-    /// Finds the classes of a scan. `temperature` makes probabilities flatter above 1, sharper below.
+    /// A scan as the network sees it, without labels, and its grid. Voxels much finer than the network's are averaged first.
     ///
     /// # Errors
-    /// [`NeuralError::Input`] if the scan is too large, or all of one value.
-    pub fn segment(
-        &self,
-        predictor: &Predictor,
-        scan: &ScanVolume,
-        temperature: f32,
-        tell: &(dyn Fn(f32) + Sync),
-    ) -> Result<TrainedLabels, NeuralError> {
+    /// [`NeuralError::Input`] if all voxels are the same, [`NeuralError::Description`] if the axes are none.
+    pub fn view(&self, scan: &ScanVolume) -> Result<(Sample, ImageGeometry), NeuralError> {
         let axes: AxisCode = self.axes.parse().map_err(|error| NeuralError::Description {
             field: "axes".to_owned(),
             reason: format!("are `{}`: {error}", self.axes),
@@ -94,88 +121,131 @@ impl TrainedUNet {
                 remedy: "crop it to what the network was made for".to_owned(),
             });
         }
-        let image = match scan {
-            ScanVolume::I16(v) => resample::linear(&v.map(|&x| f32::from(x)), &grid, 0.0),
-            ScanVolume::F32(v) => resample::linear(v, &grid, 0.0),
-        };
-        let mut image = image.into_data();
+        let outside = self.normalization.outside();
+        let mut image = resample::linear(&binned(scan, &grid)?, &grid, outside).into_data();
         self.normalization.apply(&mut image).ok_or_else(|| NeuralError::Input {
             reason: "all of its voxels are the same".to_owned(),
             remedy: "choose another series".to_owned(),
         })?;
-        tell(0.1);
         let [i, j, k] = grid.size();
         let [x, y, z] = grid.spacing().map(|s| s as f32);
         let labels = vec![0; image.len()];
-        let sample = Sample { size: [k, j, i], spacing_mm: [z, y, x], image, labels };
-        let probabilities = predictor.probabilities(&sample, self.flips)?; // [class, D, H, W]
+        Ok((Sample { size: [k, j, i], spacing_mm: [z, y, x], image, labels }, grid))
+    }
+
+    /// Probabilities `[classes, voxels]` of a scan as the network sees it.
+    ///
+    /// # Errors
+    /// [`NeuralError`] if the sample is of another kind than the network's.
+    pub fn probabilities(
+        &self,
+        predictor: &Predictor,
+        sample: &Sample,
+        tell: &(dyn Fn(f32) + Sync),
+    ) -> Result<Vec<f32>, NeuralError> {
+        match self.windows {
+            Some(window) => in_windows(predictor, sample, window, self.flips, tell),
+            None => predictor.probabilities(sample, self.flips),
+        }
+    }
+
+    /// How probable each class is at each voxel of a scan.
+    ///
+    /// # Errors
+    /// [`NeuralError::Input`] if the scan is too large, or all of one value.
+    pub fn answer(
+        &self,
+        predictor: &Predictor,
+        scan: &ScanVolume,
+        tell: &(dyn Fn(f32) + Sync),
+    ) -> Result<TrainedAnswer, NeuralError> {
+        let (sample, grid) = self.view(scan)?;
+        tell(0.1);
+        let probabilities = self.probabilities(predictor, &sample, &|share| tell(0.1 + 0.8 * share))?;
+        let planes = probabilities.chunks_exact(sample.voxels());
+        let maps = planes.map(|plane| Ok(Volume::new(grid, plane.to_vec())?)).collect::<Result<_, NeuralError>>()?;
+        Ok(TrainedAnswer { maps, grid, own: *scan.geometry() })
+    }
+
+    /// Finds the classes of a scan. `temperature` makes the confidence flatter above 1, sharper below; it changes no class.
+    ///
+    /// # Errors
+    /// As [`TrainedUNet::answer`].
+    pub fn segment(
+        &self,
+        predictor: &Predictor,
+        scan: &ScanVolume,
+        temperature: f32,
+        tell: &(dyn Fn(f32) + Sync),
+    ) -> Result<TrainedLabels, NeuralError> {
+        let answer = self.answer(predictor, scan, tell)?;
         tell(0.9);
-        let (classes, sure) = most_probable(&probabilities, sample.voxels(), temperature);
-        let percent = sure.into_iter().map(percent).collect();
-        let seen = Volume::new(grid, classes)?;
-        let labels = resample::nearest(&seen, scan.geometry(), volume::BACKGROUND);
-        let confidence = resample::nearest(&Volume::new(grid, percent)?, scan.geometry(), 100);
+        let labels = answer.labels(temperature);
         tell(1.0);
-        Ok(TrainedLabels { labels, seen, confidence })
+        labels
+    }
+}
+
+/// Probabilities of all classes, on the network's grid.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainedAnswer {
+    /// By class.
+    maps: Vec<Volume<f32>>,
+    grid: ImageGeometry,
+    /// The scan's.
+    own: ImageGeometry,
+}
+
+impl TrainedAnswer {
+    /// The most probable classes at a temperature, between the network's voxels by trilinear interpolation of the
+    /// probabilities.
+    ///
+    /// # Errors
+    /// [`NeuralError`] if a grid cannot be.
+    pub fn labels(&self, temperature: f32) -> Result<TrainedLabels, NeuralError> {
+        let (classes, _) = self.largest(&self.grid, 1.0);
+        let seen = Volume::new(self.grid, classes)?;
+        let (mut labels, mut confidence) = (Vec::new(), Vec::new());
+        let [ni, nj, nk] = self.own.size();
+        for first in (0..nk).step_by(SLAB) {
+            let slab = self.own.cropped([0, 0, first as isize], [ni, nj, SLAB.min(nk - first)])?;
+            let (classes, percent) = self.largest(&slab, temperature);
+            labels.extend(classes);
+            confidence.extend(percent);
+        }
+        Ok(TrainedLabels {
+            labels: Volume::new(self.own, labels)?,
+            seen,
+            confidence: Volume::new(self.own, confidence)?,
+        })
+    }
+
+    /// The most probable class of each voxel of `target`, the lower of equals, and its probability in percent; background
+    /// beyond the maps.
+    fn largest(&self, target: &ImageGeometry, temperature: f32) -> (Vec<Label>, Vec<u8>) {
+        let voxels = target.voxel_count();
+        let power = temperature.recip();
+        let tempered = |p: f32| match () {
+            // Too little to make a percent of difference, and most voxels are so to most classes.
+            () if p < NOTHING => 0.0,
+            () if power == 1.0 => p,
+            () => p.powf(power),
+        };
+        let (mut classes, mut most, mut sums) = (vec![0; voxels], vec![f32::NEG_INFINITY; voxels], vec![0.0; voxels]);
+        for (class, map) in self.maps.iter().enumerate() {
+            let outside = if class == 0 { 1.0 } else { 0.0 };
+            let at_target = resample::linear(map, target, outside);
+            for (((label, most), sum), &p) in classes.iter_mut().zip(&mut most).zip(&mut sums).zip(at_target.data()) {
+                *sum += tempered(p);
+                if p > *most {
+                    (*label, *most) = (class as Label, p);
+                }
+            }
+        }
+        let sure = most.into_iter().zip(sums).map(|(p, sum): (f32, f32)| percent(tempered(p) / sum.max(NOTHING)));
+        (classes, sure.collect())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::networks::unet::{Down, Up};
-    use crate::training::{Precision, Trainer};
-    use space::Point;
-    use std::collections::BTreeMap;
-    use volume::ImageGeometry;
-
-    #[test]
-    fn scores_have_mean_zero_and_deviation_one() {
-        let mut values = vec![1.0e6, 1.0e6 + 2.0, 1.0e6, 1.0e6 + 2.0];
-        Normalization::ZScore.apply(&mut values).unwrap();
-        assert_eq!(values, [-1.0, 1.0, -1.0, 1.0]);
-        assert!(Normalization::ZScore.apply(&mut [3.0, 3.0]).is_none());
-    }
-
-    /// However a scan is stored, the network sees it along its own axes, and the answer lies where the scan lies.
-    #[test]
-    fn answers_do_not_depend_on_how_a_scan_is_stored() {
-        let model = TrainedUNet {
-            network: UNetConfig {
-                inputs: 1,
-                classes: 3,
-                channels: vec![4, 8],
-                convolutions: 1,
-                down: Down::Strided,
-                up: Up::Transposed,
-                slope: 0.01,
-            },
-            axes: "RAS".to_owned(),
-            spacing_mm: [1.0; 3],
-            normalization: Normalization::ZScore,
-            flips: [false, false, true],
-        };
-        let config = r#"{"seed": 3, "patch": [8, 8, 8], "batch": 1, "epochs": 1, "learning_rate": 0.01, "schedule": "constant"}"#;
-        let trainer = Trainer::new(&model.network, serde_json::from_str(config).unwrap()).unwrap();
-        let weights = trainer.weights(Precision::Single, BTreeMap::new()).unwrap();
-        let predictor = model.load(&weights).unwrap();
-
-        let grid = |axes: &str, size, origin| {
-            let direction = axes.parse::<AxisCode>().unwrap().direction();
-            ImageGeometry::new(size, [1.0; 3], Point::from_array(origin), direction).unwrap()
-        };
-        let stored = grid("RAS", [16, 20, 24], [8.0, 10.0, -12.0]);
-        let scan = Volume::from_fn(stored, |[i, j, k]| (i as f32 * 0.7).sin() + (j as f32 * 0.5).cos() * k as f32);
-        // The same voxels, columns running down, rows to the left, slices to the back.
-        let turned = grid("ILP", [24, 16, 20], [-7.0, -9.0, 11.0]);
-        let other = resample::nearest(&scan, &turned, f32::NAN);
-        assert!(other.data().iter().all(|x| x.is_finite()), "the grids hold the same voxels");
-        let find = |scan| model.segment(&predictor, &ScanVolume::F32(scan), 1.0, &|_| {}).unwrap();
-        let (first, second) = (find(scan), find(other));
-        assert_eq!(*first.labels.geometry(), stored);
-        let (least, most) = first.confidence.data().iter().fold((100, 0), |(a, b), &x| (x.min(a), x.max(b)));
-        assert!(most - least > 5, "the answer depends on the place, from {least} to {most} %");
-        assert_eq!(resample::nearest(&second.labels, &stored, 9), first.labels);
-        assert_eq!(resample::nearest(&second.confidence, &stored, 0), first.confidence);
-    }
-}
+mod tests;

@@ -13,7 +13,7 @@ mod random;
 mod sample;
 mod trainer;
 
-pub use augment::{Augmentation, Chance, Elastic, augment};
+pub use augment::{Augmentation, Chance, Elastic, Synthesis, augment};
 pub use checkpoint::Precision;
 pub use loss::{LossConfig, dice_cross_entropy};
 pub use optimizer::{Optimizer, OptimizerConfig, Schedule};

@@ -183,6 +183,16 @@ fn choose_model(
             .ok_or_else(|| PipelineError::NoModel { recipe: recipe.name.to_owned() })?,
     };
     let notes = by_model::check(&model.card, &facts)?;
+    if request.model.is_none() && model.is_embedded() {
+        let card = &model.card;
+        input.notes.push(format!(
+            "no model was named, so `{}` {} is used, which comes with this program and finds {} structures; `vestibule models \
+             add` takes others",
+            card.name,
+            card.version,
+            card.classes.len()
+        ));
+    }
     input.notes.extend(notes);
     Ok(Some(model))
 }

@@ -10,7 +10,7 @@ use volume::ImageGeometry;
 use volume::formats::{self, Format};
 
 use crate::error::PipelineError;
-use crate::models::Models;
+use crate::models::{ModelEntry, Models};
 use crate::recipe::{self, CT_BASIC, CT_FINE, CT_ORGANS, LABELS, MR_BRAIN, MR_HEAD, Recipe, by_model, ct_fine};
 use crate::source::{Kind, Source, guess};
 
@@ -315,8 +315,8 @@ pub(crate) fn misfit(recipe: &Recipe, look: &Look<'_>) -> Option<[String; 2]> {
 
 /// The recipes that fit, the default first.
 ///
-/// Those with a model need one that is here and that nothing speaks against; `mr-brain` is the default of heads that say they
-/// are T1-weighted, others are asked for.
+/// Those with a model need one that is here and that nothing forbids; what speaks against it puts them last. `mr-brain` is the
+/// default of heads that say they are T1-weighted, others are asked for.
 pub(crate) fn fitting(look: &Look<'_>, models: &Models) -> Vec<FittingRecipe> {
     // Labels that are there already are what somebody wanted to see.
     let order = if look.contrast == Some("T1") {
@@ -338,9 +338,11 @@ pub(crate) fn fitting(look: &Look<'_>, models: &Models) -> Vec<FittingRecipe> {
         };
         model.map(|model| (recipe, Some(model)))
     };
-    order
+    let mut fitting: Vec<(Recipe, Option<ModelEntry>)> = order.into_iter().filter_map(fits).collect();
+    let doubted = |model: &ModelEntry| !model.card.input.objections(&look.facts()).is_empty();
+    fitting.sort_by_key(|(_, model)| model.as_ref().is_some_and(doubted));
+    fitting
         .into_iter()
-        .filter_map(fits)
         .enumerate()
         .map(|(at, (r, model))| FittingRecipe {
             name: r.name,

@@ -6,6 +6,7 @@
 
 mod calibrate;
 mod data;
+mod drawn;
 mod evaluation;
 mod plot;
 mod recipe;
@@ -22,7 +23,7 @@ use serde::Serialize;
 use self::calibrate::Finished;
 pub use self::calibrate::{CalibrationSummary, calibrate};
 pub use self::evaluation::{CalibrationScore, CaseScore, ClassScore};
-pub use self::recipe::{DataRecipe, NetworkRecipe, Split, TrainRecipe, TrainedClass};
+pub use self::recipe::{DataRecipe, DrawnRecipe, NetworkRecipe, PhantomRecipe, Split, TrainRecipe, TrainedClass};
 use crate::{PipelineError, Progress};
 
 /// Name of the weights that a training ends with.

@@ -70,9 +70,9 @@ impl TemperatureFit {
         for _ in 0..STEPS {
             let here = self.at(inverse);
             if here.first > 0.0 {
-                high = inverse
+                high = inverse;
             } else {
-                low = inverse
+                low = inverse;
             }
             let newton = inverse - here.first / here.second;
             // A step out of what is left is none; halving always is one.

@@ -22,7 +22,7 @@ const SIGMA: f64 = 1.0 / 8.0;
 const CENTRE: f64 = 10.0;
 
 /// First voxels of the windows along one axis.
-pub(super) fn steps(size: usize, window: usize, step: f64) -> Vec<usize> {
+pub(crate) fn steps(size: usize, window: usize, step: f64) -> Vec<usize> {
     let span = size.saturating_sub(window);
     let count = (span as f64 / (window as f64 * step)).ceil() as usize + 1;
     let actual = if count > 1 { span as f64 / (count - 1) as f64 } else { 0.0 };
@@ -30,7 +30,7 @@ pub(super) fn steps(size: usize, window: usize, step: f64) -> Vec<usize> {
 }
 
 /// Weights of a window's voxels. Rounded to half precision as in nnU-Net, whose least weight is not zero by that.
-pub(super) fn gaussian(window: [usize; 3]) -> Vec<f32> {
+pub(crate) fn gaussian(window: [usize; 3]) -> Vec<f32> {
     let axes = window.map(|n| {
         let sigma = n as f64 * SIGMA;
         let reach = (4.0 * sigma + 0.5) as usize;

@@ -5,11 +5,13 @@
 
 mod intensity;
 mod spatial;
+mod synthesis;
 
 use serde::{Deserialize, Serialize};
 
 use super::random::Rng;
 use super::sample::Sample;
+pub use synthesis::Synthesis;
 
 /// A value that is drawn with a probability, and else left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -55,6 +57,9 @@ pub struct Augmentation {
     pub elastic: Option<Elastic>,
     /// Axes (depth, height, width) that are flipped half of the time. For axes whose sides do not matter.
     pub mirror: [bool; 3],
+    /// Values made from the labels, before all that follows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub synthesis: Option<Synthesis>,
     /// Standard deviation of noise, in those of the image.
     pub noise: Chance,
     /// Standard deviation of a Gaussian, in voxels.
@@ -75,7 +80,11 @@ pub struct Augmentation {
 pub fn augment(sample: &Sample, size: [usize; 3], augmentation: &Augmentation, rng: &mut Rng) -> Sample {
     let mut patch = spatial::patch(sample, size, augmentation, rng);
     let voxels = patch.voxels();
+    let lattice = spatial::Lattice { size, spacing_mm: patch.spacing_mm.map(f64::from) };
     for channel in patch.image.chunks_mut(voxels) {
+        if let Some(synthesis) = &augmentation.synthesis {
+            synthesis::synthesize(channel, &patch.labels, lattice, synthesis, rng);
+        }
         intensity::vary(channel, size, augmentation, rng);
     }
     patch

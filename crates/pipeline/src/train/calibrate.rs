@@ -113,9 +113,10 @@ fn fitted(
 ) -> Result<TemperatureFit, PipelineError> {
     let mut fit = TemperatureFit::new(recipe.classes.len() + 1);
     let voxels: usize = validation.iter().map(Sample::voxels).sum();
+    let view = recipe.view();
     for (at, sample) in validation.iter().enumerate() {
         // As the network is used, so that what is fitted is what is shown.
-        let probabilities = predictor.probabilities(sample, recipe.test_time_flips)?;
+        let probabilities = view.probabilities(predictor, sample, &|_| ())?;
         fit.add(&probabilities, &sample.labels, voxels.div_ceil(MOST_VOXELS));
         progress.stage("calibrate", (at + 1) as f32 / validation.len() as f32);
     }

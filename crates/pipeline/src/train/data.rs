@@ -1,29 +1,39 @@
-//! Cases on disk, and the samples they become.
+//! Cases, on disk or made here, and the samples they become.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use neural::grid::canonical;
 use neural::training::Sample;
+use phantom::{Motion, PhantomOptions, Phase};
 use rayon::prelude::*;
-use space::AxisCode;
 use volume::formats::{read_labels, read_scan};
-use volume::{ImageGeometry, Label, LabelMap, ScanVolume, Volume, resample};
+use volume::{Label, LabelMap, ScanVolume, resample};
 
-use super::io;
-use super::recipe::TrainRecipe;
+use super::recipe::{PhantomRecipe, TrainRecipe};
+use super::{drawn, io};
 use crate::PipelineError;
 
 /// An image and its label map.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Case {
-    /// File name without what comes after the first dot.
+    /// File name without what comes after the first dot, or what it is made from.
     pub(super) name: String,
-    image: PathBuf,
-    labels: PathBuf,
+    source: Source,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Source {
+    Files {
+        image: PathBuf,
+        labels: PathBuf,
+    },
+    /// A person of [`phantom`], at a spacing.
+    Phantom(u64, f64),
+    /// A CT made from labels alone, each time otherwise.
+    Drawn(PathBuf, u64),
 }
 
 /// All cases, by what they are for.
+#[derive(Default)]
 pub(super) struct DataSet {
     pub(super) training: Vec<Case>,
     pub(super) validation: Vec<Case>,
@@ -34,32 +44,30 @@ impl DataSet {
     pub(super) fn find(recipe: &TrainRecipe, folder: &Path) -> Result<Self, PipelineError> {
         let images = folder.join(&recipe.data.images);
         let labels = folder.join(&recipe.data.labels);
-        let mut paths = Vec::new();
-        for entry in std::fs::read_dir(&images).map_err(|e| io(&images, e))? {
-            paths.push(entry.map_err(|e| io(&images, e))?.path());
-        }
-        paths.sort();
-        let split = &recipe.data.split;
-        let mut all = Self { training: Vec::new(), validation: Vec::new(), test: Vec::new() };
-        for image in paths {
+        let mut all = Self::default();
+        for image in volumes_in(&images)? {
             let file = image.file_name().and_then(|n| n.to_str()).unwrap_or_default().to_owned();
-            if file.starts_with('.') || !(file.ends_with(".nii") || file.ends_with(".nii.gz")) {
-                continue;
-            }
-            let name = file.split('.').next().unwrap_or_default().to_owned();
+            let name = stem(&image);
             let wrong = |reason: &str| PipelineError::DataSet { reason: reason.to_owned(), path: image.clone() };
             let number = number(&name).ok_or_else(|| wrong("the split goes by a number at the name's end"))?;
-            let case = Case { name, labels: labels.join(&file), image: image.clone() };
-            if !case.labels.is_file() {
+            let labels = labels.join(&file);
+            if !labels.is_file() {
                 return Err(wrong("there is no label map of the same name"));
             }
-            let part = number % split.modulus;
-            if split.test.contains(&part) {
-                all.test.push(case);
-            } else if split.validation.contains(&part) {
-                all.validation.push(case);
-            } else {
-                all.training.push(case);
+            all.part(recipe, number).push(Case { name, source: Source::Files { image: image.clone(), labels } });
+        }
+        if let Some(PhantomRecipe { seeds: [first, last], spacing_mm }) = recipe.data.phantoms {
+            for seed in first..=last {
+                let case = Case { name: format!("phantom_{seed}"), source: Source::Phantom(seed, spacing_mm) };
+                all.part(recipe, seed).push(case);
+            }
+        }
+        if let Some(drawn) = &recipe.data.drawn {
+            for labels in volumes_in(&folder.join(&drawn.labels))? {
+                for copy in 0..drawn.copies {
+                    let name = format!("{}_{copy}", stem(&labels));
+                    all.training.push(Case { name, source: Source::Drawn(labels.clone(), copy) });
+                }
             }
         }
         if all.training.is_empty() || all.validation.is_empty() {
@@ -69,9 +77,42 @@ impl DataSet {
         Ok(all)
     }
 
-    pub(super) fn samples(&self, cases: &[Case], recipe: &TrainRecipe) -> Result<Vec<Sample>, PipelineError> {
-        cases.par_iter().map(|case| Ok(LoadedCase::read(case, recipe)?.sample)).collect()
+    /// Where the case of a number belongs.
+    fn part(&mut self, recipe: &TrainRecipe, number: u64) -> &mut Vec<Case> {
+        let split = &recipe.data.split;
+        let part = number % split.modulus;
+        if split.test.contains(&part) {
+            &mut self.test
+        } else if split.validation.contains(&part) {
+            &mut self.validation
+        } else {
+            &mut self.training
+        }
     }
+
+    pub(super) fn samples(&self, cases: &[Case], recipe: &TrainRecipe) -> Result<Vec<Sample>, PipelineError> {
+        cases.par_iter().map(|case| case.load(recipe)?.sample(recipe)).collect()
+    }
+}
+
+/// NIfTI files of a folder, by name.
+fn volumes_in(folder: &Path) -> Result<Vec<PathBuf>, PipelineError> {
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(|e| io(folder, e))? {
+        let path = entry.map_err(|e| io(folder, e))?.path();
+        let file = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        if !file.starts_with('.') && (file.ends_with(".nii") || file.ends_with(".nii.gz")) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// File name without what comes after the first dot.
+fn stem(path: &Path) -> String {
+    let file = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+    file.split('.').next().unwrap_or_default().to_owned()
 }
 
 /// The digits at the end of a name.
@@ -80,61 +121,73 @@ fn number(name: &str) -> Option<u64> {
     name[name.len() - digits..].parse().ok()
 }
 
-/// A case as a network sees it, with its own labels beside it.
-pub(super) struct LoadedCase {
-    pub(super) sample: Sample,
-    pub(super) truth: LabelMap,
-    grid: ImageGeometry,
-    /// The label of each class.
-    values: Vec<Label>,
-}
-
-impl LoadedCase {
-    pub(super) fn read(case: &Case, recipe: &TrainRecipe) -> Result<Self, PipelineError> {
-        let wrong = |reason: String| PipelineError::DataSet { reason, path: case.image.clone() };
-        let scan = read_scan(&case.image)?;
-        let truth = read_labels(&case.labels)?;
+impl Case {
+    /// Reads or makes the case.
+    pub(super) fn load(&self, recipe: &TrainRecipe) -> Result<LoadedCase, PipelineError> {
+        let wrong = |reason: String| PipelineError::DataSet { reason, path: self.path() };
+        let (scan, truth) = match &self.source {
+            Source::Files { image, labels } => (read_scan(image)?, read_labels(labels)?),
+            Source::Phantom(seed, spacing_mm) => {
+                let body = phantom::body(&person(*seed, *spacing_mm), &|_| ()).map_err(|e| wrong(e.to_string()))?;
+                (ScanVolume::I16(body.hounsfield), body.labels)
+            }
+            Source::Drawn(path, copy) => {
+                let labels = read_labels(path)?;
+                (ScanVolume::I16(drawn::hounsfield(&labels, *copy)?), labels)
+            }
+        };
         if !scan.geometry().is_same_grid(truth.geometry(), 0.01) {
             return Err(wrong("image and labels lie on different grids".to_owned()));
         }
-        let axes: AxisCode = recipe.data.axes.parse().map_err(|e| wrong(format!("the recipe's axes: {e}")))?;
-        let grid = canonical(scan.geometry(), axes, recipe.data.spacing_mm).map_err(|e| wrong(e.to_string()))?;
-        let image = match &scan {
-            ScanVolume::I16(v) => resample::linear(&v.map(|&x| f32::from(x)), &grid, 0.0),
-            ScanVolume::F32(v) => resample::linear(v, &grid, 0.0),
-        };
-        let values: Vec<Label> =
-            std::iter::once(volume::BACKGROUND).chain(recipe.classes.iter().map(|c| c.value)).collect();
-        let classes: BTreeMap<Label, u8> = values.iter().copied().zip(0..=u8::MAX).collect();
-        let labels = resample::nearest(&truth.voxels, &grid, volume::BACKGROUND);
-        // What is not to be found is background.
-        let labels = labels.data().iter().map(|label| classes.get(label).copied().unwrap_or(0)).collect();
-        let [i, j, k] = grid.size();
-        let [x, y, z] = grid.spacing().map(|s| s as f32);
-        let mut image = image.into_data();
-        recipe.data.normalization.apply(&mut image).ok_or_else(|| wrong("all its values are equal".to_owned()))?;
-        let sample = Sample { size: [k, j, i], spacing_mm: [z, y, x], image, labels };
-        Ok(Self { sample, truth, grid, values })
+        let mut truth = truth;
+        let classes = recipe.classes_of(&truth);
+        for label in truth.voxels.data_mut() {
+            // What is not to be found is background.
+            *label = classes.get(label).copied().map_or(volume::BACKGROUND, Label::from);
+        }
+        truth.segments.clear();
+        Ok(LoadedCase { scan, truth, path: self.path() })
     }
 
-    /// Confidence on the scan's own grid, from that on the network's.
-    pub(super) fn onto_scan(&self, confidence: Vec<f32>) -> Result<Volume<f32>, PipelineError> {
-        // What lies outside is nothing, surely.
-        Ok(resample::nearest(&Volume::new(self.grid, confidence)?, self.truth.geometry(), 1.0))
+    /// For errors.
+    fn path(&self) -> PathBuf {
+        match &self.source {
+            Source::Files { image: path, .. } | Source::Drawn(path, _) => path.clone(),
+            Source::Phantom(..) => PathBuf::from(&self.name),
+        }
     }
+}
 
-    /// The label itself, or background if it is not among those that are to be found.
-    pub(super) fn looked_for(&self, label: Label) -> Label {
-        if self.values.contains(&label) { label } else { volume::BACKGROUND }
+/// Somebody of a population, somewhere in breath, with contrast or without.
+fn person(seed: u64, spacing_mm: f64) -> PhantomOptions {
+    let part = |modulus: u64| (seed % modulus) as f32 / (modulus - 1) as f32;
+    PhantomOptions {
+        phase: Phase::ALL[(seed % 4) as usize],
+        motion: Motion { breath: part(5), beat: 0.0 },
+        spacing_mm: [spacing_mm; 3],
+        noise_hu: 5.0 + 20.0 * part(7),
+        couch: !seed.is_multiple_of(3),
+        ..PhantomOptions::drawn(seed)
     }
+}
 
-    /// A label map on the scan's own grid, from classes on the network's.
-    pub(super) fn prediction(&self, classes: &[u16]) -> Result<LabelMap, PipelineError> {
-        let labels: Vec<Label> =
-            classes.iter().map(|&c| self.values.get(usize::from(c)).copied().unwrap_or(volume::BACKGROUND)).collect();
-        let found = Volume::new(self.grid, labels)?;
-        let voxels = resample::nearest(&found, self.truth.geometry(), volume::BACKGROUND);
-        Ok(LabelMap { voxels, segments: self.truth.segments.clone() })
+/// A case in memory.
+pub(super) struct LoadedCase {
+    pub(super) scan: ScanVolume,
+    /// The recipe's classes from 1 in place of the data's own labels.
+    pub(super) truth: LabelMap,
+    path: PathBuf,
+}
+
+impl LoadedCase {
+    /// The case as a network sees it.
+    pub(super) fn sample(&self, recipe: &TrainRecipe) -> Result<Sample, PipelineError> {
+        let wrong = |reason: String| PipelineError::DataSet { reason, path: self.path.clone() };
+        let (mut sample, grid) = recipe.view().view(&self.scan).map_err(|e| wrong(e.to_string()))?;
+        let labels = resample::nearest(&self.truth.voxels, &grid, volume::BACKGROUND);
+        // There are at most 256 classes.
+        sample.labels = labels.data().iter().map(|&label| label as u8).collect();
+        Ok(sample)
     }
 }
 

@@ -1,14 +1,14 @@
 //! How well the weights do on cases that were held back, on the scans' own grids.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use metrics::{Calibration, dice, hausdorff_mm};
-use neural::confidence::most_probable;
 use neural::training::Predictor;
 use serde::Serialize;
-use volume::BACKGROUND;
+use volume::{BACKGROUND, LabelMap};
 
-use super::data::{DataSet, LoadedCase};
+use super::data::DataSet;
 use super::recipe::TrainRecipe;
 use crate::{PipelineError, Progress};
 
@@ -140,28 +140,27 @@ pub(super) fn evaluate(
     progress: &dyn Progress,
 ) -> Result<Tested, PipelineError> {
     let mut tested = Tested { cases: Vec::with_capacity(data.test.len()), counts: CalibrationCounts::default() };
+    let view = recipe.view();
     for (at, case) in data.test.iter().enumerate() {
-        let loaded = LoadedCase::read(case, recipe)?;
-        let probabilities = predictor.probabilities(&loaded.sample, recipe.test_time_flips)?;
-        let sure = |temperature: f64| most_probable(&probabilities, loaded.sample.voxels(), temperature as f32);
-        let (classes, plain) = sure(1.0);
-        let (_, tempered) = sure(temperature);
-        let found = loaded.prediction(&classes)?;
+        let loaded = case.load(recipe)?;
+        let model = |cause| PipelineError::Model { name: recipe.name.clone(), cause: Box::new(cause) };
+        let answer = view.answer(predictor, &loaded.scan, &|_| ()).map_err(model)?;
+        let (plain, tempered) = (answer.labels(1.0).map_err(model)?, answer.labels(temperature as f32).map_err(model)?);
         let mut counts = CalibrationCounts::default();
-        for (fitted, confidence) in [(false, plain), (true, tempered)] {
-            let confidence = loaded.onto_scan(confidence)?;
-            let voxels = confidence.data().iter().zip(loaded.truth.voxels.data()).zip(found.voxels.data());
-            for ((&confidence, &truth), &found) in voxels {
-                counts.add(fitted, confidence, loaded.looked_for(truth) == found, found != BACKGROUND);
+        for (fitted, found) in [(false, &plain), (true, &tempered)] {
+            let voxels = found.confidence.data().iter().zip(loaded.truth.voxels.data()).zip(found.labels.data());
+            for ((&percent, &truth), &found) in voxels {
+                counts.add(fitted, f32::from(percent) / 100.0, truth == found, found != BACKGROUND);
             }
         }
         tested.counts.merge(&counts);
         let [ece, foreground_ece] = counts.errors();
+        let found = LabelMap { voxels: plain.labels, segments: BTreeMap::new() };
         let mut score =
             CaseScore { name: case.name.clone(), dice: Vec::new(), hd95_mm: Vec::new(), ece, foreground_ece };
-        for class in &recipe.classes {
-            score.dice.push(dice(&loaded.truth, &found, class.value)?);
-            score.hd95_mm.push(hausdorff_mm(&loaded.truth, &found, class.value, 95.0)?);
+        for (_, class) in recipe.classes.iter().zip(1..) {
+            score.dice.push(dice(&loaded.truth, &found, class)?);
+            score.hd95_mm.push(hausdorff_mm(&loaded.truth, &found, class, 95.0)?);
         }
         tested.cases.push(score);
         progress.stage("test", (at + 1) as f32 / data.test.len() as f32);

@@ -9,6 +9,7 @@ use neural::training::{Network, Precision, TrainingConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use volume::{Label, LabelMap};
 
 use super::evaluation::{CalibrationScore, ClassScore};
 use super::{WEIGHTS, io};
@@ -43,6 +44,9 @@ pub struct TrainRecipe {
     /// Axes (depth, height, width) that are flipped when it is used, the results averaged.
     #[serde(default)]
     pub test_time_flips: [bool; 3],
+    /// True if a scan is run in windows of the size of a patch, else as a whole.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub windows: bool,
     /// Fields of the model card that training does not know: `what`, `input`, `licence`, `training.data`.
     #[serde(default)]
     pub card: serde_json::Map<String, Value>,
@@ -62,8 +66,34 @@ pub struct DataRecipe {
     pub spacing_mm: [f64; 3],
     /// What is done to its values.
     pub normalization: Normalization,
+    /// People of the crate `phantom` in CT, made when training begins; their seeds are the numbers that the split goes by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phantoms: Option<PhantomRecipe>,
+    /// CT made from label maps alone, for training only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drawn: Option<DrawnRecipe>,
     /// Which case is for what.
     pub split: Split,
+}
+
+/// Which people of the crate `phantom` are made.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PhantomRecipe {
+    /// The first and the last.
+    pub seeds: [u64; 2],
+    /// Between voxels, along every axis.
+    pub spacing_mm: f64,
+}
+
+/// Which label maps become CT.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DrawnRecipe {
+    /// Folder in that of the data set; names of the labels lie in JSON files beside them.
+    pub labels: String,
+    /// Times that each is drawn, with other contrast, fat and noise.
+    pub copies: u64,
 }
 
 /// Cases by the number in their file names, modulo `modulus`; what is neither for test nor validation is for training.
@@ -82,10 +112,32 @@ pub struct Split {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainedClass {
-    /// In the data's label maps.
+    /// In the data's label maps, unless `of` names structures.
     pub value: u16,
     /// As this project names it.
     pub name: String,
+    /// Names of the structures that it is made of in label maps that name theirs; a `*` stands for anything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub of: Vec<String>,
+}
+
+/// Whether a name is like a pattern with at most two `*`, each of which stands for anything.
+pub(super) fn matches(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = name.strip_prefix(first) else { return false };
+    let mut parts = parts.peekable();
+    if parts.peek().is_none() {
+        return rest.is_empty();
+    }
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return rest.ends_with(part);
+        }
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    true
 }
 
 /// A kind of network with its parameters.
@@ -133,10 +185,40 @@ impl TrainRecipe {
         if recipe.data.split.modulus < 2 {
             return Err(wrong("a split needs a modulus of 2 or more".to_owned()));
         }
+        if recipe.data.phantoms.is_some_and(|p| !(p.spacing_mm.is_finite() && p.spacing_mm > 0.0)) {
+            return Err(wrong("phantoms need a spacing of more than 0 mm".to_owned()));
+        }
         if !recipe.data.spacing_mm.iter().all(|s| s.is_finite() && *s > 0.0) {
             return Err(wrong(format!("a spacing of {:?} mm cannot be", recipe.data.spacing_mm)));
         }
         Ok(recipe)
+    }
+
+    /// How its network sees a scan.
+    pub(super) fn view(&self) -> TrainedUNet {
+        let NetworkRecipe::UNet(network) = &self.network;
+        TrainedUNet {
+            network: network.clone(),
+            axes: self.data.axes.clone(),
+            spacing_mm: self.data.spacing_mm,
+            normalization: self.data.normalization,
+            flips: self.test_time_flips,
+            windows: self.windows.then_some(self.training.patch),
+        }
+    }
+
+    /// The class, from 1, of each label of a map that belongs to one.
+    pub(super) fn classes_of(&self, map: &LabelMap) -> BTreeMap<Label, u8> {
+        let mut classes = BTreeMap::new();
+        for (class, number) in self.classes.iter().zip(1..=u8::MAX) {
+            if class.of.is_empty() {
+                classes.insert(class.value, number);
+            }
+            let like = |name: &str| class.of.iter().any(|pattern| matches(pattern, name));
+            let named = map.segments.values().filter(|segment| like(&segment.name));
+            classes.extend(named.map(|segment| (segment.label, number)));
+        }
+        classes
     }
 
     /// What is written into the weights' file.
@@ -161,15 +243,7 @@ impl TrainRecipe {
 
     /// What the card says of the network.
     pub(super) fn network_card(&self) -> Value {
-        let NetworkRecipe::UNet(network) = &self.network;
-        let parameters = TrainedUNet {
-            network: network.clone(),
-            axes: self.data.axes.clone(),
-            spacing_mm: self.data.spacing_mm,
-            normalization: self.data.normalization,
-            flips: self.test_time_flips,
-        };
-        json!({"kind": "unet", "parameters": parameters})
+        json!({"kind": "unet", "parameters": self.view()})
     }
 
     /// The model card, `vestibule.model/1`, without what was measured.
@@ -218,4 +292,26 @@ pub(super) fn measured(card: &mut Card, scores: &[ClassScore], calibration: &Cal
     }
     card.insert("accuracy".to_owned(), json!(figures));
     card.insert("temperature".to_owned(), json!(calibration.temperature));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn stars_stand_for_anything() {
+        for (pattern, name, expected) in [
+            ("liver", "liver", true),
+            ("liver", "liver_lesion", false),
+            ("liver*", "liver_lesion", true),
+            ("lung_*_left", "lung_upper_lobe_left", true),
+            ("lung_*_left", "lung_upper_lobe_right", false),
+            ("*_vein*", "pulmonary_vein", true),
+            ("*_vein*", "hepatic_vein_branches", true),
+            ("*_vein*", "vein", false),
+            ("rib_*", "sacrum", false),
+        ] {
+            assert_eq!(matches(pattern, name), expected, "{pattern} and {name}");
+        }
+    }
 }

@@ -218,6 +218,8 @@ fn recipes_that_cannot_be_are_refused() {
     refused(|r| r["training"]["patch"][0] = json!(13), "multiple of 2");
     refused(|r| r["data"]["images"] = json!("pictures"), "pictures");
     refused(|r| r["surprise"] = json!(1), "surprise");
+    refused(|r| r["data"]["phantoms"] = json!({"seeds": [1, 2], "spacing_mm": 0.0}), "phantoms");
+    refused(|r| r["data"]["drawn"] = json!({"labels": "atlases", "copies": 2}), "atlases");
 }
 
 #[test]
@@ -234,4 +236,47 @@ fn data_sets_that_cannot_be_are_refused() {
     formats::write_labels(&map, &file("labels/case_003.nii.gz")).unwrap();
     let error = set.train("out", Some(0.0)).unwrap_err().to_string();
     assert!(error.contains("different grids"), "{error}");
+}
+
+#[test]
+fn bodies_are_made_where_there_are_no_scans() {
+    let set = Set::new(0);
+    let folder = set.folder.path();
+    std::fs::create_dir(folder.join("drawn")).unwrap();
+    let geometry = ImageGeometry::new([20; 3], [12.0; 3], Point::new(0.0, 0.0, 0.0), DMat3::IDENTITY).unwrap();
+    let label = |[i, j, _]: [usize; 3]| match (i, j) {
+        (4..9, 6..14) => 2,
+        (11..16, 6..14) => 5,
+        _ => 0,
+    };
+    let map = LabelMap { voxels: Volume::from_fn(geometry, label), segments: Default::default() };
+    formats::write_labels(&map, &folder.join("drawn/atlas.nii.gz")).unwrap();
+    std::fs::write(folder.join("drawn/atlas.json"), r#"{"2": "lung_upper_lobe_right", "5": "liver"}"#).unwrap();
+    let mut recipe = recipe();
+    recipe["data"]["spacing_mm"] = json!([16.0, 16.0, 16.0]);
+    recipe["data"]["normalization"] = json!({ "window": [-500.0, 300.0] });
+    recipe["data"]["phantoms"] = json!({ "seeds": [5, 8], "spacing_mm": 16.0 });
+    recipe["data"]["drawn"] = json!({ "labels": "drawn", "copies": 2 });
+    recipe["classes"] = json!([
+        { "value": 1, "name": "lung_right", "of": ["lung_*_right"] },
+        { "value": 2, "name": "liver", "of": ["liver*"] }
+    ]);
+    recipe["training"]["patch"] = json!([24, 16, 24]);
+    recipe["training"]["epochs"] = json!(15);
+    recipe["training"]["augmentation"] = json!({ "synthesis": {
+        "probability": 0.5, "onto_image": true, "mean": [-0.02, 0.02], "deviation": [0.0, 0.02], "parts": [2, 1],
+        "bias": [0.0, 0.0], "bias_knots_mm": 60.0 } });
+    recipe["test_time_flips"] = json!([false, false, false]);
+    recipe["windows"] = json!(true);
+    set.write_recipe(&recipe);
+    let summary = set.train("out", None).unwrap();
+    // Seeds 7 and 8 and both copies; 6; 5.
+    assert_eq!((summary.cases, summary.done), ([4, 1, 1], true));
+    let lung = &summary.test[0];
+    assert!(lung.dice_mean > 0.5, "a lung is easily told from its other side: {lung:?}");
+    let card: Value = serde_json::from_slice(&set.read("out/model.json")).unwrap();
+    let parameters = &card["network"]["parameters"];
+    assert_eq!(parameters["windows"], json!([24, 16, 24]));
+    assert_eq!(parameters["normalization"], json!({ "window": [-500.0, 300.0] }));
+    assert_eq!(card["classes"][0], json!({ "value": 1, "name": "lung_right" }));
 }

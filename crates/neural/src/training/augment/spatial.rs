@@ -228,51 +228,69 @@ fn times(a: [[f64; 3]; 3], b: [[f64; 3]; 3]) -> [[f64; 3]; 3] {
     [0, 1, 2].map(|i| [0, 1, 2].map(|j| (0..3).map(|k| a[i][k] * b[k][j]).sum()))
 }
 
-/// A cubic B-spline of displacements in voxels of the sample, for every voxel of a patch.
+/// Displacements in voxels of the sample, for every voxel of a patch.
 struct Bend {
     size: [usize; 3],
     displacements: Vec<[f32; 3]>,
 }
 
 impl Bend {
-    fn draw(elastic: &Elastic, size: [usize; 3], spacing: [f64; 3], rng: &mut Rng) -> Self {
-        let deviation = rng.between(elastic.deviation_mm[0], elastic.deviation_mm[1]);
-        let knots_mm = elastic.knots_mm.max(1.0);
-        let mut grid = [0, 1, 2].map(|a| (size[a] as f64 * spacing[a] / knots_mm).ceil() as usize + 3);
-        let mut values: Vec<[f32; 3]> = (0..grid.iter().product())
-            .map(|_| [0, 1, 2].map(|a| (deviation * rng.normal() / spacing[a]) as f32))
-            .collect();
-        // One axis after the other, from knots to voxels.
-        for axis in 0..3 {
-            let taps: Vec<(usize, [f32; 4])> = (0..size[axis])
-                .map(|i| {
-                    let at = (i as f64 + 0.5) * spacing[axis] / knots_mm;
-                    let knot = (at.floor() as usize).min(grid[axis] - 4);
-                    (knot, b_spline((at - knot as f64) as f32))
-                })
-                .collect();
-            let inner: usize = grid[axis + 1..].iter().product();
-            let outer: usize = grid[..axis].iter().product();
-            let mut next = Vec::with_capacity(outer * size[axis] * inner);
-            for o in 0..outer {
-                for (knot, weights) in &taps {
-                    let first = (o * grid[axis] + knot) * inner;
-                    next.extend((0..inner).map(|i| {
-                        let tap = |t: usize| values[first + t * inner + i].map(|x| weights[t] * x);
-                        let taps = [tap(0), tap(1), tap(2), tap(3)];
-                        [0, 1, 2].map(|a| taps[0][a] + taps[1][a] + taps[2][a] + taps[3][a])
-                    }));
-                }
-            }
-            values = next;
-            grid[axis] = size[axis];
-        }
-        Self { size, displacements: values }
+    fn draw(elastic: &Elastic, size: [usize; 3], spacing_mm: [f64; 3], rng: &mut Rng) -> Self {
+        let deviation_mm = rng.between(elastic.deviation_mm[0], elastic.deviation_mm[1]);
+        let deviations = spacing_mm.map(|mm| deviation_mm / mm);
+        let lattice = Lattice { size, spacing_mm };
+        Self { size, displacements: smooth_field(lattice, elastic.knots_mm, deviations, rng) }
     }
 
     fn at(&self, [d, h, w]: [usize; 3]) -> [f32; 3] {
         self.displacements[(d * self.size[1] + h) * self.size[2] + w]
     }
+}
+
+/// Voxels of a patch and their distances, both in depth, height, width.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lattice {
+    pub(super) size: [usize; 3],
+    pub(super) spacing_mm: [f64; 3],
+}
+
+/// A cubic B-spline with `N` values at every voxel, whose knots have these standard deviations.
+pub(super) fn smooth_field<const N: usize>(
+    Lattice { size, spacing_mm: spacing }: Lattice,
+    knots_mm: f64,
+    deviations: [f64; N],
+    rng: &mut Rng,
+) -> Vec<[f32; N]> {
+    let knots_mm = knots_mm.max(1.0);
+    let mut grid = [0, 1, 2].map(|a| (size[a] as f64 * spacing[a] / knots_mm).ceil() as usize + 3);
+    let mut values: Vec<[f32; N]> =
+        (0..grid.iter().product()).map(|_| deviations.map(|deviation| (deviation * rng.normal()) as f32)).collect();
+    // One axis after the other, from knots to voxels.
+    for axis in 0..3 {
+        let taps: Vec<(usize, [f32; 4])> = (0..size[axis])
+            .map(|i| {
+                let at = (i as f64 + 0.5) * spacing[axis] / knots_mm;
+                let knot = (at.floor() as usize).min(grid[axis] - 4);
+                (knot, b_spline((at - knot as f64) as f32))
+            })
+            .collect();
+        let inner: usize = grid[axis + 1..].iter().product();
+        let outer: usize = grid[..axis].iter().product();
+        let mut next = Vec::with_capacity(outer * size[axis] * inner);
+        for o in 0..outer {
+            for (knot, weights) in &taps {
+                let first = (o * grid[axis] + knot) * inner;
+                next.extend((0..inner).map(|i| {
+                    let tap = |t: usize| values[first + t * inner + i].map(|x| weights[t] * x);
+                    let taps = [tap(0), tap(1), tap(2), tap(3)];
+                    std::array::from_fn(|a| taps[0][a] + taps[1][a] + taps[2][a] + taps[3][a])
+                }));
+            }
+        }
+        values = next;
+        grid[axis] = size[axis];
+    }
+    values
 }
 
 /// Weights of the four knots around a place, `t` from 0 to 1 between the inner two.

@@ -164,3 +164,102 @@ fn patches_may_reach_far_out() {
         assert!(patch.labels.contains(&1) && patch.labels.contains(&2), "seed {seed}");
     }
 }
+
+fn synthetic(onto_image: bool) -> Augmentation {
+    Augmentation {
+        synthesis: Some(Synthesis {
+            probability: 1.0,
+            onto_image,
+            mean: [0.0, 10.0],
+            deviation: [0.1, 0.2],
+            parts: [1, 1],
+            bias: [0.0, 0.0],
+            bias_knots_mm: 20.0,
+        }),
+        ..Augmentation::default()
+    }
+}
+
+/// Mean and deviation of the values of one label.
+fn look(patch: &Sample, label: u8) -> (f64, f64) {
+    let own = || patch.image.iter().zip(&patch.labels).filter(|(_, l)| **l == label).map(|(v, _)| f64::from(*v));
+    let count = own().count() as f64;
+    let mean = own().sum::<f64>() / count;
+    (mean, (own().map(|v| (v - mean).powi(2)).sum::<f64>() / count).sqrt())
+}
+
+#[test]
+fn structures_get_values_of_their_own() {
+    let sample = marked([30, 44, 31]);
+    let (mut brighter, mut means) = (0, Vec::new());
+    for seed in 0..40 {
+        let patch = augment(&sample, sample.size, &synthetic(false), &mut Rng::of(&[seed]));
+        assert_eq!(patch.labels, sample.labels, "only values are made");
+        let all: f64 = patch.image.iter().map(|&v| f64::from(v)).sum::<f64>() / patch.voxels() as f64;
+        let squares: f64 = patch.image.iter().map(|&v| (f64::from(v) - all).powi(2)).sum();
+        assert!(all.abs() < 1e-4 && (squares / patch.voxels() as f64 - 1.0).abs() < 1e-3, "mean {all}, {squares}");
+        let looks = [0, 1, 2].map(|label| look(&patch, label));
+        // Deviations are from 0.1 to 0.2 of what the patch's own was before it became 1.
+        let ratio = looks[1].1 / looks[2].1;
+        assert!((0.4..2.5).contains(&ratio), "seed {seed}: {looks:?}");
+        brighter += usize::from(looks[1].0 > looks[2].0);
+        means.push(looks[1].0 - looks[0].0);
+    }
+    // In the sample itself, 2 is always brighter than 1, and 1 than background.
+    assert!((8..=32).contains(&brighter), "1 is brighter than 2 in {brighter} of 40");
+    assert!(means.iter().any(|m| *m > 0.0) && means.iter().any(|m| *m < 0.0), "{means:?}");
+}
+
+#[test]
+fn values_may_be_added_to_the_image() {
+    let sample = marked([30, 44, 31]);
+    let mut augmentation = synthetic(true);
+    let patch = augment(&sample, sample.size, &augmentation, &mut Rng::of(&[1]));
+    for label in [0, 1, 2] {
+        let (mean, deviation) = look(&patch, label);
+        let added = mean - 10.0 * f64::from(label);
+        assert!((0.0..=10.0).contains(&added) && (0.09..0.21).contains(&deviation), "{label}: {mean} ± {deviation}");
+    }
+    augmentation.synthesis.as_mut().unwrap().probability = 0.0;
+    assert_eq!(augment(&sample, sample.size, &augmentation, &mut Rng::of(&[1])), sample, "nothing is made");
+}
+
+#[test]
+fn unlabelled_tissue_is_parted_by_its_own_values() {
+    let mut sample = marked([30, 44, 31]);
+    // Half of the background is bright.
+    for (at, value) in sample.image.iter_mut().enumerate() {
+        if sample.labels[at] == 0 && at / 31 % 44 < 22 {
+            *value = 5.0;
+        }
+    }
+    let mut augmentation = synthetic(false);
+    augmentation.synthesis.as_mut().unwrap().parts = [2, 1];
+    let mut apart = 0;
+    for seed in 0..20 {
+        let patch = augment(&sample, sample.size, &augmentation, &mut Rng::of(&[seed]));
+        let mean = |bright: bool| {
+            let own = (0..patch.voxels()).filter(|&at| sample.labels[at] == 0 && (sample.image[at] > 1.0) == bright);
+            let values: Vec<f64> = own.map(|at| f64::from(patch.image[at])).collect();
+            values.iter().sum::<f64>() / values.len() as f64
+        };
+        apart += usize::from((mean(true) - mean(false)).abs() > 0.3);
+    }
+    assert!(apart >= 15, "the halves differ in {apart} of 20");
+}
+
+#[test]
+fn gains_are_smooth() {
+    let lattice = spatial::Lattice { size: [24, 30, 40], spacing_mm: [2.0, 1.5, 1.0] };
+    let field = spatial::smooth_field::<1>(lattice, 20.0, [0.5], &mut Rng::of(&[4]));
+    assert_eq!(field.len(), 24 * 30 * 40);
+    let (mut least, mut most, mut step) = (f32::INFINITY, f32::NEG_INFINITY, 0.0_f32);
+    for (at, [value]) in field.iter().enumerate() {
+        (least, most) = (least.min(*value), most.max(*value));
+        if at % 40 > 0 {
+            step = step.max((value - field[at - 1][0]).abs());
+        }
+    }
+    // Knots that differ by two deviations are 20 voxels apart.
+    assert!(most - least > 0.3 && step < 0.1, "from {least} to {most}, at most {step} from voxel to voxel");
+}

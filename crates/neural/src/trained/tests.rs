@@ -1,0 +1,92 @@
+use super::*;
+use crate::networks::unet::{Down, Up};
+use crate::training::{Precision, Trainer};
+use space::Point;
+use std::collections::BTreeMap;
+use volume::ImageGeometry;
+
+#[test]
+fn scores_have_mean_zero_and_deviation_one() {
+    let mut values = vec![1.0e6, 1.0e6 + 2.0, 1.0e6, 1.0e6 + 2.0];
+    Normalization::ZScore.apply(&mut values).unwrap();
+    assert_eq!(values, [-1.0, 1.0, -1.0, 1.0]);
+    assert!(Normalization::ZScore.apply(&mut [3.0, 3.0]).is_none());
+}
+
+#[test]
+fn windows_are_cut_off_at_their_ends() {
+    let mut values = [-1000.0, -200.0, 0.0, 200.0, 900.0];
+    Normalization::Window([-200.0, 200.0]).apply(&mut values).unwrap();
+    assert_eq!(values, [0.0, 0.0, 0.5, 1.0, 1.0]);
+    assert!(Normalization::Window([-200.0, 200.0]).apply(&mut [400.0, 900.0]).is_none(), "nothing is left to see");
+    assert!(Normalization::Window([5.0, 5.0]).apply(&mut [1.0, 9.0]).is_none());
+    let json = serde_json::to_string(&Normalization::Window([-200.0, 200.0])).unwrap();
+    assert_eq!(json, r#"{"window":[-200.0,200.0]}"#);
+}
+
+#[test]
+fn the_most_probable_class_wins_between_voxels_too() {
+    let line = |count, spacing, first| {
+        ImageGeometry::new([count, 1, 1], [spacing, 1.0, 1.0], Point::new(first, 0.0, 0.0), glam::DMat3::IDENTITY)
+            .unwrap()
+    };
+    let answer = |flat: &[f32]| {
+        let grid = line(2, 1.0, 0.0);
+        let maps = flat.chunks(2).map(|plane| Volume::new(grid, plane.to_vec()).unwrap()).collect();
+        TrainedAnswer { maps, grid, own: grid }
+    };
+    let both = answer(&[0.2, 0.5, 0.8, 0.5]);
+    assert_eq!(both.largest(&line(2, 1.0, 0.0), 1.0), (vec![1, 0], vec![80, 50]));
+    let sloping = answer(&[0.1, 0.8, 0.9, 0.2]);
+    assert_eq!(sloping.largest(&line(5, 0.25, 0.0), 1.0), (vec![1, 1, 1, 0, 0], vec![90, 73, 55, 63, 80]));
+    assert_eq!(sloping.largest(&line(2, 1.0, 2.0), 1.0), (vec![0, 0], vec![100, 100]), "beyond");
+    // Square roots of 0.8 and 0.2 are as two to one.
+    assert_eq!(both.largest(&line(2, 1.0, 0.0), 2.0), (vec![1, 0], vec![67, 50]), "a temperature changes no class");
+}
+
+/// However a scan is stored, the network sees it along its own axes, and the answer lies where the scan lies.
+#[test]
+fn answers_do_not_depend_on_how_a_scan_is_stored() {
+    let mut model = TrainedUNet {
+        network: UNetConfig {
+            inputs: 1,
+            classes: 3,
+            channels: vec![4, 8],
+            convolutions: 1,
+            down: Down::Strided,
+            up: Up::Transposed,
+            slope: 0.01,
+        },
+        axes: "RAS".to_owned(),
+        spacing_mm: [1.0; 3],
+        normalization: Normalization::ZScore,
+        flips: [false, false, true],
+        windows: None,
+    };
+    let config =
+        r#"{"seed": 3, "patch": [8, 8, 8], "batch": 1, "epochs": 1, "learning_rate": 0.01, "schedule": "constant"}"#;
+    let trainer = Trainer::new(&model.network, serde_json::from_str(config).unwrap()).unwrap();
+    let weights = trainer.weights(Precision::Single, BTreeMap::new()).unwrap();
+    let predictor = model.load(&weights).unwrap();
+
+    let grid = |axes: &str, size, origin| {
+        let direction = axes.parse::<AxisCode>().unwrap().direction();
+        ImageGeometry::new(size, [1.0; 3], Point::from_array(origin), direction).unwrap()
+    };
+    let stored = grid("RAS", [16, 20, 24], [8.0, 10.0, -12.0]);
+    let scan = Volume::from_fn(stored, |[i, j, k]| (i as f32 * 0.7).sin() + (j as f32 * 0.5).cos() * k as f32);
+    // The same voxels, columns running down, rows to the left, slices to the back.
+    let turned = grid("ILP", [24, 16, 20], [-7.0, -9.0, 11.0]);
+    let other = resample::nearest(&scan, &turned, f32::NAN);
+    assert!(other.data().iter().all(|x| x.is_finite()), "the grids hold the same voxels");
+    for windows in [None, Some([16, 16, 8])] {
+        model.windows = windows;
+        let find = |scan| model.segment(&predictor, &ScanVolume::F32(scan), 1.0, &|_| {}).unwrap();
+        let (first, second) = (find(scan.clone()), find(other.clone()));
+        assert_eq!(*first.labels.geometry(), stored);
+        let (least, most) = first.confidence.data().iter().fold((100, 0), |(a, b), &x| (x.min(a), x.max(b)));
+        assert!(most - least > 5, "the answer depends on the place, from {least} to {most} %");
+        assert_eq!(resample::nearest(&second.labels, &stored, 9), first.labels);
+        assert_eq!(resample::nearest(&second.confidence, &stored, 0), first.confidence);
+    }
+}
