@@ -43,6 +43,9 @@ pub struct TrainRecipe {
     /// True if a scan is run in windows of the size of a patch, else as a whole.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub windows: bool,
+    /// What the test cases are, for the model card.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tested_on: Option<String>,
     /// Fields of the model card that training does not know: `what`, `input`, `licence`, `training.data`.
     #[serde(default)]
     pub card: serde_json::Map<String, Value>,
@@ -251,17 +254,17 @@ impl TrainRecipe {
         if let Value::Object(training) = training {
             training.insert("seed".to_owned(), json!(self.training.seed));
         }
-        let on = format!("{cases} cases held back");
+        let held_back = || format!("{cases} case{} held back", if cases == 1 { "" } else { "s" });
+        let on = self.tested_on.clone().unwrap_or_else(held_back);
         let figure = |structure: &str, metric: &str, value: f64| {
             let value = (value * 1e4).round() / 1e4;
             json!({"structure": structure, "metric": metric, "value": value, "on": on})
         };
         let figures = scores.iter().flat_map(|s| {
-            [
-                figure(&s.name, "dice", s.dice_mean),
-                figure(&s.name, "dice_sd", s.dice_sd),
-                figure(&s.name, "hd95_mm", s.hd95_mean_mm),
-            ]
+            let spread = (cases > 1).then(|| figure(&s.name, "dice_sd", s.dice_sd));
+            // A structure that was missed somewhere has no distance.
+            let distance = s.hd95_most_mm.is_finite().then(|| figure(&s.name, "hd95_mm", s.hd95_mean_mm));
+            [Some(figure(&s.name, "dice", s.dice_mean)), distance, spread].into_iter().flatten()
         });
         card.insert("accuracy".to_owned(), figures.collect());
         let digest: String = Sha256::digest(weights).iter().map(|byte| format!("{byte:02x}")).collect();
