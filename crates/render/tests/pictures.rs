@@ -164,8 +164,9 @@ fn planes_carry_the_slice_in_place() {
 
 /// Bright and dark along a line up a plane, in 8-bit steps of green.
 fn spread(picture: &Picture, eye: &Eye, line: impl Iterator<Item = [f64; 3]>) -> u8 {
-    let greens: Vec<u8> = line.map(|at| picture.at(eye.pixel(at))[1]).collect();
-    greens.iter().max().unwrap() - greens.iter().min().unwrap()
+    let greens = line.map(|at| picture.at(eye.pixel(at))[1]);
+    let (least, most) = greens.fold((u8::MAX, 0), |(least, most), green| (green.min(least), green.max(most)));
+    most - least
 }
 
 #[test]

@@ -129,7 +129,7 @@ impl Measured {
         let Self { tested, test, calibration } = self;
         write(&out.join("evaluation.csv"), evaluation::csv(&tested.cases, recipe).as_bytes())?;
         write(&out.join("reliability.csv"), tested.counts.csv(calibration.temperature).as_bytes())?;
-        measured(&mut card, &test, &calibration, tested.cases.len());
+        measured(&mut card, recipe, &test, &calibration, tested.cases.len());
         let text = serde_json::to_string_pretty(&card).map_err(|e| io(out, e.into()))?;
         write(&out.join(CARD), format!("{text}\n").as_bytes())?;
         Ok(Finished { test, calibration })

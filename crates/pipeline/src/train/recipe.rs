@@ -47,6 +47,9 @@ pub struct TrainRecipe {
     /// True if a scan is run in windows of the size of a patch, else as a whole.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub windows: bool,
+    /// What the test cases are, for the model card.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tested_on: Option<String>,
     /// Fields of the model card that training does not know: `what`, `input`, `licence`, `training.data`.
     #[serde(default)]
     pub card: serde_json::Map<String, Value>,
@@ -272,8 +275,15 @@ impl TrainRecipe {
 }
 
 /// Puts what was measured on the test part into a card.
-pub(super) fn measured(card: &mut Card, scores: &[ClassScore], calibration: &CalibrationScore, cases: usize) {
-    let on = format!("{cases} cases held back");
+pub(super) fn measured(
+    card: &mut Card,
+    recipe: &TrainRecipe,
+    scores: &[ClassScore],
+    calibration: &CalibrationScore,
+    cases: usize,
+) {
+    let held_back = || format!("{cases} case{} held back", if cases == 1 { "" } else { "s" });
+    let on = recipe.tested_on.clone().unwrap_or_else(held_back);
     let figure = |structure: &str, metric: &str, value: f64| {
         let value = (value * 1e4).round() / 1e4;
         json!({"structure": structure, "metric": metric, "value": value, "on": on})
@@ -281,8 +291,13 @@ pub(super) fn measured(card: &mut Card, scores: &[ClassScore], calibration: &Cal
     let mut figures: Vec<Value> = Vec::new();
     for s in scores {
         figures.push(figure(&s.name, "dice", s.dice_mean));
-        figures.push(figure(&s.name, "dice_sd", s.dice_sd));
-        figures.push(figure(&s.name, "hd95_mm", s.hd95_mean_mm));
+        if cases > 1 {
+            figures.push(figure(&s.name, "dice_sd", s.dice_sd));
+        }
+        // A structure that was missed somewhere has no distance.
+        if s.hd95_most_mm.is_finite() {
+            figures.push(figure(&s.name, "hd95_mm", s.hd95_mean_mm));
+        }
     }
     for (voxels, errors) in [("all", calibration.all), ("foreground", calibration.foreground)] {
         if let [Some(before), Some(after)] = errors {
