@@ -14,7 +14,7 @@ use crate::trained::TrainedUNet;
 use crate::training::Predictor;
 
 /// Changes when the same weights may find something else; part of the key of what is kept.
-pub const VERSION: &str = "1";
+pub const VERSION: &str = "2";
 
 /// The files of a model by their names in its card, already compared with their checksums.
 pub type WeightFiles = BTreeMap<String, Vec<u8>>;

@@ -166,7 +166,7 @@ fn person(seed: u64, spacing_mm: f64) -> PhantomOptions {
         motion: Motion { breath: part(5), beat: 0.0 },
         spacing_mm: [spacing_mm; 3],
         noise_hu: 5.0 + 20.0 * part(7),
-        couch: seed % 3 > 0,
+        couch: !seed.is_multiple_of(3),
         ..PhantomOptions::drawn(seed)
     }
 }
