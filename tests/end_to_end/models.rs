@@ -95,19 +95,17 @@ fn what_is_no_model_is_refused() {
 }
 
 #[test]
-fn a_brain_needs_no_model_but_the_one_inside() {
+fn a_brain_without_a_model_says_how_to_add_one() {
     let Some(scan) = head() else { return };
     let user = User::new();
     let out = user.path("case");
+    let said = refusal(user.vestibule().args(["build", "--recipe", "mr-brain", "--out"]).arg(&out).arg(&scan));
+    assert!(said.contains("vestibule models add"), "{said}");
     let said = refusal(user.vestibule().args(["build", "--model", "absent", "--out"]).arg(&out).arg(&scan));
     assert!(said.contains("no model `absent`"), "{said}");
     assert!(!out.exists());
     let inspection = json(user.vestibule().args(["inspect", "--json"]).arg(&scan));
-    let first = &inspection["series"][0]["recipes"][0];
-    assert_eq!((&first["name"], &first["model"]), (&"mr-brain".into(), &"brain".into()), "{inspection}");
-    let built = json(user.vestibule().args(["build", "--json", "--out"]).arg(&out).arg(&scan));
-    let notes = built["notes"].to_string();
-    assert!(notes.contains("`brain`") && notes.contains("comes with this program"), "{notes}");
+    assert_eq!(inspection["series"][0]["recipes"][0]["name"], "mr-head", "{inspection}");
 }
 
 /// What a straight run of the reference gives, in mm³ at 1 mm.

@@ -185,6 +185,12 @@ impl TrainRecipe {
         if recipe.network.kind().inputs() != 1 {
             return Err(wrong("the network takes more than one channel, and a case has one image".to_owned()));
         }
+        let sided = recipe.classes.iter().find(|c| c.name.ends_with("_left") || c.name.ends_with("_right"));
+        if let (Some(class), true) = (sided, recipe.swaps_sides()) {
+            let reason =
+                format!("{} has a side, and flips from left to right would teach the other one too", class.name);
+            return Err(wrong(reason));
+        }
         if recipe.data.split.modulus < 2 {
             return Err(wrong("a split needs a modulus of 2 or more".to_owned()));
         }
@@ -195,6 +201,14 @@ impl TrainRecipe {
             return Err(wrong(format!("a spacing of {:?} mm cannot be", recipe.data.spacing_mm)));
         }
         Ok(recipe)
+    }
+
+    /// True if patches or scans are flipped along the axis from left to right.
+    fn swaps_sides(&self) -> bool {
+        // Columns are the last axis of a patch.
+        let sideways = self.data.axes.chars().rev().map(|axis| matches!(axis, 'L' | 'R'));
+        let flips = self.training.augmentation.mirror.into_iter().zip(self.test_time_flips);
+        sideways.zip(flips).any(|(sideways, (mirror, flip))| sideways && (mirror || flip))
     }
 
     /// How its network sees a scan.

@@ -218,6 +218,7 @@ fn recipes_that_cannot_be_are_refused() {
     refused(|r| r["training"]["patch"][0] = json!(13), "multiple of 2");
     refused(|r| r["data"]["images"] = json!("pictures"), "pictures");
     refused(|r| r["surprise"] = json!(1), "surprise");
+    refused(|r| r["classes"][0]["name"] = json!("kidney_left"), "kidney_left has a side");
     refused(|r| r["data"]["phantoms"] = json!({"seeds": [1, 2], "spacing_mm": 0.0}), "phantoms");
     refused(|r| r["data"]["drawn"] = json!({"labels": "atlases", "copies": 2}), "atlases");
 }
