@@ -205,24 +205,33 @@ impl TrainedAnswer {
     pub fn labels(&self, temperature: f32) -> Result<TrainedLabels, NeuralError> {
         let (classes, _) = self.largest(&self.grid, 1.0);
         let seen = Volume::new(self.grid, classes)?;
+        let (labels, confidence) = self.on_scan(temperature, percent)?;
+        Ok(TrainedLabels { labels, seen, confidence })
+    }
+
+    /// The most probable class of each voxel of the scan's own grid, and how probable it is at a temperature, unrounded.
+    ///
+    /// # Errors
+    /// [`NeuralError`] if a grid cannot be.
+    pub fn probable(&self, temperature: f32) -> Result<(Volume<Label>, Volume<f32>), NeuralError> {
+        self.on_scan(temperature, |share| share)
+    }
+
+    fn on_scan<T>(&self, temperature: f32, kept: impl Fn(f32) -> T) -> Result<(Volume<Label>, Volume<T>), NeuralError> {
         let (mut labels, mut confidence) = (Vec::new(), Vec::new());
         let [ni, nj, nk] = self.own.size();
         for first in (0..nk).step_by(SLAB) {
             let slab = self.own.cropped([0, 0, first as isize], [ni, nj, SLAB.min(nk - first)])?;
-            let (classes, percent) = self.largest(&slab, temperature);
+            let (classes, sure) = self.largest(&slab, temperature);
             labels.extend(classes);
-            confidence.extend(percent);
+            confidence.extend(sure.into_iter().map(&kept));
         }
-        Ok(TrainedLabels {
-            labels: Volume::new(self.own, labels)?,
-            seen,
-            confidence: Volume::new(self.own, confidence)?,
-        })
+        Ok((Volume::new(self.own, labels)?, Volume::new(self.own, confidence)?))
     }
 
-    /// The most probable class of each voxel of `target`, the lower of equals, and its probability in percent; background
-    /// beyond the maps.
-    fn largest(&self, target: &ImageGeometry, temperature: f32) -> (Vec<Label>, Vec<u8>) {
+    /// The most probable class of each voxel of `target`, the lower of equals, and its probability; background beyond
+    /// the maps.
+    fn largest(&self, target: &ImageGeometry, temperature: f32) -> (Vec<Label>, Vec<f32>) {
         let voxels = target.voxel_count();
         let power = temperature.recip();
         let tempered = |p: f32| match () {
@@ -242,7 +251,7 @@ impl TrainedAnswer {
                 }
             }
         }
-        let sure = most.into_iter().zip(sums).map(|(p, sum): (f32, f32)| percent(tempered(p) / sum.max(NOTHING)));
+        let sure = most.into_iter().zip(sums).map(|(p, sum): (f32, f32)| tempered(p) / sum.max(NOTHING));
         (classes, sure.collect())
     }
 }

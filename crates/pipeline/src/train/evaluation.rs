@@ -145,17 +145,18 @@ pub(super) fn evaluate(
         let loaded = case.load(recipe)?;
         let model = |cause| PipelineError::Model { name: recipe.name.clone(), cause: Box::new(cause) };
         let answer = view.answer(predictor, &loaded.scan, &|_| ()).map_err(model)?;
-        let (plain, tempered) = (answer.labels(1.0).map_err(model)?, answer.labels(temperature as f32).map_err(model)?);
+        let (labels, plain) = answer.probable(1.0).map_err(model)?;
+        let (_, tempered) = answer.probable(temperature as f32).map_err(model)?;
         let mut counts = CalibrationCounts::default();
-        for (fitted, found) in [(false, &plain), (true, &tempered)] {
-            let voxels = found.confidence.data().iter().zip(loaded.truth.voxels.data()).zip(found.labels.data());
-            for ((&percent, &truth), &found) in voxels {
-                counts.add(fitted, f32::from(percent) / 100.0, truth == found, found != BACKGROUND);
+        for (fitted, confidence) in [(false, &plain), (true, &tempered)] {
+            let voxels = confidence.data().iter().zip(loaded.truth.voxels.data()).zip(labels.data());
+            for ((&confidence, &truth), &found) in voxels {
+                counts.add(fitted, confidence, truth == found, found != BACKGROUND);
             }
         }
         tested.counts.merge(&counts);
         let [ece, foreground_ece] = counts.errors();
-        let found = LabelMap { voxels: plain.labels, segments: BTreeMap::new() };
+        let found = LabelMap { voxels: labels, segments: BTreeMap::new() };
         let mut score =
             CaseScore { name: case.name.clone(), dice: Vec::new(), hd95_mm: Vec::new(), ece, foreground_ece };
         for (_, class) in recipe.classes.iter().zip(1..) {
