@@ -21,7 +21,6 @@ mod ribs;
 mod shoulder;
 mod spine;
 mod thorax;
-mod tree;
 mod valves;
 mod vessels;
 mod wall;

@@ -7,7 +7,6 @@
 
 use glam::Vec3;
 
-use super::tree::leaves;
 use crate::noise::Stream;
 use crate::sdf::{Form, Shape};
 
@@ -233,6 +232,31 @@ fn clearance(organ: &Form, a: Vec3, b: Vec3) -> f32 {
     let near = Shape::narrow(organ, (a + b) * 0.5, a.distance(b) * 0.5 + 0.1);
     let steps = (a.distance(b) / CHECK_MM).ceil().max(1.0) as usize;
     (0..=steps).map(|s| -near.distance(a.lerp(b, s as f32 / steps as f32))).fold(f32::INFINITY, f32::min)
+}
+
+/// Up to `count` points spread through a solid, `margin_mm` below its surface: first those `apart_mm` from each other, then closer ones.
+fn leaves(
+    organ: &Form,
+    count: usize,
+    margin_mm: f32,
+    mut apart_mm: f32,
+    tries_each: usize,
+    draw: &mut Stream,
+) -> Vec<Vec3> {
+    let b = organ.bounds();
+    let (low, high) = (b.min.max(Vec3::splat(-400.0)), b.max.min(Vec3::splat(600.0)));
+    let mut points: Vec<Vec3> = Vec::new();
+    while points.len() < count && apart_mm > 3.0 {
+        for _ in 0..count * tries_each {
+            let p = draw.point(low, high);
+            let free = points.iter().all(|q| q.distance_squared(p) > apart_mm * apart_mm);
+            if free && points.len() < count && organ.holds(p, margin_mm) {
+                points.push(p);
+            }
+        }
+        apart_mm *= 0.85;
+    }
+    points
 }
 
 #[cfg(test)]

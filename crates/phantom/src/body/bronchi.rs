@@ -10,10 +10,10 @@
 use glam::{Vec3, vec3};
 
 use super::thorax::Cavities;
-use super::{Model, Side};
+use super::{Model, Side, vessels};
 use crate::noise::Stream;
 use crate::options::Person;
-use crate::sdf::{Form, Shape, Tube, union};
+use crate::sdf::{Form, Shape, Tube, ball, union, without};
 use crate::spline::curve;
 use crate::tissue::Tissue;
 
@@ -26,6 +26,8 @@ const LABELLED_RADIUS_MM: f32 = 1.05;
 const LEAST_RADIUS_MM: f32 = 0.5;
 /// Airways stay this deep below the surface of their lobe, in mm.
 const MARGIN_MM: f32 = 3.0;
+/// Radius of the balls at the roots of the veins that count as surface, in mm.
+const VEIN_ROOM_MM: f32 = 3.0;
 /// Distance of the points that stand for the lung in mm.
 const POINTS_MM: f32 = 9.0;
 
@@ -150,7 +152,8 @@ pub(super) fn tree(side: Side, cavities: &Cavities, draw: &mut Stream) -> Vec<Pi
         }
     }
     for &lobe in Lobe::all(side) {
-        let form = cavities.lobe(side, lobe);
+        let roots = vessels::venous_roots(side).map(|root| ball(root, VEIN_ROOM_MM)).to_vec();
+        let form = without(cavities.lobe(side, lobe), roots, 0.0);
         let tips: Vec<_> = tips.iter().filter(|(l, ..)| *l == lobe).collect();
         let mut shares = vec![Vec::new(); tips.len()];
         for p in points(&form, draw) {
@@ -228,7 +231,8 @@ fn fork(pieces: &mut Vec<Piece>, parent: usize, points: &[Vec3], lobe: &Form, dr
         let (ahead, aside) = (towards.dot(along), towards.reject_from(along));
         let way = along * ahead.max(aside.length() * 0.58) + aside;
         let mut step = way.normalize_or(along) * (towards.length() * 0.4).clamp(3.0 * lumen, 12.0 * lumen);
-        let fits = |step: Vec3| lobe.holds(tip + step, MARGIN_MM + outer_radius(lumen));
+        let depth = MARGIN_MM + outer_radius(lumen);
+        let fits = |step: Vec3| lobe.holds(tip + step, depth) && lobe.holds(tip + step * 0.5, depth);
         for _ in 0..5 {
             if !fits(step) {
                 step *= 0.7;

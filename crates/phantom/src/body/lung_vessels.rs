@@ -1,17 +1,17 @@
 //! Arteries and veins within the lungs.
 //!
 //! An artery runs beside each bronchus, on the side away from the fork ahead so that no branch crosses it, and is as wide as its
-//! lumen; in people it is 1.3–1.6 times as wide (Kim et al., J Comput Assist Tomogr 1997; 21: 306). Veins run between the bronchi
-//! and lead to the two veins of their side, the upper one from the upper and middle lobes.
+//! lumen; in people it is 1.3–1.6 times as wide (Kim et al., J Comput Assist Tomogr 1997; 21: 306). Veins are grown between the
+//! bronchi and lead to the two veins of their side, the upper one from the upper and middle lobes; they keep clear of both.
 
 use std::sync::Arc;
 
 use glam::Vec3;
 
+use super::arbor::{Growth, Joint, grow};
 use super::bronchi::{self, Lobe, Piece, outer_radius};
 use super::heart;
 use super::thorax::Cavities;
-use super::tree::{Growth, grow};
 use super::vessels::{self, Branch};
 use super::{Model, Side};
 use crate::noise::Stream;
@@ -103,7 +103,7 @@ fn arteries(side: Side, airways: &[Piece], lung: &Form) -> Vec<Branch> {
 
 fn veins(side: Side, cavities: &Cavities, airways: &[Piece], arteries: &[Branch], draw: &mut Stream) -> Vec<Branch> {
     let thick: Vec<Branch> = arteries.iter().filter(|b| b[1].1 > 0.8).copied().collect();
-    let avoid = union(vec![bronchi::solid(airways), Arc::new(Shape::Tube(Tube::tree(&thick)))], 0.0);
+    let taken = union(vec![bronchi::solid(airways), Arc::new(Shape::Tube(Tube::tree(&thick)))], 0.0);
     let [upper_root, lower_root] = vessels::venous_roots(side);
     let lobe = |lobe: Lobe| cavities.lobe(side, lobe);
     let upper = match side {
@@ -112,8 +112,90 @@ fn veins(side: Side, cavities: &Cavities, airways: &[Piece], arteries: &[Branch]
     };
     let mut branches = Vec::new();
     for (root, organ) in [(upper_root, upper), (lower_root, lobe(Lobe::Lower))] {
-        let growth = Growth { root, leaves: 230, leaf_radius_mm: 0.6, margin_mm: 4.0, step_mm: 7.0 };
-        branches.extend(grow(&organ, Some(&avoid), &growth, draw));
+        let trunk = trunk(root, &organ, &taken);
+        let growth = Growth {
+            organ: &without(organ, vec![taken.clone()], 0.0),
+            trunk: &trunk,
+            territory: &|_| 1,
+            leaves: 230,
+            leaf_radius_mm: 0.6,
+            margin_mm: 4.0,
+            gap_mm: GAP_MM,
+        };
+        branches.extend(grow(&growth, draw).iter().map(|b| [(b.from, b.radius), (b.to, b.radius)]));
     }
     branches
+}
+
+/// The way of a vein from its root towards the middle of a lobe, past arteries and airways.
+fn trunk(root: Vec3, organ: &Form, taken: &Form) -> Vec<Joint> {
+    /// Length of a piece in mm.
+    const PIECE_MM: f32 = 6.0;
+    /// Pieces.
+    const PIECES: usize = 5;
+    /// From a trunk's axis to what it passes, in mm: as wide as 180 twigs need.
+    const ROOM_MM: f32 = 4.2;
+    let b = organ.bounds();
+    let goal = b.min.midpoint(b.max);
+    let mut trunk = vec![Joint { at: root, parent: 0, territory: 1 }];
+    for parent in 0..PIECES {
+        let from = trunk[parent].at;
+        let straight = (goal - from).normalize_or(Vec3::Z);
+        // What is missing of the room costs more than any way round.
+        let cost = |&way: &Vec3| {
+            let room = (1..=6).map(|s| taken.distance(from + way * (PIECE_MM * s as f32 / 6.0)));
+            (ROOM_MM - room.fold(ROOM_MM, f32::min)) * 4.0 - way.dot(straight)
+        };
+        let ways = std::iter::once(straight).chain(directions());
+        let way = ways.min_by(|a, b| cost(a).total_cmp(&cost(b))).unwrap_or(straight);
+        trunk.push(Joint { at: from + way * PIECE_MM, parent, territory: 1 });
+    }
+    trunk
+}
+
+/// Directions spread evenly, along a spiral from pole to pole.
+fn directions() -> impl Iterator<Item = Vec3> {
+    const COUNT: usize = 150;
+    (0..COUNT).map(|i| {
+        let z = 1.0 - (2 * i + 1) as f32 / COUNT as f32;
+        let (sin, cos) = (i as f32 * std::f32::consts::PI * (3.0 - 5f32.sqrt())).sin_cos();
+        let r = (1.0 - z * z).sqrt();
+        Vec3::new(r * cos, r * sin, z)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::PhantomOptions;
+
+    /// Branches of the veins of a lung, each with how deep it runs into an artery or an airway, in mm.
+    fn depths(person: &Person, side: Side) -> Vec<(Branch, f32)> {
+        let cavities = Cavities::reference();
+        let airways = bronchi::tree(side, cavities, &mut bronchi::stream(person, side));
+        let arteries = arteries(side, &airways, &cavities.lung(side));
+        let thick: Vec<Branch> = arteries.iter().filter(|b| b[1].1 > 0.8).copied().collect();
+        let taken = union(vec![bronchi::solid(&airways), Arc::new(Shape::Tube(Tube::tree(&thick)))], 0.0);
+        let name = format!("lung_vessels_{}", side.name());
+        let veins = veins(side, cavities, &airways, &arteries, &mut person.stream(&name));
+        let depth = |b: &Branch| {
+            let at = |s: usize| b[0].0.lerp(b[1].0, s as f32 / 8.0);
+            (0..=8).map(|s| b[0].1 - taken.distance(at(s))).fold(f32::NEG_INFINITY, f32::max)
+        };
+        veins.iter().map(|b| (*b, depth(b))).collect()
+    }
+
+    #[test]
+    fn no_vein_crosses_an_artery_or_an_airway() {
+        for seed in 1..=8 {
+            let person = Person::new(&PhantomOptions::drawn(seed));
+            for side in [Side::Left, Side::Right] {
+                let depths = depths(&person, side);
+                let deepest = depths.iter().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+                assert!(deepest.1 < 0.0, "seed {seed}, {side:?}: {deepest:?}");
+                let thickest = depths.iter().map(|d| d.0[0].1).fold(0.0, f32::max);
+                assert!(depths.len() > 500 && thickest > 2.8, "seed {seed}, {side:?}: {}, {thickest}", depths.len());
+            }
+        }
+    }
 }
