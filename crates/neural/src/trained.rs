@@ -28,39 +28,56 @@ const NOTHING: f32 = 1e-5;
 pub enum Normalization {
     /// Mean 0 and deviation 1 over the image.
     ZScore,
-    /// From the first value on 0, from the second on 1, even between them: for scales that are absolute, such as Hounsfield's.
-    Window([f64; 2]),
+    /// By straight lines between four points (value, what becomes of it), even beyond the outer ones; values ascend, and the first
+    /// becomes 0. For scales that are absolute, such as Hounsfield's: tissues that differ little can be set far apart.
+    Curve([[f64; 2]; 4]),
 }
 
 impl Normalization {
-    /// Done in place; none if all values are equal, or the window has no width.
+    /// Done in place; none if all values are equal, or the points of a curve do not ascend from 0.
     pub fn apply(self, values: &mut [f32]) -> Option<()> {
-        let (from, width) = match self {
+        match self {
             Self::ZScore => {
                 let count = values.len().max(1) as f64;
                 let mean = values.iter().map(|&x| f64::from(x)).sum::<f64>() / count;
                 let variance = values.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / count;
-                (mean, variance.sqrt())
+                let inverse = 1.0 / variance.sqrt();
+                if !(varied(values) && inverse.is_finite()) {
+                    return None;
+                }
+                values.iter_mut().for_each(|x| *x = ((f64::from(*x) - mean) * inverse) as f32);
             }
-            Self::Window([low, high]) => {
-                values.iter_mut().for_each(|x| *x = x.clamp(low.min(high) as f32, high.max(low) as f32));
-                (low, high - low)
+            Self::Curve(points) => {
+                if points[0][1] != 0.0 || !points.windows(2).all(|w| w[0][0] < w[1][0]) {
+                    return None;
+                }
+                values.iter_mut().for_each(|x| *x = on_curve(&points, f64::from(*x)) as f32);
+                if !varied(values) {
+                    return None;
+                }
             }
-        };
-        let inverse = 1.0 / width;
-        let first = values.first().copied().unwrap_or_default();
-        let varied = values.iter().any(|x| *x != first);
-        (varied && inverse.is_finite())
-            .then(|| values.iter_mut().for_each(|x| *x = ((f64::from(*x) - from) * inverse) as f32))
+        }
+        Some(())
     }
 
-    /// What lies around an image in its own values: the mean, or the window's lower end, which becomes 0 like it.
+    /// What lies around an image in its own values: 0, or what becomes 0 on a curve.
     fn outside(self) -> f32 {
         match self {
             Self::ZScore => 0.0,
-            Self::Window([low, _]) => low as f32,
+            Self::Curve(points) => points[0][0] as f32,
         }
     }
+}
+
+/// The value of a curve of straight lines.
+fn on_curve(points: &[[f64; 2]; 4], x: f64) -> f64 {
+    let x = x.clamp(points[0][0], points[3][0]);
+    let piece = points.windows(2).find(|w| x <= w[1][0]);
+    piece.map_or(points[3][1], |w| w[0][1] + (x - w[0][0]) / (w[1][0] - w[0][0]) * (w[1][1] - w[0][1]))
+}
+
+fn varied(values: &[f32]) -> bool {
+    values.windows(2).any(|pair| pair[0] != pair[1])
 }
 
 /// A network and its view of a scan.

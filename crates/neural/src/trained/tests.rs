@@ -14,14 +14,17 @@ fn scores_have_mean_zero_and_deviation_one() {
 }
 
 #[test]
-fn windows_are_cut_off_at_their_ends() {
-    let mut values = [-1000.0, -200.0, 0.0, 200.0, 900.0];
-    Normalization::Window([-200.0, 200.0]).apply(&mut values).unwrap();
-    assert_eq!(values, [0.0, 0.0, 0.5, 1.0, 1.0]);
-    assert!(Normalization::Window([-200.0, 200.0]).apply(&mut [400.0, 900.0]).is_none(), "nothing is left to see");
-    assert!(Normalization::Window([5.0, 5.0]).apply(&mut [1.0, 9.0]).is_none());
-    let json = serde_json::to_string(&Normalization::Window([-200.0, 200.0])).unwrap();
-    assert_eq!(json, r#"{"window":[-200.0,200.0]}"#);
+fn curves_are_even_beyond_their_ends() {
+    let curve = Normalization::Curve([[-1000.0, 0.0], [-200.0, 0.25], [200.0, 0.75], [1000.0, 1.0]]);
+    let mut values = [-2000.0, -1000.0, -600.0, -200.0, 0.0, 200.0, 600.0, 3000.0];
+    curve.apply(&mut values).unwrap();
+    assert_eq!(values, [0.0, 0.0, 0.125, 0.25, 0.5, 0.75, 0.875, 1.0]);
+    assert!(curve.apply(&mut [1000.0, 1900.0]).is_none(), "nothing is left to see");
+    let steep = [[0.0, 0.0], [0.0, 0.5], [1.0, 0.7], [2.0, 1.0]];
+    assert!(Normalization::Curve(steep).apply(&mut [0.0, 2.0]).is_none(), "a step is no line");
+    let json =
+        serde_json::to_string(&Normalization::Curve([[-1.0, 0.0], [0.0, 0.5], [1.0, 0.75], [2.0, 1.0]])).unwrap();
+    assert_eq!(json, r#"{"curve":[[-1.0,0.0],[0.0,0.5],[1.0,0.75],[2.0,1.0]]}"#);
 }
 
 #[test]

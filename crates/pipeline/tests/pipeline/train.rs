@@ -239,6 +239,9 @@ fn data_sets_that_cannot_be_are_refused() {
     assert!(error.contains("different grids"), "{error}");
 }
 
+/// Of Hounsfield units.
+const CURVE: [[f64; 2]; 4] = [[-1000.0, 0.0], [-150.0, 0.25], [250.0, 0.9], [1000.0, 1.0]];
+
 #[test]
 fn bodies_are_made_where_there_are_no_scans() {
     let set = Set::new(0);
@@ -255,7 +258,7 @@ fn bodies_are_made_where_there_are_no_scans() {
     std::fs::write(folder.join("drawn/atlas.json"), r#"{"2": "lung_upper_lobe_right", "5": "liver"}"#).unwrap();
     let mut recipe = recipe();
     recipe["data"]["spacing_mm"] = json!([16.0, 16.0, 16.0]);
-    recipe["data"]["normalization"] = json!({ "window": [-500.0, 300.0] });
+    recipe["data"]["normalization"] = json!({ "curve": CURVE });
     recipe["data"]["phantoms"] = json!({ "seeds": [5, 8], "spacing_mm": 16.0 });
     recipe["data"]["drawn"] = json!({ "labels": "drawn", "copies": 2 });
     recipe["classes"] = json!([
@@ -279,6 +282,6 @@ fn bodies_are_made_where_there_are_no_scans() {
     let card: Value = serde_json::from_slice(&set.read("out/model.json")).unwrap();
     let parameters = &card["network"]["parameters"];
     assert_eq!(parameters["windows"], json!([24, 16, 24]));
-    assert_eq!(parameters["normalization"], json!({ "window": [-500.0, 300.0] }));
+    assert_eq!(parameters["normalization"], json!({ "curve": CURVE }));
     assert_eq!(card["classes"][0], json!({ "value": 1, "name": "lung" }));
 }
