@@ -125,6 +125,9 @@ pub(crate) struct Segment {
     /// Write how sure the model is of each voxel, in percent
     #[arg(long, value_name = "FILE")]
     pub(crate) confidence: Option<PathBuf>,
+    /// Let a MeshNet look at the mirror image as well, left for right; takes twice as long. Other models do so as they were trained
+    #[arg(long)]
+    pub(crate) flips: bool,
     /// The series to take where there are several, by its UID or number as `inspect` lists them
     #[arg(long, value_name = "UID")]
     pub(crate) series: Option<String>,

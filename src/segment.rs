@@ -13,6 +13,7 @@ pub(crate) fn run(arguments: &cli::Segment) -> Result<()> {
         model: arguments.model.clone(),
         out: arguments.out.clone(),
         confidence: arguments.confidence.clone(),
+        flips: arguments.flips,
         no_cache: arguments.no_cache,
         models: models::all(),
     };

@@ -152,7 +152,7 @@ impl Case {
         self.bytes(CONFIDENCE)
     }
 
-    /// 1 where a model made up the grey value; none if all was measured.
+    /// 1 where a model made up the grey value, [`crate::INTERPOLATED`] in slices that fill a gap; none if all was measured.
     ///
     /// # Errors
     /// As [`Case::scan`].

@@ -55,12 +55,16 @@ pub struct CaseContents<'a> {
 pub struct Trust<'a> {
     /// How sure the model is of the label, in percent, [`NO_MODEL`] where none drew it; none if no model drew any.
     pub confidence: Option<&'a Volume<u8>>,
-    /// 1 where a model made up the grey value, 0 where it was measured; none if all was measured.
+    /// 1 where a model made up the grey value, [`INTERPOLATED`] where it fills a gap between slices, 0 where it was measured; none if
+    /// all was measured.
     pub inferred: Option<&'a Volume<u8>>,
 }
 
 /// In [`Trust::confidence`], a voxel whose label no model drew.
 pub const NO_MODEL: u8 = 255;
+
+/// In [`Trust::inferred`], a voxel of a slice that was missing and lies between measured ones; no model took part.
+pub const INTERPOLATED: u8 = 2;
 
 /// File of [`Trust::confidence`] in a case.
 pub(crate) const CONFIDENCE: &str = "confidence.nii.gz";
@@ -301,7 +305,7 @@ fn certainties(contents: &CaseContents<'_>) -> BTreeMap<Label, Certainty> {
             let offset = at * slab + run.start..at * slab + run.end;
             let sure = of_run(confidence, &offset).iter().filter(|&&percent| percent != NO_MODEL);
             let (drawn, percents) = sure.fold((0, 0), |(n, sum), &percent| (n + 1, sum + u64::from(percent)));
-            let inferred = of_run(inferred, &offset).iter().map(|&x| u64::from(x)).sum();
+            let inferred = of_run(inferred, &offset).iter().map(|&x| u64::from(x != 0 && x != INTERPOLATED)).sum();
             let made = Certainty { voxels: run.len() as u64, drawn, percents, inferred };
             let entry = sums.entry(label).or_default();
             *entry = entry.and(made);

@@ -319,6 +319,24 @@ impl ModelCard {
         self.classes.iter().map(|c| (c.value, terminology::segment(c.value, &c.name))).collect()
     }
 
+    /// What each of the network's classes, background among them, is in a mirror image: `left` for `right` in its name, or
+    /// itself without either. None if one has no partner.
+    pub fn mirrored(&self, classes: usize) -> Option<Vec<Label>> {
+        let of_name: BTreeMap<&str, Label> = self.classes.iter().map(|c| (c.name.as_str(), c.value)).collect();
+        let names: BTreeMap<Label, &str> = self.classes.iter().map(|c| (c.value, c.name.as_str())).collect();
+        let partner = |class: Label| {
+            let Some(name) = names.get(&class) else { return Some(class) };
+            let word = |word| match word {
+                "left" => "right",
+                "right" => "left",
+                other => other,
+            };
+            let other: Vec<&str> = name.split('_').map(word).collect();
+            of_name.get(other.join("_").as_str()).copied().filter(|&c| usize::from(c) < classes)
+        };
+        (0..classes).map(|class| partner(Label::try_from(class).ok()?)).collect()
+    }
+
     /// One digest for all files: that of the one, else of their list.
     pub fn digest_source(&self) -> String {
         match self.weights.as_slice() {

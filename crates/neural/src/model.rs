@@ -28,6 +28,8 @@ pub enum Model {
     MeshNet {
         /// The network.
         net: MeshNet,
+        /// What each class is in a mirror image; none if one has no partner there.
+        mirrored: Option<Vec<Label>>,
         /// Divides its logits, so that its confidence is what it says.
         temperature: f32,
     },
@@ -53,6 +55,14 @@ pub enum Model {
     ThroughPlane(ThroughPlane),
 }
 
+/// How a model is run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RunOptions {
+    /// A MeshNet looks at the mirror image as well, left for right, and the mean counts; twice the work. The other kinds are
+    /// flipped as they were trained to be, whatever is said here.
+    pub flips: bool,
+}
+
 /// What a model found in a scan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
@@ -74,7 +84,7 @@ impl Model {
         match &card.network {
             Network::MeshNet(config) => {
                 let net = MeshNet::load(&Safetensors::parse(only(card, files)?)?, config)?;
-                Ok(Self::MeshNet { net, temperature: temperature(card) })
+                Ok(Self::MeshNet { net, mirrored: card.mirrored(config.classes), temperature: temperature(card) })
             }
             Network::NnUnet(description) => nnunet(description, &files, temperature(card)),
             Network::UNet(network) => {
@@ -88,11 +98,25 @@ impl Model {
     /// Finds structures; `tell` hears the share done, from any thread.
     ///
     /// # Errors
-    /// [`NeuralError::Input`] if there is nothing in the scan to look at, [`NeuralError::Candle`].
-    pub fn segment(&self, scan: &ScanVolume, tell: &(dyn Fn(f32) + Sync)) -> Result<Found, NeuralError> {
+    /// [`NeuralError::Input`] if there is nothing in the scan to look at, [`NeuralError::Card`] if flips are asked for and a class
+    /// has no partner on the other side, [`NeuralError::Candle`].
+    pub fn segment(
+        &self,
+        scan: &ScanVolume,
+        options: RunOptions,
+        tell: &(dyn Fn(f32) + Sync),
+    ) -> Result<Found, NeuralError> {
         match self {
-            Self::MeshNet { net, temperature } => {
-                let found = net.segment(scan, *temperature, tell)?;
+            Self::MeshNet { net, mirrored, temperature } => {
+                let mirrored = match mirrored {
+                    Some(classes) if options.flips => Some(classes.as_slice()),
+                    None if options.flips => {
+                        let reason = "a class of one side has no partner on the other, so it cannot be flipped";
+                        return Err(NeuralError::Card { reason: reason.to_owned() });
+                    }
+                    _ => None,
+                };
+                let found = net.segment(scan, *temperature, mirrored, tell)?;
                 let (network_mm3, confidence) = (volumes_mm3(&found.conformed), Some(found.confidence));
                 Ok(Found { labels: found.labels, network_mm3, confidence })
             }

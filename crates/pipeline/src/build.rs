@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use case::{CaseContents, FindingEntry, FindingKind, Provenance, RecipeRef};
 use neural::card::{ScanFacts, Task};
+use neural::model::RunOptions;
 use surface::{SegmentSurface, SurfaceOptions, surfaces_of_labels};
 use volume::{LabelMap, Volume};
 
@@ -219,7 +220,8 @@ fn find_labels(
     }
     let cache = if request.no_cache { None } else { Cache::of_user() };
     if let Some(model) = model.filter(|m| m.card.network.task() == Task::Segmentation) {
-        let found = by_model::run(model, &input.scan, cache.as_ref(), &by_model::model_part(tell))?;
+        let found =
+            by_model::run(model, &input.scan, RunOptions::default(), cache.as_ref(), &by_model::model_part(tell))?;
         if found.labels.data().iter().all(|&l| l == volume::BACKGROUND) {
             let remedy = format!("look whether model `{}` was made for such a scan", model.card.name);
             return Err(PipelineError::NothingFound { recipe: recipe.name.to_owned(), remedy });
@@ -269,6 +271,14 @@ fn placed_labels(input: &mut Input) -> Result<LabelMap, PipelineError> {
     Ok(placed.labels)
 }
 
+/// [`case::INTERPOLATED`] in the slices that a series lacks; none if it lacks none, or all are new anyway.
+fn filled_gaps(input: &Input) -> Option<Volume<u8>> {
+    (!input.missing.is_empty()).then(|| {
+        let value = |k| if input.missing.contains(&k) { case::INTERPOLATED } else { 0 };
+        Volume::from_fn(*input.scan.geometry(), |[_, _, k]| value(k))
+    })
+}
+
 fn write(
     request: &BuildRequest,
     recipe: &Recipe,
@@ -303,7 +313,7 @@ fn write(
     provenance.measured.clone_from(&input.measured);
     provenance.interpolated.clone_from(&input.interpolated);
     provenance.inferred.clone_from(&input.inferred);
-    let made_up = input.made_up.then(|| Volume::filled(*input.scan.geometry(), 1_u8));
+    let made_up = input.made_up.then(|| Volume::filled(*input.scan.geometry(), 1_u8)).or_else(|| filled_gaps(input));
     let contents = CaseContents {
         scan: &input.scan,
         labels,

@@ -5,7 +5,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use neural::card::Task;
+use neural::card::{Network, Task};
+use neural::model::RunOptions;
 use serde::Serialize;
 use serde_json::json;
 use volume::{BACKGROUND, Label, LabelMap, Segment, Volume, formats};
@@ -31,6 +32,8 @@ pub struct SegmentRequest {
     pub out: PathBuf,
     /// Where the model's confidence goes, in percent; ends as `out` may. Not written if absent.
     pub confidence: Option<PathBuf>,
+    /// Look at the mirror image too, with models that do not of themselves ([`RunOptions::flips`]).
+    pub flips: bool,
     /// Neither read nor write the cache.
     pub no_cache: bool,
     /// Where models are looked for.
@@ -108,8 +111,12 @@ pub fn segment(request: &SegmentRequest, progress: &dyn Progress) -> Result<Segm
     })?;
     let mut notes = input.notes.clone();
     notes.extend(by_model::check(&entry.card, &input.look().facts())?);
+    if request.flips && !matches!(entry.card.network, Network::MeshNet(_)) {
+        notes.push(format!("model {} is flipped as it was trained to be, so --flips changes nothing", entry.card.name));
+    }
     let cache = if request.no_cache { None } else { Cache::of_user() };
-    let found = stages.run("segment", |tell| by_model::run(&entry, &input.scan, cache.as_ref(), tell))?;
+    let options = RunOptions { flips: request.flips };
+    let found = stages.run("segment", |tell| by_model::run(&entry, &input.scan, options, cache.as_ref(), tell))?;
     let volumes = neural::model::volumes_mm3(&found.labels);
     if volumes.is_empty() {
         notes.push(format!("model {} found nothing in this scan", entry.card.name));

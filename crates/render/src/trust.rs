@@ -25,7 +25,7 @@ pub struct VertexTrust {
     pub confidence: u8,
     /// 255 if a model drew it.
     pub drawn_by_model: u8,
-    /// 255 if a model made up the grey value.
+    /// 255 if a model made up the grey value, or it fills a gap.
     pub inferred: u8,
     /// To four bytes, which is what a vertex attribute takes.
     pub unused: u8,
@@ -41,7 +41,7 @@ impl VertexTrust {
 pub struct TrustField {
     /// How sure a model was of each voxel's label, in percent; [`NO_MODEL`] where none spoke.
     pub confidence: Option<Volume<u8>>,
-    /// Not 0 where a model made up the grey value.
+    /// Not 0 where a model made up the grey value, or it fills a gap.
     pub inferred: Option<Volume<u8>>,
 }
 

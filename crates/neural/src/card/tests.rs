@@ -40,6 +40,26 @@ fn a_card_is_what_it_was() {
     assert_eq!(segments[&1].code.as_ref().unwrap().value, "5366008");
 }
 
+#[test]
+fn classes_have_partners_on_the_other_side() {
+    let mirrored = |names: &[&str]| {
+        let class = |(at, name): (usize, &&str)| ModelClass {
+            value: at as Label + 1,
+            name: (*name).to_owned(),
+            source_name: None,
+        };
+        let classes = names.iter().enumerate().map(class).collect();
+        ModelCard { classes, ..card() }.mirrored(names.len() + 1)
+    };
+    assert_eq!(
+        mirrored(&["brainstem", "hippocampus_left", "putamen_right", "hippocampus_right", "putamen_left"]),
+        Some(vec![0, 1, 4, 5, 2, 3])
+    );
+    assert_eq!(mirrored(&["left_kidney", "right_kidney"]), Some(vec![0, 2, 1]));
+    assert_eq!(mirrored(&["cleft", "bright"]), Some(vec![0, 1, 2]), "words, not parts of words");
+    assert_eq!(mirrored(&["kidney_left", "liver"]), None);
+}
+
 #[track_caller]
 fn check_refused(change: impl FnOnce(&mut serde_json::Value), words: &str) {
     let mut value = serde_json::to_value(card()).unwrap();

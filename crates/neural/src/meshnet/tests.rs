@@ -78,7 +78,7 @@ fn a_scan_is_segmented_on_its_own_grid() {
         (p - glam::DVec3::new(15.0, -5.0, 2.0)).length() < 55.0
     };
     let scan = Volume::from_fn(grid, |p| if inside(p) { 900i16 } else { 20 });
-    let found = net.segment(&ScanVolume::I16(scan.clone()), 1.0, &|_| {}).unwrap();
+    let found = net.segment(&ScanVolume::I16(scan.clone()), 1.0, None, &|_| {}).unwrap();
     let wrong = found.labels.data().iter().zip(scan.data()).filter(|(l, v)| (**l == 1) != (**v > 500)).count();
     let ball = scan.data().iter().filter(|v| **v > 500).count();
     // Voxels at the rim may fall to either side.
@@ -86,6 +86,44 @@ fn a_scan_is_segmented_on_its_own_grid() {
     let mm3 = found.conformed.data().iter().filter(|l| **l == 1).count() as f64;
     let expected = 4.0 / 3.0 * std::f64::consts::PI * 55f64.powi(3);
     assert!((mm3 / expected - 1.0).abs() < 0.03, "{mm3} mm³ of {expected}");
+}
+
+/// Left for right: what is said of a scan is what is said of its mirror image, on the other side.
+#[test]
+fn with_flips_both_sides_are_treated_alike() {
+    let number = |n: usize| ((n * 2_654_435) % 1009) as f32 / 1009.0 - 0.5;
+    let numbers = |from: usize, count: usize| (from..from + count).map(number).collect::<Vec<f32>>();
+    let metadata = [("channels", "2"), ("classes", "4"), ("dilations", "1,2,1"), ("activation", "elu")];
+    let tensors: [(&str, &[usize], Vec<f32>); 6] = [
+        ("layers.0.weight", &[2, 1, 3, 3, 3], numbers(0, 54)),
+        ("layers.0.bias", &[2], numbers(60, 2)),
+        ("layers.1.weight", &[2, 2, 3, 3, 3], numbers(70, 108)),
+        ("layers.1.bias", &[2], numbers(200, 2)),
+        ("layers.2.weight", &[4, 2, 1, 1, 1], numbers(210, 8)),
+        ("layers.2.bias", &[4], numbers(230, 4)),
+    ];
+    let weights = Safetensors::parse(file(&metadata, &tensors)).unwrap();
+    let net = MeshNet::load(&weights, &MeshNetConfig::of(&weights).unwrap()).unwrap();
+    // Classes 1 and 2 are a pair.
+    let mirrored = [0, 2, 1, 3];
+    let size = [5, 4, 3];
+    let logits = |x: Vec<f32>| {
+        let features = net.features_of_both(x, size, &|_| {}).unwrap();
+        assert_eq!(features.len(), 4 * 60);
+        let mut logits = Vec::new();
+        let last = net.last_of_both(&mirrored).unwrap();
+        last.forward_into(&features, [1, 4, 5, 4, 3], &mut logits).unwrap();
+        logits
+    };
+    let x = numbers(300, 60);
+    let turn = |plane: &[f32]| plane.rchunks_exact(12).flatten().copied().collect::<Vec<f32>>();
+    let (found, other) = (logits(x.clone()), logits(turn(&x)));
+    for class in 0..4 {
+        let expected = turn(&found[usize::from(mirrored[class]) * 60..][..60]);
+        let most = expected.iter().zip(&other[class * 60..]).fold(0f32, |most, (a, b)| most.max((a - b).abs()));
+        assert!(most < 1e-5, "class {class}: {most}");
+    }
+    assert!(found[..60].iter().zip(&turn(&found[..60])).any(|(a, b)| (a - b).abs() > 1e-3), "all is alike");
 }
 
 #[track_caller]

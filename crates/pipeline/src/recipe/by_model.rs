@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use neural::card::{ModelCard, ScanFacts};
-use neural::model::{self, Found, Model};
+use neural::model::{self, Found, Model, RunOptions};
 use rayon::prelude::*;
 use volume::{BACKGROUND, Label, LabelMap, ScanVolume, Volume, terminology};
 
@@ -37,16 +37,18 @@ pub(crate) struct ByModel {
 pub(crate) fn run(
     entry: &ModelEntry,
     scan: &ScanVolume,
+    options: RunOptions,
     cache: Option<&Cache>,
     tell: &(dyn Fn(f32) + Sync),
 ) -> Result<ByModel, PipelineError> {
     let failed = |source| PipelineError::Model { name: entry.card.name.clone(), cause: Box::new(source) };
     // Also where the labels are kept: a model whose bytes changed is not believed.
     let files = entry.files()?;
+    let flips = if options.flips { "flips" } else { "" };
     let key = cache.map(|_| {
         cache::key(
             scan,
-            &["model", &entry.digest(), &described(&entry.card), &temperature(&entry.card), model::VERSION],
+            &["model", &entry.digest(), &described(&entry.card), &temperature(&entry.card), model::VERSION, flips],
         )
     });
     if let (Some(cache), Some(key)) = (cache, &key)
@@ -55,7 +57,7 @@ pub(crate) fn run(
         let confidence = cache.load(&confidence_of(key), scan.geometry()).map(|v| v.map(|&x| x.min(100) as u8));
         return Ok(ByModel { labels, network_mm3: None, confidence, cached: true });
     }
-    let found = Model::load(&entry.card, files).and_then(|m| m.segment(scan, tell)).map_err(failed)?;
+    let found = Model::load(&entry.card, files).and_then(|m| m.segment(scan, options, tell)).map_err(failed)?;
     if let (Some(cache), Some(key)) = (cache, &key) {
         // First, so that labels are never found without it.
         if let Some(confidence) = &found.confidence {

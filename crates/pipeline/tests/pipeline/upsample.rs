@@ -79,19 +79,25 @@ fn both_files_lie_there_and_fit_each_other() {
     assert_eq!(names, ["fine.inferred.nii.gz", "fine.nii.gz", "scan.nii.gz"]);
 }
 
+/// Writes a series that lacks a slice in the middle; the answer is the scan with it.
+fn phantom_with_a_gap(scan: &Path) -> ScanVolume {
+    let options = phantom::PhantomOptions { seed: 3, spacing_mm: [5.0, 5.0, 5.0], ..Default::default() };
+    phantom::write_phantom(scan, &options, &|_| ()).unwrap();
+    let whole = run_plain(scan);
+    // One slice, and the segmentation, which would miss it.
+    let inventory = dicom::inspect(scan).unwrap();
+    assert_eq!(inventory.series.len(), 1);
+    let slices: Vec<_> = files(scan).into_iter().filter(|f| f.extension().is_some_and(|e| e == "dcm")).collect();
+    let images: Vec<_> = slices.iter().filter(|f| fs::metadata(f).unwrap().len() < 200_000).collect();
+    fs::remove_file(images[images.len() / 2]).unwrap();
+    whole
+}
+
 #[test]
 fn a_gap_in_a_series_is_filled_and_marked() {
     let dir = tempfile::tempdir().unwrap();
     let (scan, out) = (dir.path().join("scan"), dir.path().join("fine.nii.gz"));
-    let options = phantom::PhantomOptions { seed: 3, spacing_mm: [5.0, 5.0, 5.0], ..Default::default() };
-    phantom::write_phantom(&scan, &options, &|_| ()).unwrap();
-    let whole = run_plain(&scan);
-    // One slice in the middle, and the segmentation, which would miss it.
-    let inventory = dicom::inspect(&scan).unwrap();
-    assert_eq!(inventory.series.len(), 1);
-    let slices: Vec<_> = files(&scan).into_iter().filter(|f| f.extension().is_some_and(|e| e == "dcm")).collect();
-    let images: Vec<_> = slices.iter().filter(|f| fs::metadata(f).unwrap().len() < 200_000).collect();
-    fs::remove_file(images[images.len() / 2]).unwrap();
+    let whole = phantom_with_a_gap(&scan);
     let summary = run(&scan, &out, |r| r.spacing_mm = 5.0).unwrap();
     assert_eq!(summary.filled_slices.len(), 1, "{summary}");
     assert!(summary.notes.iter().any(|n| n.contains("1 missing slice was filled")), "{:?}", summary.notes);
@@ -105,6 +111,22 @@ fn a_gap_in_a_series_is_filled_and_marked() {
         let same = plane.clone().all(|n| (fine.value(n) - whole.value(n)).abs() <= 1.0);
         assert_eq!(same, k != gap, "slice {k}");
     }
+}
+
+#[test]
+fn a_case_marks_the_slices_that_fill_a_gap() {
+    let dir = tempfile::tempdir().unwrap();
+    let (scan, out) = (dir.path().join("scan"), dir.path().join("case"));
+    phantom_with_a_gap(&scan);
+    build(&scan, &out, |_| ()).unwrap();
+    let case = open(&out);
+    let mask = case.inferred().unwrap().unwrap();
+    let marked: Vec<usize> =
+        (0..mask.geometry().size()[2]).filter(|&k| mask.slice(k).iter().any(|&m| m != 0)).collect();
+    assert_eq!(marked.len(), 1);
+    assert!(mask.slice(marked[0]).iter().all(|&m| m == case::INTERPOLATED));
+    assert!(case.manifest.segments.iter().all(|s| s.inferred_percent == 0.0), "no model took part");
+    assert!(case.manifest.provenance.interpolated.contains("1 slice"), "{:?}", case.manifest.provenance);
 }
 
 fn run_plain(scan: &Path) -> ScanVolume {
