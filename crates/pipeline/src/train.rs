@@ -102,6 +102,11 @@ pub fn train(request: &TrainRequest, progress: &dyn Progress) -> Result<TrainSum
     progress.stage("read", 0.0);
     let training = data.samples(&data.training, &recipe)?;
     let validation = data.samples(&data.validation, &recipe)?;
+    // A network that will look through windows is judged by what it sees in them.
+    let judged = match recipe.view().windows {
+        Some(window) => validation.iter().flat_map(|sample| sample.tiles(window)).collect(),
+        None => validation.clone(),
+    };
     progress.stage("read", 1.0);
 
     let checkpoint = request.out.join("checkpoint.safetensors");
@@ -119,7 +124,7 @@ pub fn train(request: &TrainRequest, progress: &dyn Progress) -> Result<TrainSum
         }
         let epoch = trainer.state().epochs.len() + 1;
         let stage = format!("epoch {epoch} of {total}");
-        let better = trainer.epoch(&training, &validation, &mut |step, steps| {
+        let better = trainer.epoch(&training, &judged, &mut |step, steps| {
             progress.stage(&stage, step as f32 / steps as f32);
             true
         })?;
