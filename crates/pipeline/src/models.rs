@@ -151,12 +151,12 @@ impl Models {
     }
 
     /// The model that is taken for a scan unless told otherwise: of those that can run and that nothing speaks against, one
-    /// that is not experimental, one that somebody added, the one that finds most; the first by name among equals.
+    /// that somebody added, one that is not experimental, the one that finds most; the first by name among equals.
     pub(crate) fn best_for(&self, modality: &str, scan: &ScanFacts<'_>) -> Option<ModelEntry> {
         let fits = |entry: &ModelEntry| {
             entry.card.input.modality == modality && !entry.card.input.objections(scan).iter().any(|o| o.refuses)
         };
-        self.best(Task::Segmentation, fits, |e| (!e.card.experimental, !e.is_embedded(), e.card.classes.len()))
+        self.best(Task::Segmentation, fits, |e| (!e.is_embedded(), !e.card.experimental, e.card.classes.len()))
     }
 
     /// The model that makes slices thinner unless told otherwise: one that was trained on scans of this modality, then one
