@@ -2,9 +2,10 @@
 
 mod windows;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use space::AxisCode;
-use volume::{ImageGeometry, Label, ScanVolume, Volume, resample};
+use volume::{ImageGeometry, Label, ScanVolume, Volume, components, resample};
 
 use self::windows::in_windows;
 use crate::confidence::percent;
@@ -97,6 +98,9 @@ pub struct TrainedUNet {
     /// Voxels (depth, height, width) of the windows that go over a scan; none if it is run as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub windows: Option<[usize; 3]>,
+    /// True if all that is found together is one piece, as a brain is: what is apart from the largest is background.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub one_piece: bool,
 }
 
 /// What such a network found in a scan.
@@ -178,7 +182,10 @@ impl TrainedUNet {
     ) -> Result<TrainedAnswer, NeuralError> {
         let (sample, grid) = self.view(scan)?;
         tell(0.1);
-        let probabilities = self.probabilities(predictor, &sample, &|share| tell(0.1 + 0.8 * share))?;
+        let mut probabilities = self.probabilities(predictor, &sample, &|share| tell(0.1 + 0.8 * share))?;
+        if self.one_piece {
+            leave_largest(&mut probabilities, &grid)?;
+        }
         let planes = probabilities.chunks_exact(sample.voxels());
         let maps = planes.map(|plane| Ok(Volume::new(grid, plane.to_vec())?)).collect::<Result<_, NeuralError>>()?;
         Ok(TrainedAnswer { maps, grid, own: *scan.geometry() })
@@ -201,6 +208,24 @@ impl TrainedUNet {
         tell(1.0);
         labels
     }
+}
+
+/// Makes background of what is apart from the largest piece of all classes but background, the first.
+fn leave_largest(probabilities: &mut [f32], grid: &ImageGeometry) -> Result<(), NeuralError> {
+    let voxels = grid.voxel_count();
+    let (background, others) = probabilities.split_at(voxels);
+    let found: Vec<bool> = (0..voxels)
+        .into_par_iter()
+        .map(|at| others.chunks_exact(voxels).any(|plane| plane[at] > background[at]))
+        .collect();
+    let found = Volume::new(*grid, found)?;
+    let largest = components::largest(&found);
+    let apart = |at: usize| found.data()[at] && !largest.data()[at];
+    probabilities.par_chunks_exact_mut(voxels).enumerate().for_each(|(class, plane)| {
+        let value = if class == 0 { 1.0 } else { 0.0 };
+        plane.iter_mut().enumerate().filter(|(at, _)| apart(*at)).for_each(|(_, p)| *p = value);
+    });
+    Ok(())
 }
 
 /// Probabilities of all classes, on the network's grid.

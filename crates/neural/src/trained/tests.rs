@@ -28,6 +28,21 @@ fn curves_are_even_beyond_their_ends() {
 }
 
 #[test]
+fn what_is_apart_from_the_largest_piece_goes() {
+    let grid = ImageGeometry::new([6, 1, 1], [1.0; 3], Point::new(0.0, 0.0, 0.0), glam::DMat3::IDENTITY).unwrap();
+    let mut answer = vec![
+        0.2, 0.3, 0.6, 0.9, 0.1, 0.8, // background
+        0.8, 0.1, 0.3, 0.1, 0.9, 0.1, // two classes, which touch
+        0.0, 0.6, 0.1, 0.0, 0.0, 0.1,
+    ];
+    let before = answer.clone();
+    leave_largest(&mut answer, &grid).unwrap();
+    assert_eq!([answer[4], answer[10], answer[16]], [1.0, 0.0, 0.0]);
+    let same = |n: &usize| answer[*n] == before[*n];
+    assert_eq!((0..18).filter(same).count(), 16, "the fifth voxel alone, whose third class was 0 before");
+}
+
+#[test]
 fn the_most_probable_class_wins_between_voxels_too() {
     let line = |count, spacing, first| {
         ImageGeometry::new([count, 1, 1], [spacing, 1.0, 1.0], Point::new(first, 0.0, 0.0), glam::DMat3::IDENTITY)
@@ -69,6 +84,7 @@ fn answers_do_not_depend_on_how_a_scan_is_stored() {
         normalization: Normalization::ZScore,
         flips: [false, false, true],
         windows: None,
+        one_piece: false,
     };
     let config =
         r#"{"seed": 3, "patch": [8, 8, 8], "batch": 1, "epochs": 1, "learning_rate": 0.01, "schedule": "constant"}"#;

@@ -47,6 +47,9 @@ pub struct TrainRecipe {
     /// True if a scan is run in windows of the size of a patch, else as a whole.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub windows: bool,
+    /// True if all classes together are one piece, so that what is apart from the largest is background.
+    #[serde(default)]
+    pub one_piece: bool,
     /// What the test cases are, for the model card.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tested_on: Option<String>,
@@ -221,6 +224,7 @@ impl TrainRecipe {
             normalization: self.data.normalization,
             flips: self.test_time_flips,
             windows: self.windows.then_some(self.training.patch),
+            one_piece: self.one_piece,
         }
     }
 
