@@ -80,6 +80,9 @@ fn loft(rows: &[(f32, [f32; 4])], power: [f32; 2], inset: f32, furrow: [f32; 2])
     Arc::new(Loft::new(&rows.iter().map(section).collect::<Vec<_>>()))
 }
 
+/// Rounds the rims of the lungs, which would be thinner than any voxel where they end in a recess, in mm.
+const RIM_MM: f32 = 4.0;
+
 impl Cavities {
     /// Those of the reference spine, alike in all people.
     pub(super) fn reference() -> &'static Self {
@@ -129,7 +132,7 @@ impl Cavities {
                 Arc::new(Shape::Complement(self.mediastinum.clone())),
                 half_space(Vec3::ZERO, side.at(-1.0, 0.0, 0.0)),
             ],
-            0.0,
+            RIM_MM,
         )
     }
 
@@ -217,14 +220,8 @@ fn horizontal(side: Side) -> Form {
 pub(super) fn paint(model: &mut Model, person: &Person, spine: &Spine, cavities: &Cavities) {
     model.paint("torso_fat", Tissue::FAT, cavities.trunk.clone());
     for side in Side::BOTH {
-        let lung = intersection(
-            vec![
-                cavities.trunk.clone(),
-                half_space(Vec3::ZERO, side.at(-1.0, 0.0, 0.0)),
-                half_space(vec3(0.0, 0.0, 190.0), vec3(0.0, 0.0, -1.0)),
-            ],
-            2.0,
-        );
+        let lung =
+            intersection(vec![cavities.lung(side), half_space(vec3(0.0, 0.0, 190.0), vec3(0.0, 0.0, -1.0))], RIM_MM);
         let name = |lobe: &str| format!("lung_{lobe}_lobe_{}", side.name());
         model.paint(&name("upper"), Tissue::Lung, lung.clone());
         if side == Side::Right {

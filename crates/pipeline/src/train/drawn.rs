@@ -152,13 +152,14 @@ fn beyond(hull: &[[f64; 2]], p: [f64; 2]) -> f64 {
     if hull.len() > 2 && edges().all(|(a, b)| cross(a, b, p) >= 0.0) {
         return 0.0;
     }
-    let to_edge = |(a, b): ([f64; 2], [f64; 2])| {
+    let squared_to_edge = |(a, b): ([f64; 2], [f64; 2])| {
         let (along, from) = ([b[0] - a[0], b[1] - a[1]], [p[0] - a[0], p[1] - a[1]]);
         let squared = along[0] * along[0] + along[1] * along[1];
         let t = if squared > 0.0 { ((along[0] * from[0] + along[1] * from[1]) / squared).clamp(0.0, 1.0) } else { 0.0 };
-        (from[0] - t * along[0]).hypot(from[1] - t * along[1])
+        let away = [from[0] - t * along[0], from[1] - t * along[1]];
+        away[0] * away[0] + away[1] * away[1]
     };
-    edges().map(to_edge).fold(f64::INFINITY, f64::min)
+    edges().map(squared_to_edge).fold(f64::INFINITY, f64::min).sqrt()
 }
 
 #[cfg(test)]
