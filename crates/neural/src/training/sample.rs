@@ -92,6 +92,6 @@ mod tests {
         assert!(seen.iter().all(|&s| s));
         // The last one ends with the sample.
         assert_eq!(tiles[5].labels.last(), Some(&104));
-        assert_eq!(sample.tiles([9, 9, 9]), [sample.clone()]);
+        assert_eq!(sample.tiles([9, 9, 9]), std::slice::from_ref(&sample));
     }
 }
