@@ -72,7 +72,7 @@ const LABELS_SURFACES_US: f64 = 0.27;
 /// Hounsfield units alone, quick.
 pub const CT_BASIC: Recipe = Recipe {
     name: "ct-basic",
-    version: "3",
+    version: "4",
     what: "body, skeleton, lungs, airways, fat, soft tissue (muscle and organs as one), vessels where contrast \
            fills them; by density, without AI",
     cost: Cost { segment_us: CT_SEGMENT_US, surfaces_us: CT_SURFACES_US },
@@ -81,7 +81,7 @@ pub const CT_BASIC: Recipe = Recipe {
 /// As [`CT_BASIC`], in a scan whose slices a model made thinner.
 pub const CT_FINE: Recipe = Recipe {
     name: "ct-fine",
-    version: "1",
+    version: "2",
     what: "as ct-basic, after a trained model made the slices thinner, so that surfaces show no stairs; what lies between \
            the scan's own slices is inferred and marked",
     cost: Cost { segment_us: CT_SEGMENT_US, surfaces_us: CT_SURFACES_US },
