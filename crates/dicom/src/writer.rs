@@ -14,7 +14,7 @@ pub use patient::InventedPatient;
 pub use pet::{PetOptions, RADIONUCLIDE_HALF_LIFE_S, write_pet_series};
 pub use series::{SeriesOptions, SeriesReference};
 
-pub(crate) use element::{Builder, code_item, shortened, write_file};
+pub(crate) use element::{Builder, code_item, decimal_strings, shortened, write_file};
 pub(crate) use series::common_modules;
 pub(crate) use uid::derived_uid;
 

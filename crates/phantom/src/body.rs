@@ -31,6 +31,7 @@ use volume::{BACKGROUND, Label};
 use findings::Stage;
 pub use frame::{Side, Spine, SpineLevel};
 pub use pose::{Motion, Pose};
+use thorax::{Cavities, LungTrees};
 
 use crate::error::PhantomError;
 use crate::findings::{Finding, FindingKind};
@@ -126,14 +127,39 @@ impl Model {
     /// # Errors
     /// [`PhantomError::Finding`] if there is no room for one.
     pub fn new(person: &Person, findings: &[Finding], day: f32) -> Result<Self, PhantomError> {
-        let mut model = Self::default();
         let spine = Spine::new();
-        let cavities = thorax::Cavities::reference();
+        let cavities = Cavities::reference();
+        let (model, trees) = rayon::join(
+            || Self::before_airways(person, &spine, cavities, findings, day),
+            || LungTrees::grow(person, cavities),
+        );
+        let mut model = model?;
+        thorax::paint_airways(&mut model, trees);
+        let fracture = findings.iter().find(|f| f.kind == FindingKind::VertebralFracture);
+        spine::paint(&mut model, &spine, fracture.map(|f| f.size / 100.0));
+        ribs::paint(&mut model, &spine, &cavities.cage);
+        shoulder::paint(&mut model);
+        pelvis::paint(&mut model, person);
+        findings::paint(&mut model, person, cavities, (findings, day), Stage::Last)?;
+        model.gather();
+        model.age(person.bone_loss_hu());
+        Ok(model)
+    }
+
+    /// What is painted below the airways and the vessels of the lungs.
+    fn before_airways(
+        person: &Person,
+        spine: &Spine,
+        cavities: &Cavities,
+        findings: &[Finding],
+        day: f32,
+    ) -> Result<Self, PhantomError> {
+        let mut model = Self::default();
         wall::paint(&mut model, person);
         muscles::paint_wall(&mut model, cavities);
-        muscles::paint_trunk(&mut model, &spine);
+        muscles::paint_trunk(&mut model, spine);
         wall::paint_recesses(&mut model);
-        thorax::paint(&mut model, person, &spine, cavities);
+        thorax::paint(&mut model, person, spine, cavities);
         muscles::paint_deep(&mut model);
         let liver = abdomen::paint(&mut model, person, cavities);
         bowel::paint(&mut model, person, cavities);
@@ -146,15 +172,6 @@ impl Model {
         vessels::paint(&mut model, person);
         valves::paint(&mut model, person);
         coronaries::paint(&mut model, person);
-        thorax::paint_airways(&mut model, person, cavities);
-        let fracture = findings.iter().find(|f| f.kind == FindingKind::VertebralFracture);
-        spine::paint(&mut model, &spine, fracture.map(|f| f.size / 100.0));
-        ribs::paint(&mut model, &spine, &cavities.cage);
-        shoulder::paint(&mut model);
-        pelvis::paint(&mut model, person);
-        findings::paint(&mut model, person, cavities, (findings, day), Stage::Last)?;
-        model.gather();
-        model.age(person.bone_loss_hu());
         Ok(model)
     }
 

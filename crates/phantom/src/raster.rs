@@ -36,7 +36,7 @@ pub(crate) trait Appearance: Sync {
 /// Slices painted together.
 const SLAB: usize = 16;
 /// Edges in voxels of the blocks that are tried whole, coarse to fine.
-const BLOCKS: [usize; 3] = [16, 8, 4];
+const BLOCKS: [usize; 4] = [16, 8, 4, 2];
 
 /// A layer that crosses or holds the block at hand.
 struct Live<'a> {
@@ -88,7 +88,8 @@ pub(crate) fn paint<A: Appearance>(
     let mut values = vec![A::Voxel::default(); plane * depth];
     let done = std::sync::atomic::AtomicUsize::new(0);
     let slabs = labels.par_chunks_mut(plane * SLAB).zip(values.par_chunks_mut(plane * SLAB)).enumerate();
-    slabs.for_each(|(s, (labels, values))| {
+    // One by one, or a thread may be left with several at the end.
+    slabs.with_max_len(1).for_each(|(s, (labels, values))| {
         let count = labels.len() / plane;
         let mut slab = Slab { labels, values, size: [width, height, count], first: s * SLAB };
         let all: Vec<Live<'_>> = layers

@@ -1,5 +1,6 @@
 //! A label map as a binary DICOM SEG over a series.
 
+use std::ops::Range;
 use std::path::Path;
 
 use dicom_core::{PrimitiveValue, VR};
@@ -11,7 +12,9 @@ use volume::{BACKGROUND, Label, LabelMap, Segment};
 
 use crate::error::DicomError;
 use crate::segmentation::color::cielab_from_srgb;
-use crate::writer::{Builder, SeriesReference, code_item, common_modules, derived_uid, shortened, write_file};
+use crate::writer::{
+    Builder, SeriesReference, code_item, common_modules, decimal_strings, derived_uid, shortened, write_file,
+};
 
 /// Marks the codes of structures that have none in SNOMED CT (PS3.3 8.2: private schemes start with 99).
 pub(crate) const PRIVATE_SCHEME: &str = "99VESTIBULE";
@@ -51,6 +54,9 @@ pub fn write_segmentation(file: &Path, labels: &LabelMap, series: &SeriesReferen
     let mut pixels = packed_frames(labels, &segments, &frames);
     pixels.resize(pixels.len().next_multiple_of(2), 0);
 
+    let position = |k| series.geometry.lps_from_index() * Point::new(0.0, 0.0, k as f64);
+    let positions: Vec<String> =
+        (0..geometry.size()[2]).map(|k| decimal_strings(&position(k).get().to_array())).collect();
     let organization = derived_uid(series.content_seed, "dimension organization", series.segmentation);
     let data_set = common_modules(series)
         .text(tags::SOP_CLASS_UID, VR::UI, uids::SEGMENTATION_STORAGE)
@@ -88,7 +94,7 @@ pub fn write_segmentation(file: &Path, labels: &LabelMap, series: &SeriesReferen
         .item(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE, shared_groups(series))
         .items(
             tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE,
-            frames.iter().map(|&frame| frame_groups(series, frame).0).collect(),
+            frames.par_iter().map(|frame| frame_groups(series, frame, &positions[frame.slice]).0).collect(),
         )
         .value(tags::PIXEL_DATA, VR::OB, pixels);
     write_file(file, data_set)
@@ -100,11 +106,18 @@ struct WrittenSegment {
     labels: Vec<Label>,
 }
 
-/// A segment's index in the list and a slice in which it has voxels.
-#[derive(Clone, Copy)]
+impl WrittenSegment {
+    /// Whether each label belongs to it, up to the last that does.
+    fn members(&self) -> Vec<bool> {
+        (BACKGROUND..=self.labels.last().copied().unwrap_or(BACKGROUND)).map(|l| self.labels.contains(&l)).collect()
+    }
+}
+
+/// A segment's index in the list, a slice in which it has voxels, and the rows that hold them.
 struct Frame {
     segment: usize,
     slice: usize,
+    rows: Range<usize>,
 }
 
 fn segments_to_write(labels: &LabelMap) -> Vec<WrittenSegment> {
@@ -139,16 +152,28 @@ fn segments_to_write(labels: &LabelMap) -> Vec<WrittenSegment> {
 }
 
 fn non_empty_frames(labels: &LabelMap, segments: &[WrittenSegment]) -> Vec<Frame> {
-    let [_, _, slices] = labels.geometry().size();
-    let present: Vec<Vec<bool>> = (0..slices)
+    let [columns, _, slices] = labels.geometry().size();
+    let last = segments.iter().flat_map(|s| &s.labels).max().map_or(0, |label| usize::from(*label));
+    let rows: Vec<Vec<Range<usize>>> = (0..slices)
         .into_par_iter()
         .map(|k| {
-            let mut occurs = vec![false; usize::from(Label::MAX) + 1];
-            labels.voxels.slice(k).iter().for_each(|&label| occurs[usize::from(label)] = true);
-            segments.iter().map(|s| s.labels.iter().any(|&label| occurs[usize::from(label)])).collect()
+            let mut rows = vec![usize::MAX..0; last + 1];
+            for (y, row) in labels.voxels.slice(k).chunks(columns).enumerate() {
+                for label in row {
+                    if let Some(rows) = rows.get_mut(usize::from(*label)) {
+                        *rows = rows.start.min(y)..y + 1;
+                    }
+                }
+            }
+            let joined = |a: Range<usize>, b: Range<usize>| a.start.min(b.start)..a.end.max(b.end);
+            let of = |label: &Label| rows[usize::from(*label)].clone();
+            segments.iter().map(|s| s.labels.iter().map(of).fold(usize::MAX..0, joined)).collect()
         })
         .collect();
-    let frame_of = |segment: usize, slice: usize| present[slice][segment].then_some(Frame { segment, slice });
+    let frame_of = |segment: usize, slice: usize| {
+        let rows = rows[slice][segment].clone();
+        (!rows.is_empty()).then_some(Frame { segment, slice, rows })
+    };
     (0..segments.len()).flat_map(|s| (0..slices).filter_map(move |k| frame_of(s, k))).collect()
 }
 
@@ -157,14 +182,15 @@ fn packed_frames(labels: &LabelMap, segments: &[WrittenSegment], frames: &[Frame
     let [columns, rows, _] = labels.geometry().size();
     let frame_bits = columns * rows;
     let mut bytes = vec![0u8; (frames.len() * frame_bits).div_ceil(8)];
+    let members: Vec<Vec<bool>> = segments.iter().map(WrittenSegment::members).collect();
     // Eight frames fill whole bytes whatever their size.
     bytes.par_chunks_mut(frame_bits).zip(frames.par_chunks(8)).for_each(|(bytes, frames)| {
         for (n, frame) in frames.iter().enumerate() {
-            let members = &segments[frame.segment].labels;
-            for (bit, label) in (n * frame_bits..).zip(labels.voxels.slice(frame.slice)) {
-                if *label != BACKGROUND && members.binary_search(label).is_ok() {
-                    bytes[bit / 8] |= 1 << (bit % 8);
-                }
+            let members = &members[frame.segment];
+            let voxels = frame.rows.start * columns..frame.rows.end * columns;
+            for (bit, label) in (n * frame_bits + voxels.start..).zip(&labels.voxels.slice(frame.slice)[voxels]) {
+                let belongs = members.get(usize::from(*label)).is_some_and(|belongs| *belongs);
+                bytes[bit / 8] |= u8::from(belongs) << (bit % 8);
             }
         }
     });
@@ -256,8 +282,7 @@ fn shared_groups(series: &SeriesReference) -> Builder {
         )
 }
 
-fn frame_groups(series: &SeriesReference, frame: Frame) -> Builder {
-    let position = series.geometry.lps_from_index() * Point::new(0.0, 0.0, frame.slice as f64);
+fn frame_groups(series: &SeriesReference, frame: &Frame, position: &str) -> Builder {
     let segment = (frame.segment + 1) as u32;
     let source = instance_item(series, frame.slice).item(
         tags::PURPOSE_OF_REFERENCE_CODE_SEQUENCE,
@@ -274,10 +299,7 @@ fn frame_groups(series: &SeriesReference, frame: Frame) -> Builder {
     Builder::new()
         .item(tags::DERIVATION_IMAGE_SEQUENCE, derivation)
         .item(tags::FRAME_CONTENT_SEQUENCE, content)
-        .item(
-            tags::PLANE_POSITION_SEQUENCE,
-            Builder::new().decimals(tags::IMAGE_POSITION_PATIENT, &position.get().to_array()),
-        )
+        .item(tags::PLANE_POSITION_SEQUENCE, Builder::new().text(tags::IMAGE_POSITION_PATIENT, VR::DS, position))
         .item(
             tags::SEGMENT_IDENTIFICATION_SEQUENCE,
             Builder::new().value(tags::REFERENCED_SEGMENT_NUMBER, VR::US, segment as u16),

@@ -8,6 +8,8 @@ use dicom_core::value::DataSetSequence;
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
+use dicom_parser::dataset::{DataSetWriter, IntoTokens};
+use dicom_transfer_syntax_registry::entries::EXPLICIT_VR_LITTLE_ENDIAN;
 
 use crate::error::DicomError;
 use crate::writer::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
@@ -48,8 +50,7 @@ impl Builder {
 
     /// Decimal strings.
     pub(crate) fn decimals(self, tag: Tag, values: &[f64]) -> Self {
-        let text: Vec<String> = values.iter().map(|&v| decimal_string(v)).collect();
-        self.text(tag, VR::DS, text.join("\\"))
+        self.text(tag, VR::DS, decimal_strings(values))
     }
 
     /// A sequence.
@@ -81,6 +82,12 @@ pub(crate) fn shortened(text: &str, limit: usize) -> String {
     text.chars().filter(|c| *c != '\\' && !c.is_control()).take(limit).collect::<String>().trim().to_owned()
 }
 
+/// Several of [`decimal_string`], parted as values are.
+pub(crate) fn decimal_strings(values: &[f64]) -> String {
+    let text: Vec<String> = values.iter().map(|&v| decimal_string(v)).collect();
+    text.join("\\")
+}
+
 /// The nearest number that fits the 16 characters of a DS (PS3.5 6.2).
 pub(crate) fn decimal_string(value: f64) -> String {
     let plain = format!("{value}");
@@ -100,6 +107,8 @@ pub(crate) fn decimal_string(value: f64) -> String {
 }
 
 /// Writes a data set as a DICOM file, explicit VR little endian.
+///
+/// `FileDicomObject::write_all` copies every element first, pixels and items alike; here they are used up.
 pub(crate) fn write_file(path: &Path, data_set: Builder) -> Result<(), DicomError> {
     let meta = FileMetaTableBuilder::new()
         .transfer_syntax(uids::EXPLICIT_VR_LITTLE_ENDIAN)
@@ -109,7 +118,13 @@ pub(crate) fn write_file(path: &Path, data_set: Builder) -> Result<(), DicomErro
     let object = data_set.0.with_meta(meta).map_err(|e| encode(&e))?;
     let io = |source| DicomError::Write { path: path.to_owned(), source };
     let mut file = BufWriter::with_capacity(1 << 18, File::create(path).map_err(io)?);
-    object.write_all(&mut file).map_err(|e| encode(&e))?;
+    // PS3.10 7.1: the preamble and the prefix.
+    file.write_all(&[0; 128]).and_then(|()| file.write_all(b"DICM")).map_err(io)?;
+    object.write_meta(&mut file).map_err(|e| encode(&e))?;
+    let mut writer = DataSetWriter::with_ts(&mut file, &EXPLICIT_VR_LITTLE_ENDIAN.erased()).map_err(|e| encode(&e))?;
+    writer.write_sequence(object.into_inner().into_tokens()).map_err(|e| encode(&e))?;
+    writer.flush().map_err(|e| encode(&e))?;
+    drop(writer);
     file.flush().map_err(io)
 }
 

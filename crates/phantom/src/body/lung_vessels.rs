@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use glam::Vec3;
+use rayon::prelude::*;
 
 use super::arbor::{Growth, Joint, grow};
 use super::bronchi::{self, Lobe, Piece, outer_radius};
@@ -14,7 +15,6 @@ use super::heart;
 use super::thorax::Cavities;
 use super::vessels::{self, Branch};
 use super::{Model, Side};
-use crate::noise::Stream;
 use crate::options::Person;
 use crate::sdf::{Form, Shape, Tube, ball, intersection, offset, union, without};
 use crate::tissue::Tissue;
@@ -24,24 +24,43 @@ const LABELLED_RADIUS_MM: f32 = 1.25;
 /// Room between an airway's wall and what runs beside it in mm.
 const GAP_MM: f32 = 0.4;
 
-pub(super) fn paint(model: &mut Model, person: &Person, cavities: &Cavities, side: Side, airways: &[Piece]) {
-    let name = format!("lung_vessels_{}", side.name());
-    let lung = cavities.lung(side);
-    let arteries = arteries(side, airways, &lung);
-    let mut branches = veins(side, cavities, airways, &arteries, &mut person.stream(&name));
-    branches.extend(arteries);
-    // Beyond the lung's surface only at the hilum, and never in the heart's wall or the arteries on it.
-    let room = union(vec![offset(&lung, -1.0), ball(vessels::hilum(side), 26.0)], 0.0);
-    let walls =
-        vec![heart::place_together(person, &offset(&heart::outline(), 3.8)), offset(&heart::left_auricle(person), 1.5)];
-    let room = without(room, walls, 0.0);
-    let within = |branches: &[Branch]| {
-        let tree: Form = Arc::new(Shape::Tube(Tube::tree(branches)));
-        intersection(vec![tree, room.clone()], 0.0)
-    };
-    let (thick, thin): (Vec<_>, Vec<_>) = branches.iter().partition(|b| b[1].1 >= LABELLED_RADIUS_MM);
-    model.shade(Tissue::HEART_BLOOD, within(&thin));
-    model.paint(&name, Tissue::HEART_BLOOD, within(&thick));
+/// The vessels of one lung.
+pub(super) struct LungVessels {
+    /// What the truth holds.
+    thick: Form,
+    /// What shows in the scan only.
+    thin: Form,
+}
+
+impl LungVessels {
+    pub(super) fn grow(person: &Person, cavities: &Cavities, side: Side, airways: &[Piece]) -> Self {
+        let lung = cavities.lung(side);
+        let arteries = arteries(side, airways, &lung);
+        let mut branches = veins(person, side, cavities, airways, &arteries);
+        branches.extend(arteries);
+        // Beyond the lung's surface only at the hilum, and never in the heart's wall or the arteries on it.
+        let room = union(vec![offset(&lung, -1.0), ball(vessels::hilum(side), 26.0)], 0.0);
+        let walls = vec![
+            heart::place_together(person, &offset(&heart::outline(), 3.8)),
+            offset(&heart::left_auricle(person), 1.5),
+        ];
+        let room = without(room, walls, 0.0);
+        let within = |branches: &[Branch]| {
+            let tree: Form = Arc::new(Shape::Tube(Tube::tree(branches)));
+            intersection(vec![tree, room.clone()], 0.0)
+        };
+        let (thick, thin): (Vec<_>, Vec<_>) = branches.iter().partition(|b| b[1].1 >= LABELLED_RADIUS_MM);
+        Self { thick: within(&thick), thin: within(&thin) }
+    }
+
+    pub(super) fn paint(self, model: &mut Model, side: Side) {
+        model.shade(Tissue::HEART_BLOOD, self.thin);
+        model.paint(&name(side), Tissue::HEART_BLOOD, self.thick);
+    }
+}
+
+fn name(side: Side) -> String {
+    format!("lung_vessels_{}", side.name())
 }
 
 /// Nearest point of a chain of stations.
@@ -101,7 +120,7 @@ fn arteries(side: Side, airways: &[Piece], lung: &Form) -> Vec<Branch> {
     branches
 }
 
-fn veins(side: Side, cavities: &Cavities, airways: &[Piece], arteries: &[Branch], draw: &mut Stream) -> Vec<Branch> {
+fn veins(person: &Person, side: Side, cavities: &Cavities, airways: &[Piece], arteries: &[Branch]) -> Vec<Branch> {
     let thick: Vec<Branch> = arteries.iter().filter(|b| b[1].1 > 0.8).copied().collect();
     let taken = union(vec![bronchi::solid(airways), Arc::new(Shape::Tube(Tube::tree(&thick)))], 0.0);
     let [upper_root, lower_root] = vessels::venous_roots(side);
@@ -110,21 +129,22 @@ fn veins(side: Side, cavities: &Cavities, airways: &[Piece], arteries: &[Branch]
         Side::Left => lobe(Lobe::Upper),
         Side::Right => union(vec![lobe(Lobe::Upper), lobe(Lobe::Middle)], 0.0),
     };
-    let mut branches = Vec::new();
-    for (root, organ) in [(upper_root, upper), (lower_root, lobe(Lobe::Lower))] {
-        let trunk = trunk(root, &organ, &taken);
+    let lobes = [("upper", upper_root, upper), ("lower", lower_root, lobe(Lobe::Lower))];
+    let vein = |(part, root, organ): (&str, Vec3, Form)| {
         let growth = Growth {
+            trunk: &trunk(root, &organ, &taken),
             organ: &without(organ, vec![taken.clone()], 0.0),
-            trunk: &trunk,
             territory: &|_| 1,
             leaves: 230,
             leaf_radius_mm: 0.6,
             margin_mm: 4.0,
             gap_mm: GAP_MM,
         };
-        branches.extend(grow(&growth, draw).iter().map(|b| [(b.from, b.radius), (b.to, b.radius)]));
-    }
-    branches
+        let grown = grow(&growth, &mut person.stream(&format!("{} {part}", name(side))));
+        grown.iter().map(|b| [(b.from, b.radius), (b.to, b.radius)]).collect()
+    };
+    let veins: Vec<Vec<Branch>> = lobes.into_par_iter().map(vein).collect();
+    veins.concat()
 }
 
 /// The way of a vein from its root towards the middle of a lobe, past arteries and airways.
@@ -176,8 +196,7 @@ mod tests {
         let arteries = arteries(side, &airways, &cavities.lung(side));
         let thick: Vec<Branch> = arteries.iter().filter(|b| b[1].1 > 0.8).copied().collect();
         let taken = union(vec![bronchi::solid(&airways), Arc::new(Shape::Tube(Tube::tree(&thick)))], 0.0);
-        let name = format!("lung_vessels_{}", side.name());
-        let veins = veins(side, cavities, &airways, &arteries, &mut person.stream(&name));
+        let veins = veins(person, side, cavities, &airways, &arteries);
         let depth = |b: &Branch| {
             let at = |s: usize| b[0].0.lerp(b[1].0, s as f32 / 8.0);
             (0..=8).map(|s| b[0].1 - taken.distance(at(s))).fold(f32::NEG_INFINITY, f32::max)

@@ -7,8 +7,9 @@ use std::sync::{Arc, LazyLock};
 
 use glam::{Mat3, Vec3, vec3};
 
-use super::bronchi::Lobe;
-use super::{Model, Side, Spine, bronchi, lung_vessels, vessels};
+use super::bronchi::{Lobe, Piece};
+use super::lung_vessels::LungVessels;
+use super::{Model, Side, Spine, bronchi, vessels};
 use crate::options::Person;
 use crate::sdf::{
     Form, Loft, Node, Section, Shape, Tube, ellipsoid, ellipsoid_along, half_space, intersection, offset, rod, union,
@@ -284,7 +285,22 @@ pub(super) const GULLET: [(Vec3, f32); 8] = [
     (vec3(32.0, -6.0, 252.0), 9.0),
 ];
 
-pub(super) fn paint_airways(model: &mut Model, person: &Person, cavities: &Cavities) {
+/// Airways of both lungs with the vessels beside and between them: what takes longest to grow, and needs nothing painted.
+pub(super) struct LungTrees([(Side, Vec<Piece>, LungVessels); 2]);
+
+impl LungTrees {
+    pub(super) fn grow(person: &Person, cavities: &Cavities) -> Self {
+        let tree = |side| {
+            let airways = bronchi::tree(side, cavities, &mut bronchi::stream(person, side));
+            let vessels = LungVessels::grow(person, cavities, side, &airways);
+            (side, airways, vessels)
+        };
+        let (left, right) = rayon::join(|| tree(Side::Left), || tree(Side::Right));
+        Self([left, right])
+    }
+}
+
+pub(super) fn paint_airways(model: &mut Model, trees: LungTrees) {
     let gullet = curve(&GULLET, 8.0);
     let hollow = Tissue::Hollow { wall_mm: 3.4, content: 20.0, gas_before: f32::NEG_INFINITY };
     model.paint("esophagus", hollow, Arc::new(Shape::Tube(Tube::round(&gullet))));
@@ -297,11 +313,9 @@ pub(super) fn paint_airways(model: &mut Model, person: &Person, cavities: &Cavit
         model.paint("thyroid_gland", Tissue::THYROID, lobe);
     }
     model.paint("thyroid_gland", Tissue::THYROID, rod(vec3(-14.0, -26.0, 482.0), 5.0, vec3(14.0, -26.0, 482.0), 5.0));
-    let tree = |side| (side, bronchi::tree(side, cavities, &mut bronchi::stream(person, side)));
-    let (left, right) = rayon::join(|| tree(Side::Left), || tree(Side::Right));
-    let trees = [left, right];
-    for (side, pieces) in &trees {
-        lung_vessels::paint(model, person, cavities, *side, pieces);
-    }
-    bronchi::paint(model, &trees);
+    let airways = trees.0.map(|(side, airways, vessels)| {
+        vessels.paint(model, side);
+        (side, airways)
+    });
+    bronchi::paint(model, &airways);
 }
