@@ -181,6 +181,9 @@ pub(crate) struct Train {
     /// Stop before the epoch that would go beyond this; call again to go on
     #[arg(long, value_name = "N", value_parser = minutes)]
     pub(crate) minutes: Option<f64>,
+    /// Weights of the same network to begin with, safetensors; random ones without. A training that lies in OUT goes on with its own
+    #[arg(long, value_name = "FILE", conflicts_with = "calibrate")]
+    pub(crate) from: Option<PathBuf>,
     /// Train nothing: fit the temperature of the model in OUT anew, test it, and write both into its card
     #[arg(long, conflicts_with = "minutes")]
     pub(crate) calibrate: bool,

@@ -13,6 +13,7 @@ pub(crate) fn run(arguments: &cli::Train) -> Result<()> {
         data: arguments.data.clone(),
         out: arguments.out.clone(),
         minutes: arguments.minutes,
+        from: arguments.from.clone(),
     };
     if arguments.calibrate {
         let calibrated = pipeline::calibrate(&request, &progress);

@@ -40,6 +40,8 @@ pub struct TrainRequest {
     pub out: PathBuf,
     /// Begins no epoch that would go beyond this; a leg has at least one.
     pub minutes: Option<f64>,
+    /// Weights of the same network to begin with; random ones without.
+    pub from: Option<PathBuf>,
 }
 
 /// What came of it.
@@ -112,7 +114,13 @@ pub fn train(request: &TrainRequest, progress: &dyn Progress) -> Result<TrainSum
     let checkpoint = request.out.join("checkpoint.safetensors");
     let mut trainer = match std::fs::read(&checkpoint) {
         Ok(bytes) => Trainer::resume(network, recipe.training.clone(), &bytes)?,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Trainer::new(network, recipe.training.clone())?,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => match &request.from {
+            Some(weights) => {
+                let bytes = std::fs::read(weights).map_err(|e| io(weights, e))?;
+                Trainer::from_weights(network, recipe.training.clone(), &bytes)?
+            }
+            None => Trainer::new(network, recipe.training.clone())?,
+        },
         Err(e) => return Err(io(&checkpoint, e)),
     };
     let total = recipe.training.epochs;

@@ -359,7 +359,26 @@ impl<'a> Trainer<'a> {
             return Err(NeuralError::Description { field: "training".to_owned(), reason });
         }
         let mut trainer = Self::new(kind, config)?;
-        for (name, var) in trainer.parameters.all() {
+        trainer.set(&content)?;
+        let moments = |name: &str| content.tensors.get(name).map(|(_, values)| values.clone());
+        trainer.optimizer.restore(state.step, &moments).map_err(|name| NeuralError::MissingTensor { name })?;
+        trainer.state = state;
+        Ok(trainer)
+    }
+
+    /// Begins with weights learned before, at any precision, in place of random ones.
+    ///
+    /// # Errors
+    /// [`NeuralError`] if the bytes are no weights, or those of another network.
+    pub fn from_weights(kind: &'a dyn Network, config: TrainingConfig, bytes: &[u8]) -> Result<Self, NeuralError> {
+        let trainer = Self::new(kind, config)?;
+        trainer.set(&checkpoint::read(bytes)?)?;
+        Ok(trainer)
+    }
+
+    /// Sets the weights.
+    fn set(&self, content: &Content) -> Result<(), NeuralError> {
+        for (name, var) in self.parameters.all() {
             let Some((shape, values)) = content.tensors.get(&name) else {
                 return Err(NeuralError::MissingTensor { name });
             };
@@ -368,10 +387,7 @@ impl<'a> Trainer<'a> {
             }
             var.set(&Tensor::from_slice(values, shape.as_slice(), &Device::Cpu)?)?;
         }
-        let moments = |name: &str| content.tensors.get(name).map(|(_, values)| values.clone());
-        trainer.optimizer.restore(state.step, &moments).map_err(|name| NeuralError::MissingTensor { name })?;
-        trainer.state = state;
-        Ok(trainer)
+        Ok(())
     }
 }
 

@@ -87,16 +87,20 @@ impl Set {
     }
 
     fn train(&self, out: &str, minutes: Option<f64>) -> Result<TrainSummary, PipelineError> {
+        self.train_from(out, minutes, None)
+    }
+
+    fn train_from(&self, out: &str, minutes: Option<f64>, from: Option<&str>) -> Result<TrainSummary, PipelineError> {
         let folder = self.folder.path();
-        let request =
-            TrainRequest { recipe: folder.join("training.json"), data: folder.into(), out: folder.join(out), minutes };
+        let [recipe, out] = ["training.json", out].map(|name| folder.join(name));
+        let request = TrainRequest { recipe, data: folder.into(), out, minutes, from: from.map(|f| folder.join(f)) };
         train(&request, &Silent)
     }
 
     fn calibrate(&self, out: &str) -> Result<CalibrationSummary, PipelineError> {
         let folder = self.folder.path();
         let [recipe, out] = ["training.json", out].map(|name| folder.join(name));
-        calibrate(&TrainRequest { recipe, data: folder.into(), out, minutes: None }, &Silent)
+        calibrate(&TrainRequest { recipe, data: folder.into(), out, ..Default::default() }, &Silent)
     }
 
     fn read(&self, file: &str) -> Vec<u8> {
@@ -120,6 +124,13 @@ fn legs_lead_to_the_same_model() {
     for file in ["checkpoint.safetensors", "best.safetensors", "weights.safetensors", "loss.csv", "model.json"] {
         assert!(set.read(&format!("through/{file}")) == set.read(&format!("legs/{file}")), "{file} differs");
     }
+
+    // What was learned is a start for more.
+    let more = set.train_from("more", Some(0.0), Some("through/weights.safetensors")).unwrap();
+    let first = |s: &TrainSummary| s.state.epochs[0].validation_loss;
+    assert!(first(&more) < 0.5 * first(&through), "{} after {}", first(&more), first(&through));
+    let strange = set.train_from("strange", None, Some("images/case_000.nii.gz")).unwrap_err().to_string();
+    assert!(strange.contains("weights") || strange.contains("checkpoint"), "{strange}");
 
     for class in &through.test {
         assert!(class.dice_mean > 0.8, "{class:?}");
