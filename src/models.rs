@@ -17,6 +17,10 @@ const EMBEDDED: &[EmbeddedModel] = &[
         card: include_str!("../models/through-plane/model.json"),
         files: &[("weights.safetensors", include_bytes!("../models/through-plane/weights.safetensors"))],
     },
+    EmbeddedModel {
+        card: include_str!("../models/torso-organs/model.json"),
+        files: &[("weights.safetensors", include_bytes!("../models/torso-organs/weights.safetensors"))],
+    },
 ];
 
 /// Where models are looked for: the user's, those of `$VESTIBULE_HOME`, the embedded ones.

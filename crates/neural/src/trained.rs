@@ -101,6 +101,9 @@ pub struct TrainedUNet {
     /// True if all that is found together is one piece, as a brain is: what is apart from the largest is background.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub one_piece: bool,
+    /// Classes each of which is one piece, as an organ is: what is apart from the largest is of the next probable class.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub single: Vec<Label>,
 }
 
 /// What such a network found in a scan.
@@ -186,6 +189,7 @@ impl TrainedUNet {
         if self.one_piece {
             leave_largest(&mut probabilities, &grid)?;
         }
+        leave_largest_each(&mut probabilities, &grid, &self.single)?;
         let planes = probabilities.chunks_exact(sample.voxels());
         let maps = planes.map(|plane| Ok(Volume::new(grid, plane.to_vec())?)).collect::<Result<_, NeuralError>>()?;
         Ok(TrainedAnswer { maps, grid, own: *scan.geometry() })
@@ -225,6 +229,29 @@ fn leave_largest(probabilities: &mut [f32], grid: &ImageGeometry) -> Result<(), 
         let value = if class == 0 { 1.0 } else { 0.0 };
         plane.iter_mut().enumerate().filter(|(at, _)| apart(*at)).for_each(|(_, p)| *p = value);
     });
+    Ok(())
+}
+
+/// Takes from each of some classes what is apart from its largest piece.
+fn leave_largest_each(probabilities: &mut [f32], grid: &ImageGeometry, single: &[Label]) -> Result<(), NeuralError> {
+    if single.is_empty() {
+        return Ok(());
+    }
+    let voxels = grid.voxel_count();
+    let planes: Vec<&[f32]> = probabilities.chunks_exact(voxels).collect();
+    // The lower of equals.
+    let class =
+        |at: usize| (1..planes.len()).fold(0, |best, c| if planes[c][at] > planes[best][at] { c } else { best });
+    let classes: Vec<usize> = (0..voxels).into_par_iter().map(class).collect();
+    for (class, plane) in probabilities.chunks_exact_mut(voxels).enumerate() {
+        if single.iter().all(|&s| usize::from(s) != class) {
+            continue;
+        }
+        let found = Volume::new(*grid, classes.iter().map(|&c| c == class).collect::<Vec<bool>>())?;
+        let largest = components::largest(&found);
+        let apart = found.data().iter().zip(largest.data()).map(|(found, kept)| *found && !kept);
+        plane.iter_mut().zip(apart).filter(|(_, apart)| *apart).for_each(|(p, _)| *p = 0.0);
+    }
     Ok(())
 }
 

@@ -151,7 +151,7 @@ impl Raster<'_> {
             if whole && matches!(l.layer.cover, Cover::Solid(_)) {
                 live.clear();
             }
-            let form = if whole { l.form.clone() } else { Shape::narrow(&l.form, center, radius + self.blur) };
+            let form = if whole { l.form.clone() } else { Shape::narrow(&l.form, center, radius + self.blur, d) };
             live.push(Live { layer: l.layer, form, bounds: l.bounds, whole });
         }
         let single = live.len() == 1 && live[0].whole;

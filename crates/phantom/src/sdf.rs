@@ -216,15 +216,18 @@ impl Shape {
         }
     }
 
-    /// An equal solid within the ball of `radius` mm round `center`, with less to evaluate.
-    pub fn narrow(form: &Form, center: Vec3, radius: f32) -> Form {
+    /// An equal solid within the ball of `radius` mm round `center`, with less to evaluate; `distance` is that at the center.
+    pub fn narrow(form: &Form, center: Vec3, radius: f32, distance: f32) -> Form {
         let reach = radius * SLACK;
         match &**form {
-            Self::Tube(tube) => tube.narrow(center, reach).map_or_else(|| form.clone(), |t| Arc::new(Self::Tube(t))),
-            Self::Complement(inner) => Arc::new(Self::Complement(Self::narrow(inner, center, radius))),
-            Self::Offset(inner, by) => Arc::new(Self::Offset(Self::narrow(inner, center, radius), *by)),
+            Self::Tube(tube) => {
+                tube.narrow(center, reach, distance).map_or_else(|| form.clone(), |t| Arc::new(Self::Tube(t)))
+            }
+            Self::Complement(inner) => Arc::new(Self::Complement(Self::narrow(inner, center, radius, -distance))),
+            Self::Offset(inner, by) => Arc::new(Self::Offset(Self::narrow(inner, center, radius, distance + by), *by)),
             Self::Placed { form: inner, pivot, shift, scale } => {
-                let inner = Self::narrow(inner, (center - *shift - *pivot) / *scale + *pivot, radius / *scale);
+                let center = (center - *shift - *pivot) / *scale + *pivot;
+                let inner = Self::narrow(inner, center, radius / *scale, distance / *scale);
                 Arc::new(Self::Placed { form: inner, pivot: *pivot, shift: *shift, scale: *scale })
             }
             Self::Union(forms, k) => {
@@ -245,7 +248,7 @@ fn nearest(forms: &[Form], center: Vec3, radius: f32, margin: f32, sign: f32) ->
     let distances: Vec<f32> = forms.iter().map(|f| sign * f.distance(center)).collect();
     let least = distances.iter().copied().fold(f32::INFINITY, f32::min);
     let near = forms.iter().zip(&distances).filter(|&(_, &d)| d <= least + margin);
-    near.map(|(f, _)| Shape::narrow(f, center, radius)).collect()
+    near.map(|(f, d)| Shape::narrow(f, center, radius, sign * d)).collect()
 }
 
 fn single_or(mut kept: Vec<Form>, many: impl FnOnce(Vec<Form>) -> Shape) -> Form {
@@ -383,7 +386,7 @@ mod tests {
         let row = (0..20).map(|i| ball(vec3(i as f32 * 12.0, 0.0, 0.0), 8.0)).collect();
         let row = union(row, 6.0);
         let center = vec3(61.0, 4.0, 0.0);
-        let narrow = Shape::narrow(&row, center, 5.0);
+        let narrow = Shape::narrow(&row, center, 5.0, row.distance(center));
         let Shape::Union(kept, _) = &*narrow else { panic!("one ball is not enough here") };
         assert!(kept.len() < 8, "{} of 20 balls kept", kept.len());
         for i in 0..200 {

@@ -43,6 +43,24 @@ fn what_is_apart_from_the_largest_piece_goes() {
 }
 
 #[test]
+fn islands_of_single_classes_become_what_is_next() {
+    let grid = ImageGeometry::new([6, 1, 1], [1.0; 3], Point::new(0.0, 0.0, 0.0), glam::DMat3::IDENTITY).unwrap();
+    let mut answer = vec![
+        0.2, 0.1, 0.6, 0.1, 0.8, 0.3, // background
+        0.7, 0.8, 0.3, 0.7, 0.1, 0.6, // two pieces of two voxels and of one, and another
+        0.1, 0.1, 0.1, 0.2, 0.1, 0.1,
+    ];
+    let before = answer.clone();
+    leave_largest_each(&mut answer, &grid, &[]).unwrap();
+    leave_largest_each(&mut answer, &grid, &[2]).unwrap();
+    assert_eq!(answer, before, "the first class may be in pieces");
+    leave_largest_each(&mut answer, &grid, &[1, 2]).unwrap();
+    let changed: Vec<usize> = (0..18).filter(|&n| answer[n] != before[n]).collect();
+    assert_eq!(changed, [9, 11]);
+    assert_eq!([answer[9], answer[11]], [0.0, 0.0]);
+}
+
+#[test]
 fn the_most_probable_class_wins_between_voxels_too() {
     let line = |count, spacing, first| {
         ImageGeometry::new([count, 1, 1], [spacing, 1.0, 1.0], Point::new(first, 0.0, 0.0), glam::DMat3::IDENTITY)
@@ -85,6 +103,7 @@ fn answers_do_not_depend_on_how_a_scan_is_stored() {
         flips: [false, false, true],
         windows: None,
         one_piece: false,
+        single: Vec::new(),
     };
     let config =
         r#"{"seed": 3, "patch": [8, 8, 8], "batch": 1, "epochs": 1, "learning_rate": 0.01, "schedule": "constant"}"#;

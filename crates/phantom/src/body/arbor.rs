@@ -229,7 +229,8 @@ impl Tree<'_> {
 
 /// Least depth in mm below the organ's surface along a line.
 fn clearance(organ: &Form, a: Vec3, b: Vec3) -> f32 {
-    let near = Shape::narrow(organ, (a + b) * 0.5, a.distance(b) * 0.5 + 0.1);
+    let middle = (a + b) * 0.5;
+    let near = Shape::narrow(organ, middle, a.distance(b) * 0.5 + 0.1, organ.distance(middle));
     let steps = (a.distance(b) / CHECK_MM).ceil().max(1.0) as usize;
     (0..=steps).map(|s| -near.distance(a.lerp(b, s as f32 / steps as f32))).fold(f32::INFINITY, f32::min)
 }

@@ -104,8 +104,9 @@ impl Segment {
         let axial = axial * axial * self.inverse_length_squared;
         let rest = (away.length_squared() - n * n - axial).max(0.0);
         let thin = n * n + axial;
-        let k0 = (thin / (along * along) + rest / (across * across)).sqrt();
-        let k1 = (thin / along.powi(4) + rest / across.powi(4)).sqrt();
+        let (a, b) = (1.0 / (along * along), 1.0 / (across * across));
+        let k0 = (thin * a + rest * b).sqrt();
+        let k1 = (thin * a * a + rest * b * b).sqrt();
         scaled_distance(k0, k1, along.min(across))
     }
 
@@ -167,14 +168,14 @@ impl Tube {
         bounds(&self.segments)
     }
 
-    /// Only the segments that can be nearest within `reach` of `center`; none if that is all of them.
-    pub(super) fn narrow(&self, center: Vec3, reach: f32) -> Option<Self> {
+    /// Only the segments that can be nearest within `reach` of `center`, at `distance` mm from the tube; none if that is all of them.
+    pub(super) fn narrow(&self, center: Vec3, reach: f32, distance: f32) -> Option<Self> {
         if self.segments.len() < 2 {
             return None;
         }
         // An oval's distance shrinks outside, so the true distance to its widest round hull decides.
         let bound = |s: &Segment| s.along(center).1.length() - s.reach();
-        let least = self.distance(center).max(0.0) * SLACK;
+        let least = distance.max(0.0) * SLACK;
         let near = |s: &&Segment| bound(s) <= least + 2.0 * reach;
         let kept = self.segments.iter().filter(near).count();
         (kept < self.segments.len() && kept > 0)
@@ -215,7 +216,8 @@ mod tests {
     fn far_segments_are_dropped() {
         let points: Vec<_> = (0..50).map(|i| (vec3(i as f32 * 5.0, 0.0, 0.0), 4.0)).collect();
         let tube = Tube::round(&points);
-        let narrow = tube.narrow(vec3(100.0, 3.0, 0.0), 6.0).unwrap();
+        let center = vec3(100.0, 3.0, 0.0);
+        let narrow = tube.narrow(center, 6.0, tube.distance(center)).unwrap();
         assert!(narrow.segments.len() < 12);
         assert_eq!(narrow.distance(vec3(103.0, 6.0, 1.0)), tube.distance(vec3(103.0, 6.0, 1.0)));
     }

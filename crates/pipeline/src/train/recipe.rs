@@ -125,6 +125,9 @@ pub struct TrainedClass {
     /// Names of the structures that it is made of in label maps that name theirs; a `*` stands for anything.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub of: Vec<String>,
+    /// True if it is one piece: of what the network finds the largest piece stays.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub single: bool,
 }
 
 /// Whether a name is like a pattern with at most two `*`, each of which stands for anything.
@@ -225,6 +228,7 @@ impl TrainRecipe {
             flips: self.test_time_flips,
             windows: self.windows.then_some(self.training.patch),
             one_piece: self.one_piece,
+            single: self.classes.iter().zip(1..).filter(|(c, _)| c.single).map(|(_, n)| n).collect(),
         }
     }
 
