@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use space::AxisCode;
 use volume::{ImageGeometry, Label, ScanVolume, Volume, components, resample};
 
-use self::windows::in_windows;
+use self::windows::{foreground, in_focus, in_windows};
 use crate::confidence::percent;
 use crate::error::NeuralError;
 use crate::grid::{binned, canonical};
@@ -98,6 +98,9 @@ pub struct TrainedUNet {
     /// Voxels (depth, height, width) of the windows that go over a scan; none if it is run as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub windows: Option<[usize; 3]>,
+    /// True if a first look at the whole scan says where the windows go.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub focus: bool,
     /// True if all that is found together is one piece, as a brain is: what is apart from the largest is background.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub one_piece: bool,
@@ -168,6 +171,7 @@ impl TrainedUNet {
         tell: &(dyn Fn(f32) + Sync),
     ) -> Result<Vec<f32>, NeuralError> {
         match self.windows {
+            Some(window) if self.focus => in_focus(predictor, sample, window, self.flips, tell),
             Some(window) => in_windows(predictor, sample, window, self.flips, tell),
             None => predictor.probabilities(sample, self.flips),
         }
@@ -217,12 +221,7 @@ impl TrainedUNet {
 /// Makes background of what is apart from the largest piece of all classes but background, the first.
 fn leave_largest(probabilities: &mut [f32], grid: &ImageGeometry) -> Result<(), NeuralError> {
     let voxels = grid.voxel_count();
-    let (background, others) = probabilities.split_at(voxels);
-    let found: Vec<bool> = (0..voxels)
-        .into_par_iter()
-        .map(|at| others.chunks_exact(voxels).any(|plane| plane[at] > background[at]))
-        .collect();
-    let found = Volume::new(*grid, found)?;
+    let found = Volume::new(*grid, foreground(probabilities, voxels))?;
     let largest = components::largest(&found);
     let apart = |at: usize| found.data()[at] && !largest.data()[at];
     probabilities.par_chunks_exact_mut(voxels).enumerate().for_each(|(class, plane)| {

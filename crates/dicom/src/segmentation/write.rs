@@ -113,6 +113,9 @@ impl WrittenSegment {
     }
 }
 
+/// No rows; any other range joined with it stays as it is.
+const NONE: Range<usize> = Range { start: usize::MAX, end: 0 };
+
 /// A segment's index in the list, a slice in which it has voxels, and the rows that hold them.
 struct Frame {
     segment: usize,
@@ -157,7 +160,7 @@ fn non_empty_frames(labels: &LabelMap, segments: &[WrittenSegment]) -> Vec<Frame
     let rows: Vec<Vec<Range<usize>>> = (0..slices)
         .into_par_iter()
         .map(|k| {
-            let mut rows = vec![usize::MAX..0; last + 1];
+            let mut rows = vec![NONE; last + 1];
             for (y, row) in labels.voxels.slice(k).chunks(columns).enumerate() {
                 for label in row {
                     if let Some(rows) = rows.get_mut(usize::from(*label)) {
@@ -167,7 +170,7 @@ fn non_empty_frames(labels: &LabelMap, segments: &[WrittenSegment]) -> Vec<Frame
             }
             let joined = |a: Range<usize>, b: Range<usize>| a.start.min(b.start)..a.end.max(b.end);
             let of = |label: &Label| rows[usize::from(*label)].clone();
-            segments.iter().map(|s| s.labels.iter().map(of).fold(usize::MAX..0, joined)).collect()
+            segments.iter().map(|s| s.labels.iter().map(of).fold(NONE, joined)).collect()
         })
         .collect();
     let frame_of = |segment: usize, slice: usize| {

@@ -102,6 +102,7 @@ fn answers_do_not_depend_on_how_a_scan_is_stored() {
         normalization: Normalization::ZScore,
         flips: [false, false, true],
         windows: None,
+        focus: false,
         one_piece: false,
         single: Vec::new(),
     };
@@ -121,8 +122,8 @@ fn answers_do_not_depend_on_how_a_scan_is_stored() {
     let turned = grid("ILP", [24, 16, 20], [-7.0, -9.0, 11.0]);
     let other = resample::nearest(&scan, &turned, f32::NAN);
     assert!(other.data().iter().all(|x| x.is_finite()), "the grids hold the same voxels");
-    for windows in [None, Some([16, 16, 8])] {
-        model.windows = windows;
+    for (windows, focus) in [(None, false), (Some([16, 16, 8]), false), (Some([16, 16, 8]), true)] {
+        (model.windows, model.focus) = (windows, focus);
         let find = |scan| model.segment(&predictor, &ScanVolume::F32(scan), 1.0, &|_| {}).unwrap();
         let (first, second) = (find(scan.clone()), find(other.clone()));
         assert_eq!(*first.labels.geometry(), stored);

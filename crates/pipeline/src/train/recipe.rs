@@ -47,6 +47,9 @@ pub struct TrainRecipe {
     /// True if a scan is run in windows of the size of a patch, else as a whole.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub windows: bool,
+    /// True if a first look at the whole scan says where the windows go.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub focus: bool,
     /// True if all classes together are one piece, so that what is apart from the largest is background.
     #[serde(default)]
     pub one_piece: bool,
@@ -227,6 +230,7 @@ impl TrainRecipe {
             normalization: self.data.normalization,
             flips: self.test_time_flips,
             windows: self.windows.then_some(self.training.patch),
+            focus: self.focus,
             one_piece: self.one_piece,
             single: self.classes.iter().zip(1..).filter(|(c, _)| c.single).map(|(_, n)| n).collect(),
         }
