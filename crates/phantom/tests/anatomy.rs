@@ -449,3 +449,35 @@ fn the_person_depends_on_the_seed_and_not_on_threads() {
     assert!(one.labels.voxels != other.labels.voxels, "all people are alike");
     assert!(one.hounsfield != other.hounsfield, "all scans are alike");
 }
+
+/// The left ventricle opens into its atrium and the aorta; everywhere else is muscle.
+#[test]
+fn the_left_ventricle_has_no_hole() {
+    const AROUND: [&str; 6] = [
+        "heart_ventricle_left",
+        "heart_myocardium",
+        "heart_valve_mitral",
+        "heart_valve_aortic",
+        "heart_atrium_left",
+        "aorta",
+    ];
+    for seed in [3, 8, 21, 77, 81] {
+        let options = PhantomOptions { spacing_mm: [2.0; 3], noise_hu: 0.0, ..PhantomOptions::drawn(seed) };
+        let labels = body(&options, &|_| ()).unwrap().labels;
+        let around = AROUND.map(|name| label(&labels, name));
+        let [width, height, _] = labels.geometry().size();
+        let data = labels.voxels.data();
+        let mut holes = BTreeMap::new();
+        for [i, j, k] in voxels(&labels, "heart_ventricle_left") {
+            let at = i + width * (j + height * k);
+            for step in [1, width, width * height] {
+                for next in [data[at - step], data[at + step]] {
+                    if !around.contains(&next) {
+                        *holes.entry(&labels.segments[&next].name).or_insert(0) += 1;
+                    }
+                }
+            }
+        }
+        assert!(holes.is_empty(), "seed {seed}: {holes:?}");
+    }
+}

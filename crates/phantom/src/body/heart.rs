@@ -25,7 +25,7 @@ pub(super) const LEFT_RADII: Vec2 = vec2(28.0, 48.0);
 pub(super) const VALVE_MM: f32 = 36.0;
 
 pub(super) struct Chambers {
-    left_ventricle: Form,
+    pub left_ventricle: Form,
     pub left_wall: Form,
     right_ventricle: Form,
     left_atrium: Form,

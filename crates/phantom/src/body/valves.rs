@@ -14,6 +14,9 @@ use crate::tissue::Tissue;
 /// Half the thickness of a valve in mm.
 const HALF_MM: f32 = 1.5;
 
+/// Wall in mm that is left between the left ventricle and the pulmonary trunk, whose lower end is muscle too.
+const WALL_MM: f32 = 4.0;
+
 /// A disc.
 fn disc(center: Vec3, normal: Vec3, radius: f32) -> Form {
     let normal = normal.normalize_or(Vec3::Z) * HALF_MM;
@@ -38,6 +41,11 @@ pub(super) fn paint(model: &mut Model, person: &Person) {
     model.paint("heart_ventricle_left", Tissue::HEART_BLOOD, place(&rod(aortic, 11.5, aortic + AXIS * 22.0, 12.0)));
     let trunk = vessels::pulmonary_trunk();
     model.paint("heart_ventricle_right", Tissue::HEART_BLOOD, place(&below(&trunk, pulmonary, pulmonary_up)));
+    // A large heart reaches into the pulmonary trunk, which gives way to the wall of its left ventricle.
+    let left = place(&c.left_ventricle);
+    let wall = intersection(vec![offset(&left, WALL_MM), trunk.clone()], 0.0);
+    model.paint("heart_myocardium", Tissue::MYOCARDIUM, wall);
+    model.paint("heart_ventricle_left", Tissue::HEART_BLOOD, intersection(vec![left, trunk], 0.0));
     // The aorta again above its valve, which the outflow has covered.
     let above = intersection(vec![aorta.clone(), half_space(aortic, -aortic_up)], 0.0);
     model.paint("aorta", Tissue::ARTERY, above);
