@@ -10,6 +10,10 @@ use crate::progress::Progress;
 /// The folders of `models/` in the source tree, with card and weights.
 const EMBEDDED: &[EmbeddedModel] = &[
     EmbeddedModel {
+        card: include_str!("../models/brain/model.json"),
+        files: &[("weights.safetensors", include_bytes!("../models/brain/weights.safetensors"))],
+    },
+    EmbeddedModel {
         card: include_str!("../models/hippocampus/model.json"),
         files: &[("weights.safetensors", include_bytes!("../models/hippocampus/weights.safetensors"))],
     },

@@ -95,17 +95,25 @@ fn what_is_no_model_is_refused() {
 }
 
 #[test]
-fn a_brain_without_a_model_says_how_to_add_one() {
+fn a_brain_needs_no_model_but_the_one_inside() {
     let Some(scan) = head() else { return };
     let user = User::new();
     let out = user.path("case");
-    let said = refusal(user.vestibule().args(["build", "--recipe", "mr-brain", "--out"]).arg(&out).arg(&scan));
-    assert!(said.contains("vestibule models add"), "{said}");
     let said = refusal(user.vestibule().args(["build", "--model", "absent", "--out"]).arg(&out).arg(&scan));
     assert!(said.contains("no model `absent`"), "{said}");
     assert!(!out.exists());
     let inspection = json(user.vestibule().args(["inspect", "--json"]).arg(&scan));
-    assert_eq!(inspection["series"][0]["recipes"][0]["name"], "mr-head", "{inspection}");
+    let first = &inspection["series"][0]["recipes"][0];
+    assert_eq!((&first["name"], &first["model"]), (&"mr-brain".into(), &"brain".into()), "{inspection}");
+    let built = json(user.vestibule().args(["build", "--json", "--out"]).arg(&out).arg(&scan));
+    let notes = built["notes"].to_string();
+    assert!(notes.contains("`brain`") && notes.contains("comes with this program"), "{notes}");
+    // Against what a larger network found; no smaller part of the head may pass for brain.
+    for (name, expected) in REFERENCE.iter().filter(|(_, mm3)| *mm3 > 15_000.0) {
+        let structure = built["segments"].as_array().unwrap().iter().find(|s| s["name"] == *name).unwrap();
+        let mm3 = 1000.0 * structure["volume_ml"].as_f64().unwrap();
+        assert!((mm3 / expected - 1.0).abs() < 0.25, "{name}: {mm3:.0} mm³, {expected:.0} by the larger network");
+    }
 }
 
 /// What a straight run of the reference gives, in mm³ at 1 mm.
