@@ -3,11 +3,16 @@
 //! Eight bytes little endian: the length of a JSON header; then the header, of names with type, shape and place; then the
 //! values (<https://huggingface.co/docs/safetensors>).
 
+mod content;
+
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use candle_core::{DType, Device, Tensor};
 use serde::Deserialize;
+
+pub(crate) use content::Content;
+pub use content::Precision;
 
 use crate::error::NeuralError;
 

@@ -4,7 +4,6 @@
 //! (epoch, step, sample), so the state is the weights, the optimiser's moments and two counters.
 
 mod augment;
-mod checkpoint;
 mod loss;
 mod optimizer;
 mod parameters;
@@ -13,8 +12,8 @@ mod random;
 mod sample;
 mod trainer;
 
+pub use crate::safetensors::Precision;
 pub use augment::{Augmentation, Chance, Elastic, Synthesis, augment};
-pub use checkpoint::Precision;
 pub use loss::{LossConfig, dice_cross_entropy};
 pub use optimizer::{Optimizer, OptimizerConfig, Schedule};
 pub use parameters::Parameters;

@@ -6,12 +6,10 @@ use candle_core::Tensor;
 
 use super::network::ThroughPlaneConfig;
 use crate::error::NeuralError;
+use crate::safetensors::{Content, Precision, Safetensors};
 
 /// The key of the network's shape in the file's metadata, by which such a file is known.
 pub const THROUGH_PLANE: &str = "through_plane";
-
-/// Larger headers are refused.
-const MAX_HEADER: usize = 1 << 20;
 
 /// Weights and the network they are of.
 #[derive(Clone, Debug)]
@@ -28,25 +26,14 @@ impl ThroughPlaneWeights {
     /// # Errors
     /// [`NeuralError::MissingTensor`]; Candle's.
     pub fn to_bytes(&self) -> Result<Vec<u8>, NeuralError> {
-        let mut header = serde_json::Map::new();
         let described = serde_json::to_string(&self.config)
             .map_err(|e| NeuralError::Description { field: THROUGH_PLANE.to_owned(), reason: e.to_string() })?;
-        header.insert("__metadata__".to_owned(), serde_json::json!({ THROUGH_PLANE: described }));
-        let mut data: Vec<u8> = Vec::new();
-        for (name, shape) in self.config.tensors() {
+        let tensors = self.config.tensors().into_iter().map(|(name, shape)| {
             let Some(tensor) = self.tensors.get(&name) else { return Err(NeuralError::MissingTensor { name }) };
-            let start = data.len();
-            let values = tensor.flatten_all()?.to_vec1::<f32>()?;
-            data.extend(values.iter().flat_map(|v| v.to_le_bytes()));
-            let entry = serde_json::json!({ "dtype": "F32", "shape": shape, "data_offsets": [start, data.len()] });
-            header.insert(name, entry);
-        }
-        let mut text = serde_json::Value::Object(header).to_string().into_bytes();
-        text.resize(text.len().next_multiple_of(8), b' ');
-        let mut file = (text.len() as u64).to_le_bytes().to_vec();
-        file.extend(text);
-        file.extend(data);
-        Ok(file)
+            Ok((name, (shape, tensor.flatten_all()?.to_vec1::<f32>()?)))
+        });
+        let tensors = tensors.collect::<Result<_, NeuralError>>()?;
+        Content { metadata: [(THROUGH_PLANE.to_owned(), described)].into(), tensors }.write(Precision::Single)
     }
 
     /// From such a file.
@@ -55,36 +42,16 @@ impl ThroughPlaneWeights {
     /// [`NeuralError::NotWeights`], [`NeuralError::Description`], [`NeuralError::MissingTensor`],
     /// [`NeuralError::TensorShape`], [`NeuralError::NotFinite`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, NeuralError> {
-        let broken = |reason: String| NeuralError::NotWeights { format: "safetensors", reason };
-        let length = bytes.first_chunk::<8>().map_or(u64::MAX, |b| u64::from_le_bytes(*b));
-        let length = usize::try_from(length).ok().filter(|&n| n <= MAX_HEADER && n + 8 <= bytes.len());
-        let Some(length) = length else { return Err(broken("its header is not whole".to_owned())) };
-        let header: serde_json::Value =
-            serde_json::from_slice(&bytes[8..8 + length]).map_err(|e| broken(format!("its header is no JSON: {e}")))?;
-        let described = header.get("__metadata__").and_then(|m| m.get(THROUGH_PLANE)).and_then(|c| c.as_str());
-        let Some(described) = described else {
-            let reason = "is not in its metadata; it is no through-plane network".to_owned();
-            return Err(NeuralError::Description { field: THROUGH_PLANE.to_owned(), reason });
-        };
+        let file = Safetensors::parse(bytes.to_vec())?;
         let wrong = |reason: String| NeuralError::Description { field: THROUGH_PLANE.to_owned(), reason };
+        let Some(described) = file.metadata().get(THROUGH_PLANE) else {
+            return Err(wrong("is not in its metadata; it is no through-plane network".to_owned()));
+        };
         let config: ThroughPlaneConfig = serde_json::from_str(described).map_err(|e| wrong(e.to_string()))?;
         if !(1..=256).contains(&config.channels) || config.blocks > 64 || !(1..=16).contains(&config.fold) {
             return Err(wrong("has a size that no such network has".to_owned()));
         }
-        let found = candle_core::safetensors::load_buffer(bytes, &candle_core::Device::Cpu)
-            .map_err(|e| broken(e.to_string()))?;
-        let mut tensors = BTreeMap::new();
-        for (name, expected) in config.tensors() {
-            let Some(tensor) = found.get(&name) else { return Err(NeuralError::MissingTensor { name }) };
-            if tensor.dims() != expected {
-                return Err(NeuralError::TensorShape { name, expected, found: tensor.dims().to_vec() });
-            }
-            let tensor = tensor.to_dtype(candle_core::DType::F32)?;
-            if !tensor.flatten_all()?.to_vec1::<f32>()?.iter().all(|v| v.is_finite()) {
-                return Err(NeuralError::NotFinite { name });
-            }
-            tensors.insert(name, tensor);
-        }
+        let tensors = file.weights(&config.tensors())?.into_iter().collect();
         Ok(Self { config, tensors })
     }
 

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use candle_core::{DType, Device, Module, Tensor};
 use candle_nn::VarBuilder;
 
-use super::checkpoint::{self, Precision};
 use super::sample::Sample;
 use super::trainer::Network;
 use crate::NeuralError;
+use crate::safetensors::{Content, Precision};
 
 /// A network with weights that stay as they are.
 pub struct Predictor {
@@ -28,7 +28,7 @@ impl Predictor {
     /// # Errors
     /// [`NeuralError`] if the bytes are no weights, or those of another network.
     pub fn load(kind: &dyn Network, bytes: &[u8]) -> Result<Self, NeuralError> {
-        let content = checkpoint::read(bytes)?;
+        let content = Content::read(bytes)?;
         let mut tensors = HashMap::new();
         for (name, (shape, values)) in content.tensors {
             tensors.insert(name, Tensor::from_vec(values, shape, &Device::Cpu)?);
@@ -42,7 +42,7 @@ impl Predictor {
     /// # Errors
     /// [`NeuralError`] if the bytes are no weights.
     pub fn convert(bytes: &[u8], precision: Precision) -> Result<Vec<u8>, NeuralError> {
-        checkpoint::write(&checkpoint::read(bytes)?, precision)
+        Content::read(bytes)?.write(precision)
     }
 
     /// Probabilities `[class, depth, height, width]`; the mean over all flips of the axes (depth, height, width) named.

@@ -9,7 +9,6 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::augment::{Augmentation, augment};
-use super::checkpoint::{self, Content, Precision};
 use super::loss::{LossConfig, dice_cross_entropy};
 use super::optimizer::{Optimizer, OptimizerConfig, Schedule};
 use super::parameters::Parameters;
@@ -17,6 +16,7 @@ use super::predict::{classes, dice_of, padded, tensor};
 use super::random::Rng;
 use super::sample::Sample;
 use crate::NeuralError;
+use crate::safetensors::{Content, Precision};
 
 /// Places of the random numbers, beside the seed.
 const WEIGHTS: u64 = 1;
@@ -312,7 +312,7 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// [`NeuralError::Candle`].
     pub fn weights(&self, precision: Precision, metadata: BTreeMap<String, String>) -> Result<Vec<u8>, NeuralError> {
-        checkpoint::write(&Content { metadata, tensors: self.values()? }, precision)
+        Content { metadata, tensors: self.values()? }.write(precision)
     }
 
     fn values(&self) -> Result<BTreeMap<String, (Vec<usize>, Vec<f32>)>, NeuralError> {
@@ -339,7 +339,7 @@ impl<'a> Trainer<'a> {
             ("state".to_owned(), json(serde_json::to_string(&self.state))?),
             ("config".to_owned(), json(serde_json::to_string(&self.config))?),
         ]);
-        checkpoint::write(&Content { metadata, tensors }, Precision::Single)
+        Content { metadata, tensors }.write(Precision::Single)
     }
 
     /// Goes on where [`checkpoint`](Self::checkpoint) left off: to the same bits as without a stop.
@@ -347,7 +347,7 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// [`NeuralError`] if the bytes are no checkpoint, or that of another network or another configuration.
     pub fn resume(kind: &'a dyn Network, config: TrainingConfig, bytes: &[u8]) -> Result<Self, NeuralError> {
-        let content = checkpoint::read(bytes)?;
+        let content = Content::read(bytes)?;
         let wrong = |reason: String| NeuralError::NotWeights { format: "checkpoint", reason };
         let text = |key: &str| content.metadata.get(key).ok_or_else(|| wrong(format!("it has no {key}")));
         let state: TrainingState =
@@ -372,7 +372,7 @@ impl<'a> Trainer<'a> {
     /// [`NeuralError`] if the bytes are no weights, or those of another network.
     pub fn from_weights(kind: &'a dyn Network, config: TrainingConfig, bytes: &[u8]) -> Result<Self, NeuralError> {
         let trainer = Self::new(kind, config)?;
-        trainer.set(&checkpoint::read(bytes)?)?;
+        trainer.set(&Content::read(bytes)?)?;
         Ok(trainer)
     }
 
