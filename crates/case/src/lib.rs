@@ -5,7 +5,7 @@
 //! | `case.json` | the [`Manifest`]: geometry, segments, fidelity, provenance, checksums |
 //! | `anatomy.glb` | one node a segment in scene metres, coarser surfaces by `MSFT_lod` |
 //! | `scan.nii.gz`, `labels.nii.gz` | the scan and its labels on the scan's own grid |
-//! | `confidence.nii.gz`, `inferred.nii.gz` | where models took part: how sure, in percent, and what they made up (1); 2 in slices that fill a gap |
+//! | `confidence.nii.gz`, `inferred.nii.gz` | where models took part: how sure, in percent, and what they made up: 1 grey values, 3 finer slices in which structures were found; 2 in slices that fill a gap |
 //! | `report.html` | what was read, measured and made, with pictures, for people |
 //! | `marks/`, `sessions/` | what people add later; outside the checksums, kept when a case is built anew |
 //!
@@ -32,4 +32,4 @@ pub use manifest::{
 };
 pub use open::Case;
 pub use window::{WindowPreset, default_windows};
-pub use write::{CaseContents, INTERPOLATED, NO_MODEL, Trust, write_case};
+pub use write::{CaseContents, INTERPOLATED, NO_MODEL, REFINED, Trust, write_case};

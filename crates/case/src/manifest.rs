@@ -89,7 +89,7 @@ pub struct SegmentEntry {
     pub surface: SurfaceEntry,
     /// Mean confidence of the model that drew it, 0–1; none where no model did.
     pub confidence: Option<f64>,
-    /// Share of its voxels whose grey values a model made up, in percent.
+    /// Share of its voxels that rest on grey values a model made up, in percent.
     #[serde(default)]
     pub inferred_percent: f64,
 }

@@ -152,7 +152,8 @@ impl Case {
         self.bytes(CONFIDENCE)
     }
 
-    /// 1 where a model made up the grey value, [`crate::INTERPOLATED`] in slices that fill a gap; none if all was measured.
+    /// 1 where a model made up the grey value, [`crate::INTERPOLATED`] in slices that fill a gap, [`crate::REFINED`] where only labels
+    /// and surfaces come from what a model made up; none if all was measured.
     ///
     /// # Errors
     /// As [`Case::scan`].

@@ -55,8 +55,8 @@ pub struct CaseContents<'a> {
 pub struct Trust<'a> {
     /// How sure the model is of the label, in percent, [`NO_MODEL`] where none drew it; none if no model drew any.
     pub confidence: Option<&'a Volume<u8>>,
-    /// 1 where a model made up the grey value, [`INTERPOLATED`] where it fills a gap between slices, 0 where it was measured; none if
-    /// all was measured.
+    /// 1 where a model made up the grey value, [`INTERPOLATED`] where it fills a gap between slices, [`REFINED`] where it was measured
+    /// but structures were found in finer slices, 0 where all was measured; none if everything was.
     pub inferred: Option<&'a Volume<u8>>,
 }
 
@@ -65,6 +65,9 @@ pub const NO_MODEL: u8 = 255;
 
 /// In [`Trust::inferred`], a voxel of a slice that was missing and lies between measured ones; no model took part.
 pub const INTERPOLATED: u8 = 2;
+
+/// In [`Trust::inferred`], a measured voxel whose label and surfaces come from finer slices that a model made up.
+pub const REFINED: u8 = 3;
 
 /// File of [`Trust::confidence`] in a case.
 pub(crate) const CONFIDENCE: &str = "confidence.nii.gz";

@@ -6,7 +6,7 @@ use case::{CaseContents, FindingEntry, FindingKind, Provenance, RecipeRef};
 use neural::card::{ScanFacts, Task};
 use neural::model::RunOptions;
 use surface::{SegmentSurface, SurfaceOptions, surfaces_of_labels};
-use volume::{LabelMap, Volume};
+use volume::{LabelMap, ScanVolume, Volume, resample};
 
 use crate::cache::{self, Cache};
 use crate::error::PipelineError;
@@ -63,15 +63,21 @@ pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildSum
     }
     let recipe = choose_recipe(request, &input)?;
     let model = choose_model(request, &recipe, &mut input)?;
-    if let Some(model) = model.as_ref().filter(|_| recipe == CT_FINE) {
-        // What the file does not say, the recipe does.
-        let facts = ScanFacts { modality: "CT", ..input.look().facts() };
-        let upsampler = Upsampler::choose(&request.models, Some(&model.card.name), None, &facts)?;
-        ct_fine::refine(&mut input, upsampler, &mut stages)?;
-    }
-    let Structures { labels, confidence, cached } =
-        stages.run("segment", |tell| find_labels(request, &recipe, model.as_ref(), &mut input, tell))?;
+    let finer = match model.as_ref().filter(|_| recipe == CT_FINE) {
+        Some(model) => {
+            // What the file does not say, the recipe does.
+            let facts = ScanFacts { modality: "CT", ..input.look().facts() };
+            let upsampler = Upsampler::choose(&request.models, Some(&model.card.name), None, &facts)?;
+            Some(ct_fine::refine(&mut input, upsampler, &mut stages)?)
+        }
+        None => None,
+    };
+    let Structures { mut labels, confidence, cached } = stages
+        .run("segment", |tell| find_labels(request, &recipe, model.as_ref(), &mut input, finer.as_ref(), tell))?;
     let surfaces = stages.run("surfaces", |tell| surfaces_of_labels(&labels, &SurfaceOptions::default(), tell))?;
+    if finer.is_some() {
+        labels.voxels = resample::nearest(&labels.voxels, input.scan.geometry(), volume::BACKGROUND);
+    }
     let written = stages.run("write", |tell| {
         write(request, &recipe, model.as_ref(), &input, (&labels, confidence.as_ref()), &surfaces, tell)
     })?;
@@ -198,7 +204,7 @@ fn choose_model(
     Ok(Some(model))
 }
 
-/// What was found in a scan, on its own grid.
+/// What was found in a scan, on its own grid or that of the finer one.
 struct Structures {
     labels: LabelMap,
     /// How sure a model is of each voxel, in percent; none if no model tells.
@@ -206,12 +212,13 @@ struct Structures {
     cached: bool,
 }
 
-/// Labels, from the cache if they lie there.
+/// Labels, from the cache if they lie there; by intensity in the finer scan if there is one.
 fn find_labels(
     request: &BuildRequest,
     recipe: &Recipe,
     model: Option<&ModelEntry>,
     input: &mut Input,
+    finer: Option<&ScanVolume>,
     tell: &(dyn Fn(f32) + Sync),
 ) -> Result<Structures, PipelineError> {
     let by_recipe = |labels, cached| Structures { labels, confidence: None, cached };
@@ -233,9 +240,10 @@ fn find_labels(
         }
         return Ok(Structures { labels, confidence, cached: found.cached });
     }
-    let key = cache.as_ref().map(|_| cache::key(&input.scan, &[recipe.name, recipe.version]));
+    let scan = finer.unwrap_or(&input.scan);
+    let key = cache.as_ref().map(|_| cache::key(scan, &[recipe.name, recipe.version]));
     if let (Some(cache), Some(key)) = (&cache, &key)
-        && let Some(voxels) = cache.load(key, input.scan.geometry())
+        && let Some(voxels) = cache.load(key, scan.geometry())
     {
         return Ok(by_recipe(recipe::with_segments(recipe, voxels), true));
     }
@@ -243,7 +251,7 @@ fn find_labels(
         recipe: recipe.name.to_owned(),
         remedy: "look at the scan with `vestibule inspect`, or give labels with --labels FILE".to_owned(),
     };
-    let labels = recipe::segment(recipe, &input.scan, tell)?.ok_or_else(nothing)?;
+    let labels = recipe::segment(recipe, scan, tell)?.ok_or_else(nothing)?;
     if labels.segments.is_empty() {
         return Err(nothing());
     }
@@ -271,11 +279,16 @@ fn placed_labels(input: &mut Input) -> Result<LabelMap, PipelineError> {
     Ok(placed.labels)
 }
 
-/// [`case::INTERPOLATED`] in the slices that a series lacks; none if it lacks none, or all are new anyway.
-fn filled_gaps(input: &Input) -> Option<Volume<u8>> {
-    (!input.missing.is_empty()).then(|| {
-        let value = |k| if input.missing.contains(&k) { case::INTERPOLATED } else { 0 };
-        Volume::from_fn(*input.scan.geometry(), |[_, _, k]| value(k))
+/// What was not measured; none if all was. The slices that a series lacks are [`case::INTERPOLATED`].
+fn inferred(input: &Input, refined: bool) -> Option<Volume<u8>> {
+    let grid = *input.scan.geometry();
+    if input.made_up {
+        return Some(Volume::filled(grid, 1_u8));
+    }
+    let measured = if refined { case::REFINED } else { 0 };
+    (refined || !input.missing.is_empty()).then(|| {
+        let value = |k| if input.missing.contains(&k) { case::INTERPOLATED } else { measured };
+        Volume::from_fn(grid, |[_, _, k]| value(k))
     })
 }
 
@@ -298,7 +311,7 @@ fn write(
         let origin = card.training.source.as_ref().map(|s| format!(", from {s}")).unwrap_or_default();
         let what = match card.network.task() {
             Task::Segmentation => "structures were drawn",
-            Task::SuperResolution => "grey values between the scan's own slices were inferred",
+            Task::SuperResolution => "finer slices, in which structures were found, were inferred",
         };
         let mut texts = vec![format!(
             "{what} by the model {} {}{origin}{licence}; no human looked at them",
@@ -313,7 +326,7 @@ fn write(
     provenance.measured.clone_from(&input.measured);
     provenance.interpolated.clone_from(&input.interpolated);
     provenance.inferred.clone_from(&input.inferred);
-    let made_up = input.made_up.then(|| Volume::filled(*input.scan.geometry(), 1_u8)).or_else(|| filled_gaps(input));
+    let inferred = inferred(input, *recipe == CT_FINE);
     let contents = CaseContents {
         scan: &input.scan,
         labels,
@@ -323,7 +336,7 @@ fn write(
         alias: request.alias.clone(),
         provenance,
         windows: input.windows.clone(),
-        trust: case::Trust { confidence, inferred: made_up.as_ref().or(input.inferred_mask.as_ref()) },
+        trust: case::Trust { confidence, inferred: inferred.as_ref() },
     };
     Ok(case::write_case(&request.out, &contents, tell)?)
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use case::{FindingEntry, FindingKind, WindowPreset};
 use dicom::{Finding, IdentityGuard, Inventory, Modality};
 use volume::formats::Format;
-use volume::{LabelMap, ScanVolume, Volume};
+use volume::{LabelMap, ScanVolume};
 
 use crate::build::BuildRequest;
 use crate::error::PipelineError;
@@ -41,8 +41,6 @@ pub(crate) struct Input {
     pub(crate) inferred: String,
     /// Slices of the grid that lie in gaps of a series.
     pub(crate) missing: Vec<usize>,
-    /// 1 where a grey value was inferred by a model; none if none was.
-    pub(crate) inferred_mask: Option<Volume<u8>>,
     /// True if the grey values come from the labels.
     pub(crate) made_up: bool,
 }
@@ -128,7 +126,6 @@ fn read_dicom(request: &BuildRequest, inventory: &Inventory) -> Result<Input, Pi
         interpolated: interpolated(&report),
         inferred: NOT_INFERRED.to_owned(),
         missing: report.interpolated_slices.clone(),
-        inferred_mask: None,
         made_up: false,
         scan: volume,
     };
@@ -215,7 +212,6 @@ fn read_file(request: &BuildRequest, format: Format, path: &Path) -> Result<Inpu
         interpolated: NOT_INTERPOLATED.to_owned(),
         inferred: NOT_INFERRED.to_owned(),
         missing: Vec::new(),
-        inferred_mask: None,
         made_up: false,
         scan,
     };

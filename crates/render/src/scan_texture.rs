@@ -128,7 +128,7 @@ impl<'a> OnGrid<'a> {
         if self.is_silent() { 0 } else { 2 }
     }
 
-    /// The least confidence of each block, and whether anything in it is made up: a coarse picture hides no doubt.
+    /// The least confidence of each block, and whether a grey value in it is made up: a coarse picture hides no doubt.
     fn image(&self, geometry: &ImageGeometry, step: [usize; 3], size: [usize; 3]) -> Image {
         if self.is_silent() {
             return image_3d([1; 3], TextureFormat::Rg8Uint, vec![NO_MODEL, 0]);
@@ -141,7 +141,7 @@ impl<'a> OnGrid<'a> {
                     for i in from[0]..to[0] {
                         let at = geometry.offset(i, j, k);
                         confidence = confidence.min(self.confidence.map_or(NO_MODEL, |v| v[at]));
-                        inferred = inferred.max(self.inferred.map_or(0, |v| v[at].min(1)));
+                        inferred = inferred.max(self.inferred.map_or(0, |v| made_up(v[at])));
                     }
                 }
             }
@@ -149,6 +149,11 @@ impl<'a> OnGrid<'a> {
         });
         image_3d(size, TextureFormat::Rg8Uint, data)
     }
+}
+
+/// 1 if a grey value was not measured, by [`case::Trust::inferred`].
+fn made_up(inferred: u8) -> u8 {
+    u8::from(inferred != 0 && inferred != case::REFINED)
 }
 
 /// Background, then every label that occurs, in order.

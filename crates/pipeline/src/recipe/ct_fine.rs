@@ -1,7 +1,7 @@
 //! `ct-fine`: `ct-basic` in a scan whose slices were made thinner.
 
 use neural::super_resolution::{UpsampleOptions, slice_axis};
-use volume::ImageGeometry;
+use volume::{ImageGeometry, ScanVolume};
 
 use crate::error::PipelineError;
 use crate::input::Input;
@@ -33,11 +33,15 @@ pub(crate) fn voxels(geometry: &ImageGeometry) -> usize {
     (geometry.voxel_count() as f64 * factor).round() as usize
 }
 
-/// Puts the finer scan in the place of the one that was read, and says so.
+/// A finer scan to find structures in; the input says that they come from it, and stays what was measured.
 ///
 /// # Errors
 /// As [`Upsampler::run`].
-pub(crate) fn refine(input: &mut Input, upsampler: Upsampler, stages: &mut Stages<'_>) -> Result<(), PipelineError> {
+pub(crate) fn refine(
+    input: &mut Input,
+    upsampler: Upsampler,
+    stages: &mut Stages<'_>,
+) -> Result<ScanVolume, PipelineError> {
     let old = *input.scan.geometry();
     let (axis, before) = (slice_axis(&old), old.max_spacing_mm());
     let spacing_mm = spacing_mm(&old).unwrap_or(before);
@@ -47,25 +51,22 @@ pub(crate) fn refine(input: &mut Input, upsampler: Upsampler, stages: &mut Stage
     let card = &upsampler.entry.card;
     let measured = old.size()[axis] - input.missing.len();
     input.inferred = format!(
-        "All grey values: {measured} measured slices {before:.2} mm apart were made {after:.2} mm thin by the model {} {}. \
-         Averaged again over the thickness of the old slices they differ from what was measured by {:.1} in the mean.",
+        "All surfaces and labels: {measured} measured slices {before:.2} mm apart were made {after:.2} mm thin by the model {} {}, and \
+         structures were found there. Averaged again over the thickness of the old slices the new ones differ from what was \
+         measured by {:.1} in the mean.",
         card.name, card.version, made.mismatch
     );
     if !input.missing.is_empty() {
         let missing = input.missing.len();
         let slices = if missing == 1 { "slice that is" } else { "slices that are" };
-        input.inferred.push_str(&format!(" {missing} {slices} missing from the series were filled."));
+        input.inferred.push_str(&format!(" {missing} {slices} missing from the series were filled for that."));
     }
-    input.measured = format!("No voxel as it is; the scan before its slices were made thinner: {}", input.measured);
     input.notes.extend(upsampler.notes);
     input.notes.push(format!(
-        "slices were made thinner, from {before:.2} to {after:.2} mm; the scan in the case is the finer one, and all of it is \
-         marked as inferred"
+        "surfaces come from slices made thinner, from {before:.2} to {after:.2} mm, and are marked as inferred; the scan in the case \
+         is the one that was measured, and its labels are those of the nearest new slices"
     ));
-    input.inferred_mask = Some(made.inferred_mask());
-    input.scan = made.scan;
-    input.missing.clear();
-    Ok(())
+    Ok(made.scan)
 }
 
 #[cfg(test)]

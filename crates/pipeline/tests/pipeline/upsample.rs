@@ -193,7 +193,7 @@ fn scans_of_another_kind_teach_the_model_first() {
 }
 
 #[test]
-fn a_case_of_thin_slices_is_marked_as_inferred() {
+fn surfaces_of_thin_slices_are_marked_as_inferred_and_the_scan_stays() {
     let dir = tempfile::tempdir().unwrap();
     let (scan, out) = (dir.path().join("scan"), dir.path().join("case"));
     let options = phantom::PhantomOptions { seed: 3, spacing_mm: [4.0, 4.0, 12.0], ..Default::default() };
@@ -210,12 +210,16 @@ fn a_case_of_thin_slices_is_marked_as_inferred() {
     let ask = |r: &mut pipeline::BuildRequest| (r.recipe, r.models) = (Some("ct-fine".to_owned()), models.clone());
     let summary = build(&scan, &out, ask).unwrap();
     let old = run_plain(&scan);
-    let [x, y, z] = old.geometry().size();
-    assert_eq!((summary.recipe, summary.size), ("ct-fine", [x, y, 3 * z]));
+    assert_eq!((summary.recipe, summary.size), ("ct-fine", old.geometry().size()));
     assert_eq!(summary.models.iter().map(|m| m.name.as_str()).collect::<Vec<_>>(), ["tried"]);
     let case = open(&out);
     let mask = case.inferred().unwrap().unwrap();
-    assert!(mask.data().iter().all(|&m| m == 1), "every slice is new");
+    assert!(mask.data().iter().all(|&m| m == case::REFINED), "every surface is new");
+    let kept = case.scan().unwrap();
+    let same = (0..old.geometry().voxel_count()).all(|n| (kept.value(n) - old.value(n)).abs() < 1e-3);
+    assert!(kept.geometry().is_same_grid(old.geometry(), 1e-3) && same, "the scan is what was measured");
+    let labels = case.labels().unwrap();
+    assert!(labels.geometry().is_same_grid(old.geometry(), 1e-3));
     let provenance = &case.manifest.provenance;
     assert!(provenance.inferred.contains("12.00 mm apart were made 4.00 mm thin by the model tried"), "{provenance:?}");
     assert_eq!(provenance.models[0].name, "tried");
@@ -225,7 +229,7 @@ fn a_case_of_thin_slices_is_marked_as_inferred() {
 
     // Thin slices have nothing to gain.
     let thin = dir.path().join("thin.nii.gz");
-    volume::nifti::write_scan(&case.scan().unwrap(), &thin).unwrap();
+    run(&scan, &thin, |r| r.spacing_mm = 4.0).unwrap();
     let error = build(&thin, &dir.path().join("other"), ask).unwrap_err().to_string();
     assert!(error.contains("thin enough"), "{error}");
     // The recipe need not be named with a model that can do nothing else.
