@@ -16,6 +16,7 @@ pub(crate) fn run(arguments: &cli::Upsample) -> Result<()> {
         model: arguments.model.clone(),
         models: models::all(),
         fine_tune_steps: arguments.fine_tune.map(|steps| steps as usize),
+        flips: arguments.flips,
     };
     let made = pipeline::upsample(&request, &progress);
     progress.finish();

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! teach_upsampling WEIGHTS.safetensors SCAN… [--steps N] [--from WEIGHTS] [--check SCAN] [--seed N] [--contrasts own]
+//!     [--channels N] [--blocks N]
 //! ```
 //!
 //! Contrast is changed at random, for scans of other kinds, unless it is to stay the scans' own. Prints a table: step, mean loss, gain in dB over spline and back-projection on fixed crops of the scans (and of `--check`), seconds.
@@ -44,8 +45,8 @@ fn main() -> ExitCode {
 
 fn teach(free: &[String], options: &BTreeMap<String, String>) -> Outcome<()> {
     let [weights, scans @ ..] = free else { return Err("name the weights to write, and scans".into()) };
-    let scans: Vec<SharpScan> = scans.iter().map(|path| sharp(path)).collect::<Outcome<_>>()?;
-    let check: Vec<SharpScan> = options.get("check").map(|path| sharp(path)).transpose()?.into_iter().collect();
+    let scans = scans.iter().map(|path| sharp(path)).collect::<Outcome<Vec<_>>>()?.concat();
+    let check = options.get("check").map(|path| sharp(path)).transpose()?.unwrap_or_default();
     let defaults = SharpenTraining::default();
     let training = SharpenTraining {
         steps: options.get("steps").map_or(Ok(defaults.steps), |n| n.parse())?,
@@ -55,7 +56,12 @@ fn teach(free: &[String], options: &BTreeMap<String, String>) -> Outcome<()> {
     };
     let mut trainer = match options.get("from") {
         Some(path) => SharpenTrainer::from_weights(&ThroughPlaneWeights::from_bytes(&std::fs::read(path)?)?, training)?,
-        None => SharpenTrainer::new(&ThroughPlaneConfig::default(), training)?,
+        None => {
+            let usual = ThroughPlaneConfig::default();
+            let channels = options.get("channels").map_or(Ok(usual.channels), |n| n.parse())?;
+            let blocks = options.get("blocks").map_or(Ok(usual.blocks), |n| n.parse())?;
+            SharpenTrainer::new(&ThroughPlaneConfig { channels, blocks, ..usual }, training)?
+        }
     };
     let (start, mut out, mut losses) = (Instant::now(), std::io::stdout(), Vec::new());
     while trainer.step_count() < trainer.steps() {
@@ -74,8 +80,8 @@ fn teach(free: &[String], options: &BTreeMap<String, String>) -> Outcome<()> {
     Ok(())
 }
 
-fn sharp(path: &str) -> Outcome<SharpScan> {
-    Ok(SharpScan::new(&read(Path::new(path))?)?)
+fn sharp(path: &str) -> Outcome<Vec<SharpScan>> {
+    Ok(SharpScan::every_way(&read(Path::new(path))?)?)
 }
 
 fn read(path: &Path) -> Outcome<ScanVolume> {

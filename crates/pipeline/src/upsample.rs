@@ -16,8 +16,11 @@ use crate::input::{Input, read_input};
 use crate::models::{ModelEntry, Models, UsedModel};
 use crate::progress::{Progress, StageTime, Stages};
 
-/// Steps by which a model is taught on the scan itself where it was trained on another kind of scan.
-const FOREIGN_STEPS: usize = 1000;
+/// Steps by which a model is taught on the scan itself where scans differ too much for one that was trained before.
+const OWN_STEPS: usize = 1000;
+
+/// The modality whose grey values depend on the sequence, so that no scan looks like another.
+const VARIED: &str = "MR";
 
 /// Planes with fewer voxels along a side have nothing to teach.
 const LEAST_PLANE: usize = 64;
@@ -39,9 +42,11 @@ pub struct UpsampleRequest {
     pub model: Option<String>,
     /// Where models are looked for.
     pub models: Models,
-    /// Steps by which the model is first taught on the scan's own sharp planes; if absent, none for scans of the kind that the
-    /// model was trained on, some for others.
+    /// Steps by which the model is first taught on the scan's own sharp planes; if absent, some for MR and for scans of another kind
+    /// than the model was trained on, else none.
     pub fine_tune_steps: Option<usize>,
+    /// Take the mean over mirror images of the planes ([`UpsampleOptions::flips`]).
+    pub flips: bool,
 }
 
 /// What was made.
@@ -125,6 +130,7 @@ pub fn upsample(request: &UpsampleRequest, progress: &dyn Progress) -> Result<Up
         spacing_mm: request.spacing_mm,
         thickness: request.thickness_mm.map_or(1.0, |thick| thick / apart),
         missing: input.missing.clone(),
+        flips: request.flips,
         ..UpsampleOptions::default()
     };
     let made = upsampler.run(&input, &options, &mut stages)?;
@@ -160,8 +166,8 @@ pub(crate) struct Upsampler {
 }
 
 impl Upsampler {
-    /// The model named, else the one that fits best. One that was trained on another kind of scan is first taught on this one,
-    /// unless `steps` says otherwise.
+    /// The model named, else the one that fits best. For MR, and if it was trained on another kind of scan, it is first taught on
+    /// this one, unless `steps` says otherwise.
     ///
     /// # Errors
     /// [`PipelineError::UnknownModel`], [`PipelineError::OtherTask`], [`PipelineError::NoUpsampler`].
@@ -179,19 +185,21 @@ impl Upsampler {
         let mut notes = Vec::new();
         let foreign = ![scan.modality, ANY].contains(&card.input.modality.as_str());
         let small = plane(scan.geometry).into_iter().any(|n| n < LEAST_PLANE);
-        let default = if foreign && !small { FOREIGN_STEPS } else { 0 };
+        let default = if (foreign || scan.modality == VARIED) && !small { OWN_STEPS } else { 0 };
         let taken = steps.unwrap_or(default);
+        let what = match (taken, steps) {
+            (0, _) => format!("--fine-tune {OWN_STEPS} would teach it on the scan itself first"),
+            (n, None) => format!("it was taught on the scan itself in {n} steps first; --fine-tune 0 leaves that out"),
+            (n, Some(_)) => format!("it was taught on the scan itself in {n} steps first"),
+        };
+        let (name, own, found) = (&card.name, &card.input.modality, scan.modality);
         if foreign {
-            let (name, own, found) = (&card.name, &card.input.modality, scan.modality);
             let kind = if scan.modality_is_guess { "looks like" } else { "is" };
-            let what = match (taken, steps) {
-                (0, _) => format!("--fine-tune {FOREIGN_STEPS} would teach it on the scan itself first"),
-                (n, None) => {
-                    format!("it was taught on the scan itself in {n} steps first; --fine-tune 0 leaves that out")
-                }
-                (n, Some(_)) => format!("it was taught on the scan itself in {n} steps first"),
-            };
             notes.push(format!("model {name} was trained on {own} and this scan {kind} {found}; {what}"));
+        } else if default > 0 {
+            notes.push(format!(
+                "{found} differs from sequence to sequence, and model {name} has seen a few only; {what}"
+            ));
         }
         if card.experimental {
             notes.push(format!("model {} is marked experimental; look closely at what it made", card.name));

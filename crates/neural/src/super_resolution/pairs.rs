@@ -18,6 +18,9 @@ const FLAT: f32 = 0.02;
 /// Deviation of noise added to averaged slices, in parts of the intensity span. The head of the tests has 0.014 at 5 mm.
 const MOST_NOISE: f64 = 0.02;
 
+/// Voxels at most so many times longer than wide are sharp along all axes.
+const ISOTROPIC: f64 = 1.25;
+
 /// Draws before a flat crop is taken after all.
 const TRIES: usize = 8;
 
@@ -36,8 +39,25 @@ impl SharpScan {
     /// # Errors
     /// [`NeuralError::Input`] if values are not finite or planes are too small to learn from.
     pub fn new(scan: &ScanVolume) -> Result<Self, NeuralError> {
+        Self::across(scan, slice_axis(scan.geometry()))
+    }
+
+    /// The planes across each axis of a scan whose voxels are about as long as wide, else those of [`new`](Self::new).
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn every_way(scan: &ScanVolume) -> Result<Vec<Self>, NeuralError> {
+        let spacing = scan.geometry().spacing();
+        let least = spacing.into_iter().fold(f64::MAX, f64::min);
+        if scan.geometry().max_spacing_mm() > least * ISOTROPIC {
+            return Ok(vec![Self::new(scan)?]);
+        }
+        (0..3).map(|axis| Self::across(scan, axis)).collect()
+    }
+
+    fn across(scan: &ScanVolume, axis: usize) -> Result<Self, NeuralError> {
         let size = scan.geometry().size();
-        let order = axis_last(slice_axis(scan.geometry()));
+        let order = axis_last(axis);
         let mut values = permuted(&floats(scan), size, order);
         Scale::of(&values)?.to_unit(&mut values);
         let size = order.map(|axis| size[axis]);

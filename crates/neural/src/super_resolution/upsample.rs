@@ -15,6 +15,9 @@ const CHUNK_VOXELS: usize = (1 << 18) * 3;
 /// A plane with less than this between its lowest and highest value stays as interpolated, in parts of the scan's span.
 const FLAT: f32 = 0.01;
 
+/// The hint that changes its sign upside down.
+const SINE: usize = 3;
+
 /// New slices no more than this part closer together than the old ones are the old ones.
 const SAME: f64 = 0.01;
 
@@ -29,11 +32,13 @@ pub struct UpsampleOptions {
     pub missing: Vec<usize>,
     /// Rounds of back-projection (Irani & Peleg, 1991), after which averages over the old slices are what was measured.
     pub rounds: usize,
+    /// Take the mean over planes and their mirror images, upside down and left to right: four times the work.
+    pub flips: bool,
 }
 
 impl Default for UpsampleOptions {
     fn default() -> Self {
-        Self { spacing_mm: 1.0, thickness: 1.0, missing: Vec::new(), rounds: 3 }
+        Self { spacing_mm: 1.0, thickness: 1.0, missing: Vec::new(), rounds: 3, flips: false }
     }
 }
 
@@ -136,7 +141,7 @@ pub fn upsample_onto(
     let mut values = layout.interpolate(missing, base_rounds).apply(&slices, plane);
     if let Some(network) = network {
         let hints = layout.hints(missing);
-        let residual = residuals(network, &values, [size[0], size[1]], &hints, tell)?;
+        let residual = residuals(network, &values, [size[0], size[1]], &hints, options.flips, tell)?;
         let wanted = |v: usize| inferred[v];
         let pairs = values.par_chunks_mut(plane).zip(residual.par_chunks(plane)).enumerate();
         pairs.filter(|(v, _)| wanted(*v)).for_each(|(_, (to, add))| to.iter_mut().zip(add).for_each(|(t, a)| *t += a));
@@ -232,16 +237,22 @@ fn difference(average: &Banded, values: &[f32], slices: &[f32], plane: usize, mi
     found
 }
 
-/// What the network adds, the mean over planes of columns and planes of rows.
+/// Planes as they are, and mirrored along rows, columns, both.
+const MIRRORED: [[bool; 2]; 4] = [[false, false], [false, true], [true, false], [true, true]];
+
+/// What the network adds, the mean over planes of columns and planes of rows, and over their mirror images if asked for.
 fn residuals(
     network: &ThroughPlane,
     values: &[f32],
     [nx, ny]: [usize; 2],
     hints: &[[f32; 4]],
+    flips: bool,
     tell: &(dyn Fn(f32) + Sync),
 ) -> Result<Vec<f32>, NeuralError> {
     let mut sum = vec![0.0; values.len()];
     let (mut input, mut buffers) = (Vec::new(), Buffers::default());
+    let mirrored = if flips { &MIRRORED[..] } else { &MIRRORED[..1] };
+    let weight = 0.5 / mirrored.len() as f32;
     let mut before = 0;
     for (planes, width, plane_step, step) in [(ny, nx, nx, 1), (nx, ny, 1, nx)] {
         let range = |p: usize| {
@@ -252,18 +263,27 @@ fn residuals(
         };
         let rough: Vec<usize> = (0..planes).into_par_iter().filter(|&p| range(p) >= FLAT).collect();
         let chunk = (CHUNK_VOXELS / (hints.len() * width)).max(1);
-        for (at, part) in rough.chunks(chunk).enumerate() {
+        let chunks = rough.chunks(chunk).flat_map(|part| mirrored.iter().map(move |mirror| (part, mirror)));
+        let count = rough.len().div_ceil(chunk) * mirrored.len();
+        for (at, (part, &mirror)) in chunks.enumerate() {
             let depth = hints.len().div_ceil(network.fold());
             let folding = Folding { fold: network.fold(), planes: part.len(), depth, width };
-            gather(values, nx * ny, part, [plane_step, step], hints, &folding, &mut input);
+            let planes_of = Planes { values, plane: nx * ny, part, steps: [plane_step, step], hints, mirror };
+            planes_of.gather(&folding, &mut input);
             network.run(&input, folding.shape(INPUTS), &mut buffers)?;
             sum.par_chunks_mut(nx * ny).enumerate().for_each(|(z, slice)| {
+                let z = if mirror[0] { hints.len() - 1 - z } else { z };
                 for (at, &p) in part.iter().enumerate() {
                     let row = &buffers.out[folding.row(0, at, z)..][..width];
-                    row.iter().enumerate().for_each(|(n, v)| slice[p * plane_step + n * step] += 0.5 * v);
+                    let mut add = |n: usize, v: f32| slice[p * plane_step + n * step] += weight * v;
+                    if mirror[1] {
+                        row.iter().rev().enumerate().for_each(|(n, v)| add(n, *v));
+                    } else {
+                        row.iter().enumerate().for_each(|(n, v)| add(n, *v));
+                    }
                 }
             });
-            let share = ((at * chunk + part.len()) as f32 / rough.len() as f32) * planes as f32;
+            let share = (at + 1) as f32 / count as f32 * planes as f32;
             tell(0.99 * (before as f32 + share) / (nx + ny) as f32);
         }
         before += planes;
@@ -271,29 +291,42 @@ fn residuals(
     Ok(sum)
 }
 
-/// Planes as the network takes them; what folding adds at the end repeats the last row.
-fn gather(
-    values: &[f32],
+/// Some planes that hold the slice axis.
+struct Planes<'a> {
+    values: &'a [f32],
+    /// Voxels of a slice.
     plane: usize,
-    part: &[usize],
-    [plane_step, step]: [usize; 2],
-    hints: &[[f32; 4]],
-    folding: &Folding,
-    input: &mut Vec<f32>,
-) {
-    let Folding { fold, planes, depth, width } = *folding;
-    input.resize(folding.shape(INPUTS).iter().product(), 0.0);
-    input.par_chunks_mut(width).enumerate().for_each(|(row, out)| {
-        let (channel, within) = (row / (planes * depth), row % (planes * depth));
-        let z = (within % depth * fold + channel % fold).min(hints.len() - 1);
-        match (channel / fold).checked_sub(1) {
-            Some(hint) => out.fill(hints[z][hint]),
-            None => {
-                let from = z * plane + part[within / depth] * plane_step;
-                out.iter_mut().enumerate().for_each(|(n, out)| *out = values[from + n * step]);
+    part: &'a [usize],
+    /// From plane to plane and from voxel to voxel.
+    steps: [usize; 2],
+    hints: &'a [[f32; 4]],
+    /// Along the slice axis and across it.
+    mirror: [bool; 2],
+}
+
+impl Planes<'_> {
+    /// The planes as the network takes them; what folding adds at the end repeats the last row.
+    fn gather(&self, folding: &Folding, input: &mut Vec<f32>) {
+        let Folding { fold, planes, depth, width } = *folding;
+        let (last, [plane_step, step], [upside_down, turned]) = (self.hints.len() - 1, self.steps, self.mirror);
+        input.resize(folding.shape(INPUTS).iter().product(), 0.0);
+        input.par_chunks_mut(width).enumerate().for_each(|(row, out)| {
+            let (channel, within) = (row / (planes * depth), row % (planes * depth));
+            let z = (within % depth * fold + channel % fold).min(last);
+            let z = if upside_down { last - z } else { z };
+            match (channel / fold).checked_sub(1) {
+                // Upside down, a place above a slice's middle lies below it.
+                Some(hint) => out.fill(self.hints[z][hint] * if upside_down && hint == SINE { -1.0 } else { 1.0 }),
+                None => {
+                    let from = z * self.plane + self.part[within / depth] * plane_step;
+                    let value = |n: usize| self.values[from + n * step];
+                    out.iter_mut().enumerate().for_each(|(n, out)| {
+                        *out = value(if turned { width - 1 - n } else { n });
+                    });
+                }
             }
-        }
-    });
+        });
+    }
 }
 
 /// The grid of a layout's voxels.

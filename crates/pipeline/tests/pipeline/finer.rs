@@ -1,9 +1,12 @@
 //! How near thin slices come to those that were averaged away, in real scans, where they are.
 //!
 //! `VESTIBULE_UPSAMPLE=whole` takes whole scans rather than a part of their rows, `VESTIBULE_UPSAMPLE_STEPS=N` teaches the model
-//! on the averaged scan first, `VESTIBULE_UPSAMPLE_WEIGHTS=FILE` takes other weights. The figures in docs/neural.md are from here.
+//! on the averaged scan first, `VESTIBULE_UPSAMPLE_WEIGHTS=FILE` takes other weights, `VESTIBULE_UPSAMPLE_FLIPS=1` tries mirror images
+//! too, `VESTIBULE_UPSAMPLE_MM=5` only slices as thick. The figures in docs/neural.md are from here.
 
-use neural::super_resolution::{ThroughPlaneWeights, UpsampleOptions, average_down, fine_tune, upsample_onto};
+use neural::super_resolution::{
+    ThroughPlane, ThroughPlaneWeights, UpsampleOptions, average_down, fine_tune, upsample_onto,
+};
 use pipeline::{EmbeddedModel, Models};
 use volume::{ScanVolume, Volume};
 
@@ -49,9 +52,8 @@ fn measure(scan: &ScanVolume, axis: usize, slice_mm: f64) -> [Figures; 3] {
     sorted.sort_by(f32::total_cmp);
     let peak = f64::from(sorted[sorted.len() * 999 / 1000] - sorted[0]);
     println!("{:.2} voxels a slice, {area:?}, peak {peak:.0}, {steps} steps on the scan itself", layout.factor);
-    let runs = [("cubic", None, 0), ("back-projected", None, 3), ("network", Some(&network), 3)];
-    runs.map(|(name, network, rounds)| {
-        let options = UpsampleOptions { rounds, ..UpsampleOptions::default() };
+    let measured = |name: &str, network: Option<&ThroughPlane>, rounds: usize, flips: bool| {
+        let options = UpsampleOptions { rounds, flips, ..UpsampleOptions::default() };
         let made = upsample_onto(&thick, axis, &layout, network, &options, &|_| ()).unwrap();
         let ScanVolume::F32(values) = &made.scan else { panic!("not in single precision") };
         let ours = area.of(values.data(), size);
@@ -59,7 +61,14 @@ fn measure(scan: &ScanVolume, axis: usize, slice_mm: f64) -> [Figures; 3] {
         let ssim = metrics::ssim(&inside, &ours, area.size(), peak).unwrap();
         println!("  {name:15} {psnr:.2} dB, SSIM {ssim:.4}");
         [psnr, ssim]
-    })
+    };
+    let cubic = measured("cubic", None, 0, false);
+    let projected = measured("back-projected", None, 3, false);
+    let sharpened = measured("network", Some(&network), 3, false);
+    if std::env::var_os("VESTIBULE_UPSAMPLE_FLIPS").is_some() {
+        measured("mirrored too", Some(&network), 3, true);
+    }
+    [cubic, projected, sharpened]
 }
 
 /// First and last voxel along each axis.
@@ -125,7 +134,8 @@ fn a_ct_comes_nearer_to_what_it_was() {
 fn a_head_comes_nearer_to_what_it_was() {
     let Some(scan) = read("mr-head-t1") else { return };
     let scan = part(scan, 32);
-    for slice_mm in [3.0, 5.0] {
+    let only: Option<f64> = std::env::var("VESTIBULE_UPSAMPLE_MM").ok().map(|mm| mm.parse().unwrap());
+    for slice_mm in [3.0, 5.0].into_iter().filter(|&mm| only.is_none_or(|only| only == mm)) {
         let [cubic, _, network] = measure(&scan, 2, slice_mm);
         assert!(network[0] > cubic[0] && network[1] > cubic[1], "{slice_mm} mm: {network:?} after {cubic:?}");
     }

@@ -146,3 +146,26 @@ fn what_cannot_be_is_refused() {
     let made = upsample(&scan, Some(&busy()), &plain(1.0), &|_| ()).unwrap();
     assert!((0..made.scan.geometry().voxel_count()).all(|n| made.scan.value(n) == 0.0), "a flat scan stays flat");
 }
+
+#[test]
+fn with_flips_mirrored_scans_give_mirrored_results() {
+    let (thick, _) = average_down(&balls([24, 28, 30]), 2, 5.0).unwrap();
+    let mirrored = |scan: &ScanVolume| {
+        let size = scan.geometry().size();
+        Volume::from_fn(*scan.geometry(), |v| {
+            let [i, j, k] = [0, 1, 2].map(|a| size[a] - 1 - v[a]);
+            scan.value(scan.geometry().offset(i, j, k))
+        })
+    };
+    let thick = ScanVolume::F32(thick);
+    let turned = ScanVolume::F32(mirrored(&thick));
+    let off = |flips: bool| {
+        let options = UpsampleOptions { flips, ..plain(1.0) };
+        let [made, from_turned] =
+            [&thick, &turned].map(|scan| upsample(scan, Some(&busy()), &options, &|_| ()).unwrap().scan);
+        error(&made, &ScanVolume::F32(mirrored(&from_turned)))
+    };
+    assert!(off(true) < 1e-3, "{}", off(true));
+    // The weights see a difference, else this would say nothing.
+    assert!(off(false) > 0.1, "{}", off(false));
+}
