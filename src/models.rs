@@ -22,6 +22,10 @@ const EMBEDDED: &[EmbeddedModel] = &[
         files: &[("weights.safetensors", include_bytes!("../models/through-plane/weights.safetensors"))],
     },
     EmbeddedModel {
+        card: include_str!("../models/through-plane-mr/model.json"),
+        files: &[("weights.safetensors", include_bytes!("../models/through-plane-mr/weights.safetensors"))],
+    },
+    EmbeddedModel {
         card: include_str!("../models/torso-organs/model.json"),
         files: &[("weights.safetensors", include_bytes!("../models/torso-organs/weights.safetensors"))],
     },

@@ -12,18 +12,24 @@ use volume::{ScanVolume, Volume};
 
 use crate::support::data;
 
-/// The shipped model.
-pub(crate) const SHIPPED: &[EmbeddedModel] = &[EmbeddedModel {
-    card: include_str!("../../../../models/through-plane/model.json"),
-    files: &[("weights.safetensors", include_bytes!("../../../../models/through-plane/weights.safetensors"))],
-}];
+/// The shipped models.
+pub(crate) const SHIPPED: &[EmbeddedModel] = &[
+    EmbeddedModel {
+        card: include_str!("../../../../models/through-plane/model.json"),
+        files: &[("weights.safetensors", include_bytes!("../../../../models/through-plane/weights.safetensors"))],
+    },
+    EmbeddedModel {
+        card: include_str!("../../../../models/through-plane-mr/model.json"),
+        files: &[("weights.safetensors", include_bytes!("../../../../models/through-plane-mr/weights.safetensors"))],
+    },
+];
 
-fn shipped() -> ThroughPlaneWeights {
+fn shipped(name: &str) -> ThroughPlaneWeights {
     if let Some(path) = std::env::var_os("VESTIBULE_UPSAMPLE_WEIGHTS") {
         return ThroughPlaneWeights::from_bytes(&std::fs::read(path).unwrap()).unwrap();
     }
     let models = Models { embedded: SHIPPED, ..Models::default() };
-    let entry = models.find("through-plane").unwrap();
+    let entry = models.find(name).unwrap();
     neural::model::through_plane(&entry.card, entry.files().unwrap()).unwrap()
 }
 
@@ -32,11 +38,11 @@ type Figures = [f64; 2];
 
 /// Averages a scan down along an axis, brings it back, and compares within the box around all that is not air: by a cubic
 /// B-spline, by that and back-projection, by the network and back-projection.
-fn measure(scan: &ScanVolume, axis: usize, slice_mm: f64) -> [Figures; 3] {
+fn measure(model: &str, scan: &ScanVolume, axis: usize, slice_mm: f64) -> [Figures; 3] {
     let (thick, layout) = average_down(scan, axis, slice_mm).unwrap();
     let thick = ScanVolume::F32(thick);
     let steps = std::env::var("VESTIBULE_UPSAMPLE_STEPS").map_or(0, |s| s.parse().unwrap());
-    let mut weights = shipped();
+    let mut weights = shipped(model);
     if steps > 0 {
         weights = fine_tune(&weights, &thick, layout.factor, steps, &|_| ()).unwrap();
     }
@@ -126,7 +132,7 @@ fn part(scan: ScanVolume, rows: usize) -> ScanVolume {
 fn a_ct_comes_nearer_to_what_it_was() {
     let Some(scan) = read("ct-abdomen/example_ct_dicom") else { return };
     // Its columns, which are sharp, are averaged, as there are too few slices.
-    let [cubic, _, network] = measure(&part(scan, 96), 0, 5.0);
+    let [cubic, _, network] = measure("through-plane", &part(scan, 96), 0, 5.0);
     assert!(network[0] > cubic[0] + 0.5 && network[1] > cubic[1], "{network:?} after {cubic:?}");
 }
 
@@ -136,7 +142,7 @@ fn a_head_comes_nearer_to_what_it_was() {
     let scan = part(scan, 32);
     let only: Option<f64> = std::env::var("VESTIBULE_UPSAMPLE_MM").ok().map(|mm| mm.parse().unwrap());
     for slice_mm in [3.0, 5.0].into_iter().filter(|&mm| only.is_none_or(|only| only == mm)) {
-        let [cubic, _, network] = measure(&scan, 2, slice_mm);
+        let [cubic, _, network] = measure("through-plane-mr", &scan, 2, slice_mm);
         assert!(network[0] > cubic[0] && network[1] > cubic[1], "{slice_mm} mm: {network:?} after {cubic:?}");
     }
 }
