@@ -141,6 +141,45 @@ fn combined(weights: impl Iterator<Item = (usize, f64)>, rows: &[Vec<f64>], n: u
     out
 }
 
+/// Fills missing slices between measured ones, of `plane` voxels each, by a cubic that stays between its ends (Fritsch &
+/// Butland, SIAM J. Sci. Stat. Comput. 1984): at the gap's edges a spline would swing beyond what there is. Beyond the outermost measured slice its
+/// values are repeated.
+pub(super) fn fill_gaps(slices: &mut [f32], plane: usize, missing: &[usize]) {
+    let n = slices.len() / plane;
+    let known: Vec<usize> = (0..n).filter(|k| !missing.contains(k)).collect();
+    for &k in missing {
+        let above = known.partition_point(|&x| x < k);
+        let (low, high) = (above.checked_sub(1).map(|b| known[b]), known.get(above).copied());
+        let [Some(low), Some(high)] = [low, high] else {
+            if let Some(nearest) = low.or(high) {
+                slices.copy_within(nearest * plane..(nearest + 1) * plane, k * plane);
+            }
+            continue;
+        };
+        let beyond = [low.checked_sub(1), Some(high + 1)].map(|b| b.filter(|b| known.binary_search(b).is_ok()));
+        let width = (high - low) as f32;
+        let t = (k - low) as f32 / width;
+        for at in 0..plane {
+            let value = |k: usize| slices[k * plane + at];
+            let [a, b] = [low, high].map(value);
+            let across = (b - a) / width;
+            let slope = |outer: Option<f32>| match outer {
+                // A weighted harmonic mean, or level at a peak.
+                Some(outer) if outer * across > 0.0 => {
+                    3.0 * (width + 1.0) / ((2.0 * width + 1.0) / outer + (width + 2.0) / across)
+                }
+                Some(_) => 0.0,
+                None => across,
+            };
+            let from = slope(beyond[0].map(|k| a - value(k)));
+            let to = slope(beyond[1].map(|k| value(k) - b));
+            let (u, rest) = (1.0 - t, t * (1.0 - t) * width);
+            let filled = a * u * u * (1.0 + 2.0 * t) + b * t * t * (3.0 - 2.0 * t) + rest * (u * from - t * to);
+            slices[k * plane + at] = filled;
+        }
+    }
+}
+
 /// `n` rows that keep measured slices and put a natural cubic spline through them where one is missing.
 fn fill(n: usize, missing: &[usize]) -> Vec<Vec<f64>> {
     let known: Vec<usize> = (0..n).filter(|k| !missing.contains(k)).collect();

@@ -6,7 +6,7 @@ use volume::{ImageGeometry, ScanVolume, Volume, Voxel};
 use super::banded::Banded;
 use super::network::{Buffers, Folding, INPUTS, ThroughPlane};
 use super::scan::{Scale, axis_last, floats, inverse, permuted, slice_axis};
-use super::slices::{BASE_ROUNDS, SliceLayout};
+use super::slices::{BASE_ROUNDS, SliceLayout, fill_gaps};
 use crate::error::NeuralError;
 
 /// Voxels of all planes that go through the network at a time: about 65 MB for each of three buffers with 40 channels and a fold of 4.
@@ -14,6 +14,9 @@ const CHUNK_VOXELS: usize = (1 << 18) * 3;
 
 /// A plane with less than this between its lowest and highest value stays as interpolated, in parts of the scan's span.
 const FLAT: f32 = 0.01;
+
+/// The first hint of slices as far apart as any that networks are taught with: eight voxels.
+const MOST_APART: f32 = 1.0;
 
 /// The hint that changes its sign upside down.
 const SINE: usize = 3;
@@ -125,11 +128,7 @@ pub fn upsample_onto(
     let missing = &options.missing;
 
     let mut slices = permuted(&floats(scan), old.size(), order);
-    // What lies in a gap must not decide how the rest is scaled.
-    for &k in missing {
-        let from = (0..size[2]).filter(|n| !missing.contains(n)).min_by_key(|n| n.abs_diff(k)).unwrap_or(k);
-        slices.copy_within(from * plane..(from + 1) * plane, k * plane);
-    }
+    fill_gaps(&mut slices, plane, missing);
     let scale = Scale::of(&slices)?;
     scale.to_unit(&mut slices);
 
@@ -138,11 +137,15 @@ pub fn upsample_onto(
     let base_rounds = if network.is_some() && !same { BASE_ROUNDS } else { rounds };
     let average = layout.average();
     let inferred: Vec<bool> = (0..layout.voxels).map(|v| !same || missing.contains(&v)).collect();
-    let mut values = layout.interpolate(missing, base_rounds).apply(&slices, plane);
+    let mut values = layout.interpolate(&[], base_rounds).apply(&slices, plane);
     if let Some(network) = network {
-        let hints = layout.hints(missing);
+        let mut hints = layout.hints(missing);
+        // Networks were not taught across wider gaps, and make up edges there.
+        let own = layout.hints(&[]);
+        let is_wide: Vec<bool> = hints.iter().zip(&own).map(|(h, own)| h[0] > own[0] && h[0] > MOST_APART).collect();
+        hints.iter_mut().for_each(|h| h[0] = h[0].min(MOST_APART));
         let residual = residuals(network, &values, [size[0], size[1]], &hints, options.flips, tell)?;
-        let wanted = |v: usize| inferred[v];
+        let wanted = |v: usize| inferred[v] && !is_wide[v];
         let pairs = values.par_chunks_mut(plane).zip(residual.par_chunks(plane)).enumerate();
         pairs.filter(|(v, _)| wanted(*v)).for_each(|(_, (to, add))| to.iter_mut().zip(add).for_each(|(t, a)| *t += a));
     }

@@ -101,3 +101,19 @@ fn gaps_are_told_to_the_network() {
         assert!(hint[2].abs() < 1e-5 && (hint[3] - sine).abs() < 1e-5, "voxel {v}: {hint:?}");
     }
 }
+
+#[test]
+fn gaps_are_filled_without_swinging_beyond_what_there_is() {
+    // A slope goes on, an edge stays between its ends, what lacks a neighbour repeats the last.
+    let mut slices: Vec<f32> = [9.0, 9.0, 1.0, 2.0, 0.0, 0.0, 5.0, 6.0, 90.0, 90.0, 7.0].to_vec();
+    fill_gaps(&mut slices, 1, &[0, 4, 5, 10]);
+    assert_eq!((slices[0], slices[10]), (9.0, 90.0));
+    assert!((slices[4] - 3.0).abs() < 1e-5 && (slices[5] - 4.0).abs() < 1e-5, "{slices:?}");
+    let mut edge: Vec<f32> = vec![0.0, 0.0, 7.0, 7.0, 100.0, 80.0];
+    fill_gaps(&mut edge, 1, &[2, 3]);
+    assert!(edge[1] <= edge[2] && edge[2] < edge[3] && edge[3] <= 100.0, "{edge:?}");
+    // Voxels of a plane do not see each other.
+    let mut planes: Vec<f32> = vec![0.0, 10.0, -1.0, -1.0, 2.0, 30.0];
+    fill_gaps(&mut planes, 2, &[1]);
+    assert_eq!(planes[2..4], [1.0, 20.0]);
+}
