@@ -157,7 +157,7 @@ pub(crate) struct Upsample {
     /// the model was trained on, else 0]
     #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u32).range(..=100_000))]
     pub(crate) fine_tune: Option<u32>,
-    /// Let the model look at mirror images as well, upside down and left to right; takes four times as long and comes a little nearer
+    /// Let the model look at mirror images as well, upside down and left to right; takes four times as long and gains little
     #[arg(long)]
     pub(crate) flips: bool,
     /// Thickness of the scan's slices, where they overlap or leave gaps [default: as thick as far apart]
