@@ -413,6 +413,9 @@ mod tests {
         let made_up = TrustField { confidence: None, ..both };
         assert_eq!(of(&made_up, 2), [255, 0, 255, 0, 255, 0, 255, 1]);
         assert_eq!(of(&TrustField::default(), 4), [255, 0]);
+        // Surfaces from finer slices leave the grey values what was measured.
+        let refined = Volume::filled(g, case::REFINED);
+        assert_eq!(of(&TrustField { confidence: None, inferred: Some(refined) }, 1), [255, 0]);
         let elsewhere = Volume::filled(geometry([4, 2, 2], [1.0; 3]), 1);
         assert_eq!(of(&TrustField { confidence: None, inferred: Some(elsewhere) }, 4), [255, 0]);
     }
