@@ -75,7 +75,8 @@ pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildSum
     let Structures { mut labels, confidence, cached } = stages
         .run("segment", |tell| find_labels(request, &recipe, model.as_ref(), &mut input, finer.as_ref(), tell))?;
     let surfaces = stages.run("surfaces", |tell| surfaces_of_labels(&labels, &SurfaceOptions::default(), tell))?;
-    if finer.is_some() {
+    // Large, and not needed any more.
+    if let Some(_finer) = finer {
         labels.voxels = resample::nearest(&labels.voxels, input.scan.geometry(), volume::BACKGROUND);
     }
     let written = stages.run("write", |tell| {

@@ -13,7 +13,7 @@ use volume::{ScanVolume, Volume};
 use crate::support::data;
 
 /// The shipped models.
-pub(crate) const SHIPPED: &[EmbeddedModel] = &[
+const SHIPPED: &[EmbeddedModel] = &[
     EmbeddedModel {
         card: include_str!("../../../../models/through-plane/model.json"),
         files: &[("weights.safetensors", include_bytes!("../../../../models/through-plane/weights.safetensors"))],
