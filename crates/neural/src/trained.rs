@@ -87,6 +87,9 @@ fn varied(values: &[f32]) -> bool {
 pub struct TrainedUNet {
     /// Its shape.
     pub network: UNetConfig,
+    /// Networks of that shape that learned from other seeds, from 1; the mean of their probabilities counts.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub members: usize,
     /// Where columns, rows and slices lead, such as `RAS`.
     pub axes: String,
     /// Between voxels along columns, rows, slices.
@@ -109,6 +112,16 @@ pub struct TrainedUNet {
     pub single: Vec<Label>,
 }
 
+/// Of a field that a card without it means.
+const fn one() -> usize {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_one(members: &usize) -> bool {
+    *members == 1
+}
+
 /// What such a network found in a scan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainedLabels {
@@ -126,7 +139,7 @@ impl TrainedUNet {
     /// # Errors
     /// [`NeuralError`] if the bytes are no weights, or those of another network.
     pub fn load(&self, weights: &[u8]) -> Result<Predictor, NeuralError> {
-        Predictor::load(&self.network, weights)
+        Predictor::load(&self.network, weights, self.members)
     }
 
     /// A scan as the network sees it, without labels, and its grid. Voxels much finer than the network's are averaged first.

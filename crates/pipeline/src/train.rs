@@ -2,7 +2,8 @@
 //!
 //! The folder `out` holds `checkpoint.safetensors` (where to go on), `best.safetensors` (the weights with the best score
 //! on the validation part), `loss.csv` and `loss.png`; when training is done also `weights.safetensors`, `model.json`,
-//! `evaluation.csv` and `reliability.csv`. Files are written beside their place and renamed, so a stop at any time leaves whole ones.
+//! `evaluation.csv` and `reliability.csv`. Where several networks learn, the first four of each lie in `member-1`, `member-2`, ….
+//! Files are written beside their place and renamed, so a stop at any time leaves whole ones.
 
 mod calibrate;
 mod data;
@@ -29,6 +30,12 @@ use crate::{PipelineError, Progress};
 /// Name of the weights that a training ends with.
 const WEIGHTS: &str = "weights.safetensors";
 
+/// Name of the file from which a training goes on.
+const CHECKPOINT: &str = "checkpoint.safetensors";
+
+/// Name of the weights with the best score on the validation part.
+const BEST: &str = "best.safetensors";
+
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
 pub struct TrainRequest {
@@ -53,9 +60,11 @@ pub struct TrainSummary {
     pub done: bool,
     /// Cases to train on, to validate, to test.
     pub cases: [usize; 3],
-    /// Numbers in the network's weights.
+    /// Numbers in the weights of a network.
     pub parameters: usize,
-    /// Every epoch so far.
+    /// Which network learned last, from 1, and how many there are to be.
+    pub member: [usize; 2],
+    /// Every epoch of that network so far.
     pub state: TrainingState,
     /// Wall time of this leg.
     pub seconds: f64,
@@ -75,6 +84,10 @@ impl fmt::Display for TrainSummary {
             self.name, self.parameters
         )?;
         if let Some((epoch, score)) = self.state.best {
+            let [member, members] = self.member;
+            if members > 1 {
+                write!(f, "network {member} of {members}: ")?;
+            }
             writeln!(f, "{epochs} epochs; the best is number {epoch}, mean Dice {score:.4} on what was held back")?;
         }
         if !self.done {
@@ -98,7 +111,6 @@ impl fmt::Display for TrainSummary {
 pub fn train(request: &TrainRequest, progress: &dyn Progress) -> Result<TrainSummary, PipelineError> {
     let start = Instant::now();
     let recipe = TrainRecipe::read(&request.recipe)?;
-    let network = recipe.network.kind();
     let data = data::DataSet::find(&recipe, &request.data)?;
     std::fs::create_dir_all(&request.out).map_err(|e| io(&request.out, e))?;
     progress.stage("read", 0.0);
@@ -111,54 +123,15 @@ pub fn train(request: &TrainRequest, progress: &dyn Progress) -> Result<TrainSum
     };
     progress.stage("read", 1.0);
 
-    let checkpoint = request.out.join("checkpoint.safetensors");
-    let mut trainer = match std::fs::read(&checkpoint) {
-        Ok(bytes) => Trainer::resume(network, recipe.training.clone(), &bytes)?,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => match &request.from {
-            Some(weights) => {
-                let bytes = std::fs::read(weights).map_err(|e| io(weights, e))?;
-                Trainer::from_weights(network, recipe.training.clone(), &bytes)?
-            }
-            None => Trainer::new(network, recipe.training.clone())?,
-        },
-        Err(e) => return Err(io(&checkpoint, e)),
+    let mut leg = Leg { request, recipe: &recipe, start, longest: 0.0, progress };
+    let mut member = 0;
+    let trainer = loop {
+        let trainer = leg.learn(member, &training, &judged)?;
+        if !trainer.is_done() || member + 1 == recipe.members {
+            break trainer;
+        }
+        member += 1;
     };
-    let total = recipe.training.epochs;
-    let mut longest = 0.0_f64;
-    while !trainer.is_done() {
-        let spent = start.elapsed().as_secs_f64();
-        if longest > 0.0 && request.minutes.is_some_and(|minutes| spent + longest > minutes * 60.0) {
-            break;
-        }
-        let epoch = trainer.state().epochs.len() + 1;
-        let stage = format!("epoch {epoch} of {total}");
-        let better = trainer.epoch(&training, &judged, &mut |step, steps| {
-            progress.stage(&stage, step as f32 / steps as f32);
-            true
-        })?;
-        let seconds = start.elapsed().as_secs_f64() - spent;
-        longest = longest.max(seconds);
-        if better {
-            let weights = trainer.weights(neural::training::Precision::Single, recipe.metadata()?)?;
-            write(&request.out.join("best.safetensors"), &weights)?;
-        }
-        let state = trainer.state();
-        write(&request.out.join("loss.csv"), csv(state, &recipe).as_bytes())?;
-        write(&request.out.join("loss.png"), &plot::loss_curve(state, total)?)?;
-        // Last, so that an epoch whose files are not whole is done again.
-        write(&checkpoint, &trainer.checkpoint()?)?;
-        if let Some(record) = state.epochs.last() {
-            let dice: Vec<String> = record.dice.iter().map(|d| format!("{d:.4}")).collect();
-            let line = format!(
-                "epoch {epoch} of {total}: loss {:.4}, validation {:.4}, Dice {}{}, {seconds:.0} s",
-                record.training_loss,
-                record.validation_loss,
-                dice.join(" "),
-                if better { " (best)" } else { "" }
-            );
-            progress.stage(&line, 1.0);
-        }
-    }
     let done = trainer.is_done();
     let finished = if done { Some(finish(request, &recipe, &data, &validation, progress)?) } else { None };
     let (test, calibration) = finished.map_or((Vec::new(), None), |f| (f.test, Some(f.calibration)));
@@ -167,6 +140,7 @@ pub fn train(request: &TrainRequest, progress: &dyn Progress) -> Result<TrainSum
         done,
         cases: [&data.training, &data.validation, &data.test].map(Vec::len),
         parameters: trainer.parameter_count(),
+        member: [member + 1, recipe.members],
         state: trainer.state().clone(),
         seconds: start.elapsed().as_secs_f64(),
         test,
@@ -174,7 +148,89 @@ pub fn train(request: &TrainRequest, progress: &dyn Progress) -> Result<TrainSum
     })
 }
 
-/// Stores the best weights as the recipe says, fits their temperature, tries them on the test part, and writes their card.
+/// Where a network's own files lie, counted from 0.
+fn folder_of(out: &Path, recipe: &TrainRecipe, member: usize) -> PathBuf {
+    if recipe.members == 1 { out.to_owned() } else { out.join(format!("member-{}", member + 1)) }
+}
+
+/// A stretch of training.
+struct Leg<'a> {
+    request: &'a TrainRequest,
+    recipe: &'a TrainRecipe,
+    start: Instant,
+    /// Seconds of the longest epoch.
+    longest: f64,
+    progress: &'a dyn Progress,
+}
+
+impl<'a> Leg<'a> {
+    /// Takes a network up, counted from 0, until it is done or the time is up.
+    fn learn(&mut self, member: usize, training: &[Sample], judged: &[Sample]) -> Result<Trainer<'a>, PipelineError> {
+        let Self { request, recipe, progress, .. } = *self;
+        let folder = folder_of(&request.out, recipe, member);
+        std::fs::create_dir_all(&folder).map_err(|e| io(&folder, e))?;
+        let mut trainer = self.begin(member, &folder)?;
+        let total = recipe.training.epochs;
+        let of = if recipe.members == 1 { String::new() } else { format!("network {}, ", member + 1) };
+        while !trainer.is_done() {
+            let spent = self.start.elapsed().as_secs_f64();
+            let next = spent + self.longest;
+            if self.longest > 0.0 && request.minutes.is_some_and(|minutes| next > minutes * 60.0) {
+                break;
+            }
+            let epoch = trainer.state().epochs.len() + 1;
+            let stage = format!("{of}epoch {epoch} of {total}");
+            let better = trainer.epoch(training, judged, &mut |step, steps| {
+                progress.stage(&stage, step as f32 / steps as f32);
+                true
+            })?;
+            let seconds = self.start.elapsed().as_secs_f64() - spent;
+            self.longest = self.longest.max(seconds);
+            if better {
+                let weights = trainer.weights(neural::training::Precision::Single, recipe.metadata(member)?)?;
+                write(&folder.join(BEST), &weights)?;
+            }
+            let state = trainer.state();
+            write(&folder.join("loss.csv"), csv(state, recipe).as_bytes())?;
+            write(&folder.join("loss.png"), &plot::loss_curve(state, total)?)?;
+            // Last, so that an epoch whose files are not whole is done again.
+            write(&folder.join(CHECKPOINT), &trainer.checkpoint()?)?;
+            if let Some(record) = state.epochs.last() {
+                let dice: Vec<String> = record.dice.iter().map(|d| format!("{d:.4}")).collect();
+                let line = format!(
+                    "{stage}: loss {:.4}, validation {:.4}, Dice {}{}, {seconds:.0} s",
+                    record.training_loss,
+                    record.validation_loss,
+                    dice.join(" "),
+                    if better { " (best)" } else { "" }
+                );
+                progress.stage(&line, 1.0);
+            }
+        }
+        Ok(trainer)
+    }
+
+    /// A network where it was left, else with the weights that were named, else with new ones by its seed.
+    fn begin(&self, member: usize, folder: &Path) -> Result<Trainer<'a>, PipelineError> {
+        let (network, checkpoint) = (self.recipe.network.kind(), folder.join(CHECKPOINT));
+        let mut config = self.recipe.training.clone();
+        config.seed = self.recipe.seed(member);
+        Ok(match std::fs::read(&checkpoint) {
+            Ok(bytes) => Trainer::resume(network, config, &bytes)?,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => match &self.request.from {
+                Some(weights) => {
+                    let bytes = std::fs::read(weights).map_err(|e| io(weights, e))?;
+                    Trainer::from_weights(network, config, &bytes)?
+                }
+                None => Trainer::new(network, config)?,
+            },
+            Err(e) => return Err(io(&checkpoint, e)),
+        })
+    }
+}
+
+/// Stores the best weights of all networks as the recipe says, fits their temperature, tries them on the test part, and writes
+/// their card.
 fn finish(
     request: &TrainRequest,
     recipe: &TrainRecipe,
@@ -182,10 +238,13 @@ fn finish(
     validation: &[Sample],
     progress: &dyn Progress,
 ) -> Result<Finished, PipelineError> {
-    let best = request.out.join("best.safetensors");
-    let bytes = std::fs::read(&best).map_err(|e| io(&best, e))?;
-    let weights = Predictor::convert(&bytes, recipe.precision)?;
-    let predictor = Predictor::load(recipe.network.kind(), &weights)?;
+    let best = |member| {
+        let path = folder_of(&request.out, recipe, member).join(BEST);
+        std::fs::read(&path).map_err(|e| io(&path, e))
+    };
+    let members = (0..recipe.members).map(best).collect::<Result<Vec<_>, _>>()?;
+    let weights = Predictor::join(&members, recipe.precision)?;
+    let predictor = recipe.view().load(&weights)?;
     let measured = calibrate::measure(&predictor, recipe, data, validation, progress)?;
     write(&request.out.join(WEIGHTS), &weights)?;
     measured.write(&request.out, recipe, recipe.card(&weights))

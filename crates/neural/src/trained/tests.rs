@@ -84,6 +84,44 @@ fn the_most_probable_class_wins_between_voxels_too() {
     assert_eq!(largest(&both, &line(2, 1.0, 0.0), 2.0), (vec![1, 0], vec![67, 50]), "a temperature changes no class");
 }
 
+#[test]
+fn of_several_networks_the_mean_counts() {
+    let network = UNetConfig {
+        inputs: 1,
+        classes: 3,
+        channels: vec![4, 8],
+        convolutions: 1,
+        down: Down::Strided,
+        up: Up::Transposed,
+        slope: 0.01,
+    };
+    let weights = |seed: u64| {
+        let config = format!(
+            r#"{{"seed": {seed}, "patch": [8, 8, 8], "batch": 1, "epochs": 1, "learning_rate": 0.01, "schedule": "constant"}}"#
+        );
+        let trainer = Trainer::new(&network, serde_json::from_str(&config).unwrap()).unwrap();
+        trainer.weights(Precision::Single, BTreeMap::from([("seed".to_owned(), seed.to_string())])).unwrap()
+    };
+    let image: Vec<f32> = (0..8 * 8 * 8).map(|n| (n as f32 * 0.37).sin()).collect();
+    let sample = Sample { size: [8; 3], spacing_mm: [1.0; 3], labels: vec![0; image.len()], image };
+    let members = [weights(3), weights(4)];
+    let flips = [false, false, true];
+    let joined = Predictor::join(&members, Precision::Single).unwrap();
+    let together = Predictor::load(&network, &joined, 2).unwrap().probabilities(&sample, flips).unwrap();
+    let alone = |bytes: &[u8]| Predictor::load(&network, bytes, 1).unwrap().probabilities(&sample, flips).unwrap();
+    let [first, second] = [alone(&members[0]), alone(&members[1])];
+    let apart = first.iter().zip(&second).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(apart > 0.01, "two seeds make two networks: {apart}");
+    for ((mean, a), b) in together.iter().zip(&first).zip(&second) {
+        assert!((mean - (a + b) / 2.0).abs() < 1e-5);
+    }
+    assert_eq!(Predictor::join(&members[..1], Precision::Single).unwrap(), members[0], "one stays as it is");
+    // A file of other networks than are asked for.
+    for (bytes, members) in [(&joined, 1), (&joined, 3), (&members[0], 2), (&members[0], 0)] {
+        assert!(Predictor::load(&network, bytes, members).is_err(), "{members}");
+    }
+}
+
 /// However a scan is stored, the network sees it along its own axes, and the answer lies where the scan lies.
 #[test]
 fn answers_do_not_depend_on_how_a_scan_is_stored() {
@@ -97,6 +135,7 @@ fn answers_do_not_depend_on_how_a_scan_is_stored() {
             up: Up::Transposed,
             slope: 0.01,
         },
+        members: 1,
         axes: "RAS".to_owned(),
         spacing_mm: [1.0; 3],
         normalization: Normalization::ZScore,

@@ -1,6 +1,6 @@
 //! A trained network at work on samples.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use candle_core::{DType, Device, Module, Tensor};
 use candle_nn::VarBuilder;
@@ -10,39 +10,57 @@ use super::trainer::Network;
 use crate::NeuralError;
 use crate::safetensors::{Content, Precision};
 
-/// A network with weights that stay as they are.
+/// Networks of one shape with weights that stay as they are; of several, the mean of their probabilities counts (Lakshminarayanan
+/// et al., NeurIPS 2017).
 pub struct Predictor {
-    network: Box<dyn Module + Send + Sync>,
+    networks: Vec<Box<dyn Module + Send + Sync>>,
     divisor: usize,
 }
 
 impl std::fmt::Debug for Predictor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Predictor").field("divisor", &self.divisor).finish_non_exhaustive()
+        f.debug_struct("Predictor").field("networks", &self.networks.len()).finish_non_exhaustive()
     }
 }
 
 impl Predictor {
-    /// From weights that [`Trainer::weights`](super::Trainer::weights) gave.
+    /// From weights that [`Trainer::weights`](super::Trainer::weights) gave, or [`Predictor::join`] of several networks.
     ///
     /// # Errors
-    /// [`NeuralError`] if the bytes are no weights, or those of another network.
-    pub fn load(kind: &dyn Network, bytes: &[u8]) -> Result<Self, NeuralError> {
+    /// [`NeuralError`] if the bytes are no weights, or those of other networks.
+    pub fn load(kind: &dyn Network, bytes: &[u8], members: usize) -> Result<Self, NeuralError> {
         let content = Content::read(bytes)?;
         let mut tensors = HashMap::new();
         for (name, (shape, values)) in content.tensors {
             tensors.insert(name, Tensor::from_vec(values, shape, &Device::Cpu)?);
         }
-        let network = kind.load(&VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu))?;
-        Ok(Self { network, divisor: kind.divisor() })
+        if members == 0 {
+            return Err(NeuralError::Description { field: "members".to_owned(), reason: "are none".to_owned() });
+        }
+        let all = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
+        let networks = match members {
+            1 => vec![kind.load(&all)?],
+            n => (0..n).map(|member| kind.load(&all.pp(member))).collect::<Result<_, _>>()?,
+        };
+        Ok(Self { networks, divisor: kind.divisor() })
     }
 
-    /// The same weights and metadata at another precision.
+    /// The weights of networks of one shape in one file: those of one as they are, those of several under `0.`, `1.`, ….
+    /// Metadata is that of the first.
     ///
     /// # Errors
-    /// [`NeuralError`] if the bytes are no weights.
-    pub fn convert(bytes: &[u8], precision: Precision) -> Result<Vec<u8>, NeuralError> {
-        Content::read(bytes)?.write(precision)
+    /// [`NeuralError`] if bytes are no weights.
+    pub fn join(members: &[Vec<u8>], precision: Precision) -> Result<Vec<u8>, NeuralError> {
+        let mut joined = Content { metadata: BTreeMap::new(), tensors: BTreeMap::new() };
+        for (member, bytes) in members.iter().enumerate() {
+            let Content { metadata, tensors } = Content::read(bytes)?;
+            let prefix = if members.len() == 1 { String::new() } else { format!("{member}.") };
+            joined.tensors.extend(tensors.into_iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor)));
+            if member == 0 {
+                joined.metadata = metadata;
+            }
+        }
+        joined.write(precision)
     }
 
     /// Probabilities `[class, depth, height, width]`; the mean over all flips of the axes (depth, height, width) named.
@@ -69,15 +87,17 @@ impl Predictor {
             let turned: Vec<usize> =
                 axes.iter().enumerate().filter(|(i, _)| chosen >> i & 1 == 1).map(|(_, a)| a + 2).collect();
             let input = if turned.is_empty() { x.clone() } else { x.flip(&turned)? };
-            let logits = self.network.forward(&input)?;
-            let logits = if turned.is_empty() { logits } else { logits.flip(&turned)? };
-            let one = candle_nn::ops::softmax(&logits, 1)?;
-            sum = Some(match sum {
-                Some(sum) => (sum + one)?,
-                None => one,
-            });
+            for network in &self.networks {
+                let logits = network.forward(&input)?;
+                let logits = if turned.is_empty() { logits } else { logits.flip(&turned)? };
+                let one = candle_nn::ops::softmax(&logits, 1)?;
+                sum = Some(match sum {
+                    Some(sum) => (sum + one)?,
+                    None => one,
+                });
+            }
         }
-        let count = (1 << axes.len()) as f64;
+        let count = (self.networks.len() << axes.len()) as f64;
         let Some(sum) = sum else { candle_core::bail!("nothing was run") };
         let [d, h, w] = sample.size;
         (sum / count)?.narrow(2, 0, d)?.narrow(3, 0, h)?.narrow(4, 0, w)?.contiguous()

@@ -82,7 +82,7 @@ pub fn calibrate(request: &TrainRequest, progress: &dyn Progress) -> Result<Cali
     progress.stage("read", 0.0);
     let validation = data.samples(&data.validation, &recipe)?;
     progress.stage("read", 1.0);
-    let predictor = Predictor::load(recipe.network.kind(), &weights)?;
+    let predictor = recipe.view().load(&weights)?;
     let measured = measure(&predictor, &recipe, &data, &validation, progress)?;
     let Finished { test, calibration } = measured.write(&request.out, &recipe, card)?;
     let cases = [&data.validation, &data.test].map(Vec::len);

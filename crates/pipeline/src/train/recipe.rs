@@ -36,6 +36,10 @@ pub struct TrainRecipe {
     pub classes: Vec<TrainedClass>,
     /// What learns.
     pub network: NetworkRecipe,
+    /// Networks that learn one after the other, each from a seed of its own: that of `training` and the next ones. The mean of
+    /// their probabilities counts.
+    #[serde(default = "one")]
+    pub members: usize,
     /// How it learns.
     pub training: TrainingConfig,
     /// Of the weights that are kept.
@@ -59,6 +63,14 @@ pub struct TrainRecipe {
     /// Fields of the model card that training does not know: `what`, `input`, `licence`, `training.data`.
     #[serde(default)]
     pub card: serde_json::Map<String, Value>,
+}
+
+/// More networks than these are a mistake.
+const MOST_MEMBERS: usize = 64;
+
+/// Of a recipe that does not say how many networks learn.
+const fn one() -> usize {
+    1
 }
 
 /// Where cases are and how they become samples.
@@ -200,6 +212,9 @@ impl TrainRecipe {
                 format!("{} has a side, and flips from left to right would teach the other one too", class.name);
             return Err(wrong(reason));
         }
+        if !(1..=MOST_MEMBERS).contains(&recipe.members) {
+            return Err(wrong(format!("{} networks cannot learn; 1 to {MOST_MEMBERS} can", recipe.members)));
+        }
         if recipe.data.split.modulus < 2 {
             return Err(wrong("a split needs a modulus of 2 or more".to_owned()));
         }
@@ -225,6 +240,7 @@ impl TrainRecipe {
         let NetworkRecipe::UNet(network) = &self.network;
         TrainedUNet {
             network: network.clone(),
+            members: self.members,
             axes: self.data.axes.clone(),
             spacing_mm: self.data.spacing_mm,
             normalization: self.data.normalization,
@@ -250,8 +266,13 @@ impl TrainRecipe {
         classes
     }
 
-    /// What is written into the weights' file.
-    pub(super) fn metadata(&self) -> Result<BTreeMap<String, String>, PipelineError> {
+    /// Of a network, counted from 0.
+    pub(super) fn seed(&self, member: usize) -> u64 {
+        self.training.seed.wrapping_add(member as u64)
+    }
+
+    /// What is written into the file of a network's weights.
+    pub(super) fn metadata(&self, member: usize) -> Result<BTreeMap<String, String>, PipelineError> {
         let text = |value: Value| value.to_string();
         let network = serde_json::to_value(&self.network).map_err(|e| io(Path::new(&self.name), e.into()))?;
         let classes: Vec<&str> = self.classes.iter().map(|c| c.name.as_str()).collect();
@@ -262,7 +283,7 @@ impl TrainRecipe {
             ("axes".to_owned(), self.data.axes.clone()),
             ("spacing_mm".to_owned(), text(json!(self.data.spacing_mm))),
             ("normalization".to_owned(), text(json!(self.data.normalization))),
-            ("seed".to_owned(), self.training.seed.to_string()),
+            ("seed".to_owned(), self.seed(member).to_string()),
         ]);
         if let Some(licence) = self.card.get("licence").and_then(Value::as_str) {
             metadata.insert("licence".to_owned(), licence.to_owned());

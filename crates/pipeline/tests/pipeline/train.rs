@@ -109,6 +109,37 @@ impl Set {
 }
 
 #[test]
+fn several_networks_learn_one_after_the_other() {
+    let set = Set::new(11);
+    let mut recipe = recipe();
+    recipe["training"]["epochs"] = json!(2);
+    set.write_recipe(&recipe);
+    let alone = set.train("alone", None).unwrap();
+    assert_eq!(alone.member, [1, 1]);
+    recipe["members"] = json!(2);
+    set.write_recipe(&recipe);
+    // No time at all: an epoch a leg.
+    for (leg, member, epochs) in [(1, 1, 1), (2, 2, 0), (3, 2, 1)] {
+        let summary = set.train("both", Some(0.0)).unwrap();
+        assert_eq!((summary.member, summary.state.epochs.len(), summary.done), ([member, 2], epochs, false), "{leg}");
+    }
+    let both = set.train("both", None).unwrap();
+    assert_eq!((both.member, both.state.epochs.len(), both.done), ([2, 2], 2, true));
+    assert_eq!(set.read("alone/best.safetensors"), set.read("both/member-1/best.safetensors"), "the first has the seed");
+    assert_ne!(set.read("both/member-1/best.safetensors"), set.read("both/member-2/best.safetensors"));
+    let card: Value = serde_json::from_slice(&set.read("both/model.json")).unwrap();
+    assert_eq!(card["network"]["parameters"]["members"], 2);
+    let weights = set.read("both/weights.safetensors").len();
+    assert_eq!(card["weights"][0]["bytes"], weights);
+    assert!(weights > set.read("alone/weights.safetensors").len() * 19 / 10);
+    assert_eq!(set.calibrate("both").unwrap().test, both.test);
+    recipe["members"] = json!(0);
+    set.write_recipe(&recipe);
+    let refused = set.train("none", None).unwrap_err().to_string();
+    assert!(refused.contains("0 networks cannot learn"), "{refused}");
+}
+
+#[test]
 fn legs_lead_to_the_same_model() {
     let set = Set::new(11);
     let through = set.train("through", None).unwrap();
