@@ -189,7 +189,7 @@ impl Pair {
         // Thin planes are noisier than those of thick slices, from which pairs are drawn.
         let noise = rng.between(0.0, MOST_NOISE);
         averaged.iter_mut().for_each(|v| *v += (noise * rng.normal()) as f32);
-        let interpolated = layout.interpolate(&[], BASE_ROUNDS).apply(&averaged, x);
+        let interpolated = layout.interpolate(BASE_ROUNDS).apply(&averaged, x);
         let skip = (long - z) / 2;
         let middle = |values: Vec<f32>| values[skip * x..(skip + z) * x].to_vec();
         let hints = layout.hints(&[])[skip..skip + z].to_vec();

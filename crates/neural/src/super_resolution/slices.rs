@@ -54,16 +54,14 @@ impl SliceLayout {
         Banded::new(self.voxels, (0..self.slices).map(row))
     }
 
-    /// Voxels by a cubic B-spline through the slices at their centres, mirrored about the outermost ones. `missing` slices
-    /// are first filled by a natural cubic spline through all others. Then `rounds` of back-projection (Irani & Peleg,
-    /// CVGIP 1991): what averages lack is interpolated and added, which sharpens.
-    pub(super) fn interpolate(&self, missing: &[usize], rounds: usize) -> Banded {
+    /// Voxels by a cubic B-spline through the slices at their centres, mirrored about the outermost ones. Then `rounds` of
+    /// back-projection (Irani & Peleg, CVGIP 1991): what averages lack is interpolated and added, which sharpens.
+    pub(super) fn interpolate(&self, rounds: usize) -> Banded {
         let n = self.slices;
-        let filled = fill(n, missing);
         // Column c: the B-spline's coefficients for a one in slice c.
         let columns: Vec<Vec<f64>> = (0..n)
             .map(|c| {
-                let mut values: Vec<f64> = filled.iter().map(|row| row[c]).collect();
+                let mut values: Vec<f64> = (0..n).map(|k| if k == c { 1.0 } else { 0.0 }).collect();
                 prefilter(&mut values);
                 values
             })
@@ -80,7 +78,7 @@ impl SliceLayout {
         // With E = 1 − average · spline, the rounds together are spline · (1 + E + E² + …).
         let short = Banded::new(n, rows.iter().cloned());
         let mut lacking = vec![vec![0.0; n]; n];
-        for (k, row) in lacking.iter_mut().enumerate().filter(|(k, _)| !missing.contains(k)) {
+        for (k, row) in lacking.iter_mut().enumerate() {
             self.covered(k, |v, w| rows[v].iter().zip(&mut *row).for_each(|(r, e)| *e -= w * r));
             row[k] += 1.0;
         }
@@ -178,56 +176,6 @@ pub(super) fn fill_gaps(slices: &mut [f32], plane: usize, missing: &[usize]) {
             slices[k * plane + at] = filled;
         }
     }
-}
-
-/// `n` rows that keep measured slices and put a natural cubic spline through them where one is missing.
-fn fill(n: usize, missing: &[usize]) -> Vec<Vec<f64>> {
-    let known: Vec<usize> = (0..n).filter(|k| !missing.contains(k)).collect();
-    let mut rows = vec![vec![0.0; n]; n];
-    for (at, &c) in known.iter().enumerate() {
-        let mut unit = vec![0.0; known.len()];
-        unit[at] = 1.0;
-        let bend = curvatures(&known, &unit);
-        for (k, row) in rows.iter_mut().enumerate() {
-            let above = known.partition_point(|&x| x < k);
-            row[c] = match (above.checked_sub(1), known.get(above)) {
-                (_, Some(&x)) if x == k => unit[above],
-                (Some(b), Some(&x1)) => {
-                    let x0 = known[b];
-                    let h = (x1 - x0) as f64;
-                    let (s, t) = ((x1 - k) as f64 / h, (k - x0) as f64 / h);
-                    let curve = (s.powi(3) - s) * bend[b] + (t.powi(3) - t) * bend[above];
-                    s * unit[b] + t * unit[above] + h * h / 6.0 * curve
-                }
-                (Some(b), None) => unit[b],
-                (None, Some(_)) => unit[0],
-                (None, None) => 0.0,
-            };
-        }
-    }
-    rows
-}
-
-/// Second derivatives at the knots of a natural cubic spline.
-fn curvatures(x: &[usize], y: &[f64]) -> Vec<f64> {
-    let n = x.len();
-    let mut bend = vec![0.0; n];
-    if n < 3 {
-        return bend;
-    }
-    let h: Vec<f64> = x.windows(2).map(|w| (w[1] - w[0]) as f64).collect();
-    // Thomas' algorithm on the tridiagonal system of the inner knots.
-    let (mut upper, mut right) = (vec![0.0; n], vec![0.0; n]);
-    for i in 1..n - 1 {
-        let slope = (y[i + 1] - y[i]) / h[i] - (y[i] - y[i - 1]) / h[i - 1];
-        let pivot = 2.0 * (h[i - 1] + h[i]) - h[i - 1] * upper[i - 1];
-        upper[i] = h[i] / pivot;
-        right[i] = (6.0 * slope - h[i - 1] * right[i - 1]) / pivot;
-    }
-    for i in (1..n - 1).rev() {
-        bend[i] = right[i] - upper[i] * bend[i + 1];
-    }
-    bend
 }
 
 /// Index of a sample in a signal that is mirrored about its outermost ones.

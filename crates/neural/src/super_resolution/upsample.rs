@@ -137,7 +137,7 @@ pub fn upsample_onto(
     let base_rounds = if network.is_some() && !same { BASE_ROUNDS } else { rounds };
     let average = layout.average();
     let inferred: Vec<bool> = (0..layout.voxels).map(|v| !same || missing.contains(&v)).collect();
-    let mut values = layout.interpolate(&[], base_rounds).apply(&slices, plane);
+    let mut values = layout.interpolate(base_rounds).apply(&slices, plane);
     if let Some(network) = network {
         let mut hints = layout.hints(missing);
         // Networks were not taught across wider gaps, and make up edges there.
@@ -152,7 +152,7 @@ pub fn upsample_onto(
     if network.is_some() && rounds > 0 {
         // All rounds at once.
         let difference = difference(&average, &values, &slices, plane, missing);
-        layout.interpolate(missing, rounds - 1).apply_add(&difference, plane, &mut values);
+        layout.interpolate(rounds - 1).apply_add(&difference, plane, &mut values);
     }
     let last = difference(&average, &values, &slices, plane, missing);
     let measured = ((size[2] - missing.len()) * plane) as f64;
