@@ -280,15 +280,16 @@ fn placed_labels(input: &mut Input) -> Result<LabelMap, PipelineError> {
     Ok(placed.labels)
 }
 
-/// What was not measured; none if all was. The slices that a series lacks are [`case::INTERPOLATED`].
+/// What was not measured; none if all was. The slices that a series lacks are [`case::INTERPOLATED`]; where a model made the
+/// slices finer it had a part in them too.
 fn inferred(input: &Input, refined: bool) -> Option<Volume<u8>> {
     let grid = *input.scan.geometry();
     if input.made_up {
         return Some(Volume::filled(grid, 1_u8));
     }
-    let measured = if refined { case::REFINED } else { 0 };
+    let [measured, missing] = if refined { [case::REFINED, 1] } else { [0, case::INTERPOLATED] };
     (refined || !input.missing.is_empty()).then(|| {
-        let value = |k| if input.missing.contains(&k) { case::INTERPOLATED } else { measured };
+        let value = |k| if input.missing.contains(&k) { missing } else { measured };
         Volume::from_fn(grid, |[_, _, k]| value(k))
     })
 }

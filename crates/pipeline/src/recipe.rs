@@ -81,7 +81,7 @@ pub const CT_BASIC: Recipe = Recipe {
 /// As [`CT_BASIC`], in a scan whose slices a model made thinner.
 pub const CT_FINE: Recipe = Recipe {
     name: "ct-fine",
-    version: "3",
+    version: "4",
     what: "as ct-basic, after a trained model made the slices thinner, so that surfaces show no stairs; what lies between \
            the scan's own slices is inferred and marked",
     cost: Cost { segment_us: CT_SEGMENT_US, surfaces_us: CT_SURFACES_US },

@@ -80,8 +80,8 @@ fn both_files_lie_there_and_fit_each_other() {
 }
 
 /// Writes a series that lacks a slice in the middle; the answer is the scan with it.
-fn phantom_with_a_gap(scan: &Path) -> ScanVolume {
-    let options = phantom::PhantomOptions { seed: 3, spacing_mm: [5.0, 5.0, 5.0], ..Default::default() };
+fn phantom_with_a_gap(scan: &Path, spacing_mm: [f64; 3]) -> ScanVolume {
+    let options = phantom::PhantomOptions { seed: 3, spacing_mm, ..Default::default() };
     phantom::write_phantom(scan, &options, &|_| ()).unwrap();
     let whole = run_plain(scan);
     // One slice, and the segmentation, which would miss it.
@@ -97,7 +97,7 @@ fn phantom_with_a_gap(scan: &Path) -> ScanVolume {
 fn a_gap_in_a_series_is_filled_and_marked() {
     let dir = tempfile::tempdir().unwrap();
     let (scan, out) = (dir.path().join("scan"), dir.path().join("fine.nii.gz"));
-    let whole = phantom_with_a_gap(&scan);
+    let whole = phantom_with_a_gap(&scan, [5.0; 3]);
     let summary = run(&scan, &out, |r| r.spacing_mm = 5.0).unwrap();
     assert_eq!(summary.filled_slices.len(), 1, "{summary}");
     assert!(summary.notes.iter().any(|n| n.contains("1 missing slice was filled")), "{:?}", summary.notes);
@@ -117,7 +117,7 @@ fn a_gap_in_a_series_is_filled_and_marked() {
 fn a_case_marks_the_slices_that_fill_a_gap() {
     let dir = tempfile::tempdir().unwrap();
     let (scan, out) = (dir.path().join("scan"), dir.path().join("case"));
-    phantom_with_a_gap(&scan);
+    phantom_with_a_gap(&scan, [5.0; 3]);
     build(&scan, &out, |_| ()).unwrap();
     let case = open(&out);
     let mask = case.inferred().unwrap().unwrap();
@@ -190,6 +190,22 @@ fn scans_of_another_kind_teach_the_model_first() {
     let taught = run(&scan, &out, |r| of_ct(r, 3)).unwrap();
     assert!(taught.notes.iter().any(|n| n.contains("taught on the scan itself in 3 steps")), "{taught}");
     assert_ne!(fs::read(&out).unwrap(), before, "teaching changed nothing");
+}
+
+#[test]
+fn a_gap_between_slices_that_are_made_thinner_counts_as_inferred() {
+    let dir = tempfile::tempdir().unwrap();
+    let (scan, out) = (dir.path().join("scan"), dir.path().join("case"));
+    phantom_with_a_gap(&scan, [4.0, 4.0, 12.0]);
+    build(&scan, &out, |r| (r.recipe, r.models) = (Some("ct-fine".to_owned()), models(dir.path()))).unwrap();
+    let case = open(&out);
+    let mask = case.inferred().unwrap().unwrap();
+    let slices: Vec<u8> = (0..mask.geometry().size()[2]).map(|k| mask.slice(k)[0]).collect();
+    let gap = slices.iter().position(|&m| m == 1).unwrap();
+    assert!(slices.iter().enumerate().all(|(k, &m)| m == if k == gap { 1 } else { case::REFINED }), "{slices:?}");
+    let segments = &case.manifest.segments;
+    assert!(segments.iter().all(|s| (s.inferred_percent - 100.0).abs() < 1e-6), "{segments:?}");
+    assert!(case.manifest.provenance.interpolated.contains("1 slice"), "{:?}", case.manifest.provenance);
 }
 
 #[test]
