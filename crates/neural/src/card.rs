@@ -235,10 +235,18 @@ impl ModelCard {
         if self.temperature.is_some_and(|t| !(t.is_finite() && t > 0.0)) {
             return wrong("the temperature is no positive number".to_owned());
         }
-        if let Network::NnUnet(NnUnetParts { parts, .. }) = &self.network
-            && (parts.is_empty() || parts.iter().any(|p| p.folder != "." && !is_inside(&p.folder)))
-        {
-            return wrong("a part is no folder inside the model's folder, or there is none".to_owned());
+        match &self.network {
+            Network::NnUnet(NnUnetParts { parts, .. })
+                if parts.is_empty() || parts.iter().any(|p| p.folder != "." && !is_inside(&p.folder)) =>
+            {
+                return wrong("a part is no folder inside the model's folder, or there is none".to_owned());
+            }
+            Network::ThroughPlane(config) if !config.is_possible() => {
+                return wrong(format!("no through-plane network is like {config:?}"));
+            }
+            Network::MeshNet(config) => config.check()?,
+            Network::UNet(network) => network.check()?,
+            Network::NnUnet(_) | Network::ThroughPlane(_) => {}
         }
         if self.network.task() == Task::SuperResolution && !self.classes.is_empty() {
             return wrong("it names classes, but such a network finds no structures".to_owned());

@@ -81,7 +81,7 @@ impl MeshNetConfig {
 
     /// # Errors
     /// [`NeuralError::Description`] for a network that cannot be.
-    fn check(&self) -> Result<(), NeuralError> {
+    pub(crate) fn check(&self) -> Result<(), NeuralError> {
         let wrong = |field: &str, reason: String| Err(NeuralError::Description { field: field.to_owned(), reason });
         if self.dilations.is_empty()
             || self.dilations.len() > MOST

@@ -1,5 +1,6 @@
 //! A network with its weights, whatever its kind, asked to find structures.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
@@ -95,7 +96,8 @@ impl Model {
         }
     }
 
-    /// Finds structures; `tell` hears the share done, from any thread.
+    /// Finds structures; `tell` hears the share done, from any thread. Voxels that are no numbers, as some scans have them
+    /// outside what was measured, are seen as the least value there is.
     ///
     /// # Errors
     /// [`NeuralError::Input`] if there is nothing in the scan to look at, [`NeuralError::Card`] if flips are asked for and a class
@@ -106,6 +108,8 @@ impl Model {
         options: RunOptions,
         tell: &(dyn Fn(f32) + Sync),
     ) -> Result<Found, NeuralError> {
+        let scan = finite(scan)?;
+        let scan = scan.as_ref();
         match self {
             Self::MeshNet { net, mirrored, temperature } => {
                 let mirrored = match mirrored {
@@ -143,6 +147,23 @@ impl Model {
             }),
         }
     }
+}
+
+/// A scan whose every voxel is a number.
+fn finite(scan: &ScanVolume) -> Result<Cow<'_, ScanVolume>, NeuralError> {
+    let ScanVolume::F32(volume) = scan else { return Ok(Cow::Borrowed(scan)) };
+    let values = volume.data().par_iter().copied();
+    if values.clone().all(f32::is_finite) {
+        return Ok(Cow::Borrowed(scan));
+    }
+    let low = values.filter(|x| x.is_finite()).reduce(|| f32::INFINITY, f32::min);
+    if !low.is_finite() {
+        return Err(NeuralError::Input {
+            reason: "none of its voxels holds a number".to_owned(),
+            remedy: "choose another series".to_owned(),
+        });
+    }
+    Ok(Cow::Owned(ScanVolume::F32(volume.par_map(|&x| if x.is_finite() { x } else { low }))))
 }
 
 /// The weights of a through-plane model.
@@ -219,6 +240,20 @@ mod tests {
     use glam::DMat3;
     use space::Point;
     use volume::ImageGeometry;
+
+    #[test]
+    fn voxels_that_are_no_numbers_become_the_least() {
+        let grid = ImageGeometry::new([4, 1, 1], [1.0; 3], Point::ZERO, DMat3::IDENTITY).unwrap();
+        let scan = |values: [f32; 4]| ScanVolume::F32(Volume::new(grid, values.to_vec()).unwrap());
+        let seen = |values: [f32; 4]| {
+            let scan = scan(values);
+            let seen = finite(&scan).map(Cow::into_owned);
+            seen.map(|s| (0..4).map(|n| s.value(n)).collect::<Vec<f32>>())
+        };
+        assert_eq!(seen([5.0, f32::NAN, -1000.0, f32::INFINITY]).unwrap(), [5.0, -1000.0, -1000.0, -1000.0]);
+        assert_eq!(seen([5.0, 7.0, -1.0, 0.0]).unwrap(), [5.0, 7.0, -1.0, 0.0]);
+        assert!(seen([f32::NAN; 4]).unwrap_err().to_string().contains("none of its voxels"));
+    }
 
     #[test]
     fn the_part_that_found_a_structure_says_how_sure() {

@@ -63,6 +63,8 @@ impl Safetensors {
         let header: BTreeMap<String, serde_json::Value> =
             serde_json::from_slice(&bytes[8..start]).map_err(|e| wrong(format!("the header is no JSON: {e}")))?;
         let (mut metadata, mut tensors) = (BTreeMap::new(), BTreeMap::new());
+        // Tensors that share their place could be more than any memory.
+        let mut left = bytes.len() - start;
         for (name, value) in header {
             if name == "__metadata__" {
                 metadata = serde_json::from_value(value).map_err(|e| wrong(format!("the metadata: {e}")))?;
@@ -87,6 +89,9 @@ impl Safetensors {
                 let reason = format!("`{name}` of shape {:?} does not fit its place in the file", raw.shape);
                 return Err(wrong(format!("{reason}, so the file is cut off or was changed")));
             }
+            left = left
+                .checked_sub(to - from)
+                .ok_or_else(|| wrong(format!("`{name}` shares its place with others, so the file was changed")))?;
             tensors.insert(name, Entry { dtype, shape: raw.shape, range: start + from..start + to });
         }
         Ok(Self { metadata, tensors, bytes })
@@ -192,6 +197,11 @@ pub(crate) mod tests {
         check_refused(huge, "no header");
         let text = String::from_utf8_lossy(&good).replace("\"shape\":[4]", "\"shape\":[5]");
         check_refused(text.into_bytes(), "does not fit its place");
+        // Four tensors in one place: more than the file holds.
+        let many = [("a", &[2][..], vec![0.0; 2]), ("b", &[2], vec![0.0; 2])];
+        let text = String::from_utf8_lossy(&file(&[], &many)).replace("[8,16]", "[0,8] ");
+        assert!(Safetensors::parse(text.clone().into_bytes()).is_ok(), "as large as the file");
+        check_refused(text.as_bytes()[..text.len() - 8].to_vec(), "shares its place");
     }
 
     #[test]

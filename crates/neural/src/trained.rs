@@ -23,6 +23,15 @@ const SLAB: usize = 16;
 /// Probabilities below this are none.
 const NOTHING: f32 = 1e-5;
 
+/// Voxels of the largest window that is run.
+const MOST_WINDOW: usize = 16 << 20;
+
+/// Levels of the deepest U-Net: each halves the grid, which is filled up to a multiple of all halvings.
+const MOST_LEVELS: usize = 8;
+
+/// Networks that answer together, at most.
+const MOST_MEMBERS: usize = 64;
+
 /// What is done to the values of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -134,6 +143,27 @@ pub struct TrainedLabels {
 }
 
 impl TrainedUNet {
+    /// # Errors
+    /// [`NeuralError::Description`] for networks or windows that cannot be.
+    pub(crate) fn check(&self) -> Result<(), NeuralError> {
+        let wrong = |field: &str, reason: String| Err(NeuralError::Description { field: field.to_owned(), reason });
+        let levels = self.network.channels.len();
+        if !(1..=MOST_LEVELS).contains(&levels) {
+            return wrong("channels", format!("are of {levels} levels; 1 to {MOST_LEVELS} can be"));
+        }
+        if !(1..=MOST_MEMBERS).contains(&self.members) {
+            return wrong("members", format!("are {}; 1 to {MOST_MEMBERS} can be", self.members));
+        }
+        let voxels = self.windows.map_or(1, |w| w.into_iter().fold(1, usize::saturating_mul));
+        if !(1..=MOST_WINDOW).contains(&voxels) {
+            return wrong(
+                "windows",
+                format!("are {:?}; at least a voxel and at most {MOST_WINDOW} can be", self.windows),
+            );
+        }
+        Ok(())
+    }
+
     /// The network with its weights.
     ///
     /// # Errors

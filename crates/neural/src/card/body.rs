@@ -112,6 +112,11 @@ impl Regions {
         (regions != 0).then_some(Self(regions))
     }
 
+    /// True if it is a head, with or without the neck.
+    pub(super) fn is_head(self) -> bool {
+        self.0 & HEAD != 0 && self.0 & !(HEAD | NECK) == 0
+    }
+
     /// True if both have a region in common.
     pub(super) fn overlap(self, other: Self) -> bool {
         self.0 & other.0 != 0

@@ -87,6 +87,11 @@ impl ExpectedInput {
         }
     }
 
+    /// True if it is made for heads, rather than for a body of which a head is a part.
+    pub fn is_of_head(&self) -> bool {
+        Regions::of(&self.body_part).is_some_and(Regions::is_head)
+    }
+
     /// All that speaks against a scan, refusals first.
     pub fn objections(&self, scan: &ScanFacts<'_>) -> Vec<Objection> {
         let mut found = Vec::new();

@@ -80,6 +80,31 @@ fn cards_that_cannot_be_are_refused() {
     check_refused(|c| c["classes"][1]["name"] = "hippocampus_left".into(), "there twice");
     check_refused(|c| c["network"]["kind"] = "transformer".into(), "transformer");
     check_refused(|c| c["temperature"] = 0.into(), "temperature");
+    check_refused(|c| c["network"]["parameters"]["dilations"] = serde_json::json!([]), "dilations");
+    let through_plane = |blocks: u64| {
+        move |c: &mut serde_json::Value| {
+            c["classes"] = serde_json::json!([]);
+            let parameters = serde_json::json!({"channels": 1, "blocks": blocks, "fold": 1});
+            c["network"] = serde_json::json!({"kind": "through_plane", "parameters": parameters});
+        }
+    };
+    check_refused(through_plane(1_000_000_000_000), "no through-plane network");
+    let unet = |field: &'static str, value: serde_json::Value| {
+        move |c: &mut serde_json::Value| {
+            let network =
+                serde_json::json!({"inputs": 1, "classes": 3, "channels": [4, 8], "convolutions": 1, "slope": 0.1});
+            let mut parameters = serde_json::json!({
+                "network": network, "axes": "RAS", "spacing_mm": [1.0, 1.0, 1.0], "normalization": "z_score",
+                "flips": [false, false, false], "windows": [32, 32, 32]
+            });
+            *parameters.pointer_mut(field).unwrap() = value;
+            c["network"] = serde_json::json!({"kind": "unet", "parameters": parameters});
+        }
+    };
+    check_refused(unet("/windows", serde_json::json!([0, 88, 72])), "windows");
+    check_refused(unet("/windows", serde_json::json!([100_000, 100_000, 100_000])), "windows");
+    check_refused(unet("/network/channels", serde_json::json!(vec![1; 17])), "17 levels");
+    check_refused(unet("/network/channels", serde_json::json!([])), "0 levels");
     check_refused(|c| c["input"]["spacing_mm"] = serde_json::json!([2.0, 1.0]), "range");
     assert!(ModelCard::parse(b"no card").unwrap_err().to_string().contains("no JSON"));
 }

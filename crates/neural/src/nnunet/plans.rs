@@ -10,6 +10,9 @@ use serde_json::{Map, Value};
 pub use self::architecture::{Architecture, InstanceNormConfig, NetworkKind, Stage};
 use crate::NeuralError;
 
+/// Voxels of the largest patch: features of its first layers then take gigabytes.
+const MOST_PATCH: usize = 1 << 26;
+
 /// The plans of a results folder.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plans {
@@ -147,7 +150,8 @@ impl Plans {
         let spacing =
             spacing.ok_or_else(|| description("spacing", "is not three lengths; only 3D networks run here"))?;
         let patch_size = three("patch_size")?;
-        if patch_size.iter().any(|&p| p == 0 || p > 1024) {
+        let voxels = patch_size.iter().fold(1, |all: usize, &p| all.saturating_mul(p));
+        if !(1..=MOST_PATCH).contains(&voxels) {
             return Err(description("patch_size", format!("cannot be {patch_size:?}")));
         }
         Ok(Configuration {

@@ -37,7 +37,17 @@ pub(super) fn prepare(
         (start[0]..end[0]).flat_map(|a| (start[1]..end[1]).flat_map(move |b| row(a, b))).copied().collect::<Vec<bool>>()
     });
     let size = resample::new_size(view.size, spacing_mm, configuration.spacing);
-    let mut values = Vec::with_capacity(scans.len() * size.iter().product::<usize>());
+    let voxels = size.iter().fold(1, |all: usize, &n| all.saturating_mul(n));
+    if voxels > MOST_VOXELS {
+        return Err(NeuralError::Input {
+            reason: format!(
+                "at the network's spacing of {:?} mm it has {size:?} voxels, too many",
+                configuration.spacing
+            ),
+            remedy: "crop it to what the network was made for, or look whether its plans are what they were".to_owned(),
+        });
+    }
+    let mut values = Vec::with_capacity(scans.len() * voxels);
     for (channel, (scan, scheme)) in scans.iter().zip(&configuration.normalization).enumerate() {
         let mask = mask.as_deref().filter(|_| masked(scheme));
         let intensities = plans.intensities.get(&channel);
@@ -55,6 +65,9 @@ struct Normal {
     shift: f32,
     scale: f32,
 }
+
+/// Voxels of the largest scan that is run: 2 GiB in single precision.
+const MOST_VOXELS: usize = 1 << 29;
 
 /// Least deviation that is divided by, as in nnU-Net.
 const EPS: f32 = 1e-8;

@@ -52,6 +52,11 @@ impl ThroughPlaneConfig {
         all
     }
 
+    /// True of networks that may exist.
+    pub(crate) fn is_possible(&self) -> bool {
+        (1..=256).contains(&self.channels) && self.blocks <= 64 && (1..=16).contains(&self.fold)
+    }
+
     /// Floating-point operations for one voxel of one plane.
     pub fn flops_per_voxel(&self) -> f64 {
         let weights = self.tensors().iter().map(|(_, shape)| shape.iter().product::<usize>()).sum::<usize>();

@@ -15,6 +15,12 @@ const CHUNK_VOXELS: usize = (1 << 18) * 3;
 /// A plane with less than this between its lowest and highest value stays as interpolated, in parts of the scan's span.
 const FLAT: f32 = 0.01;
 
+/// Voxels of the largest scan that is made: about 10 GiB while it is.
+const MOST_VOXELS: usize = 1 << 29;
+
+/// Of slices, over their distance.
+const THICKNESSES: std::ops::RangeInclusive<f64> = 0.05..=4.0;
+
 /// The first hint of slices as far apart as any that networks are taught with: eight voxels.
 const MOST_APART: f32 = 1.0;
 
@@ -100,6 +106,18 @@ pub fn layout_of(geometry: &ImageGeometry, options: &UpsampleOptions) -> Result<
         return input(reason, "ask for a larger distance");
     }
     let voxels = voxels as usize;
+    let all = (geometry.voxel_count() / slices).saturating_mul(voxels);
+    if all > MOST_VOXELS {
+        let reason =
+            format!("at {:.3} mm it would have {:.1} thousand million voxels", options.spacing_mm, all as f64 / 1e9);
+        return input(reason, "ask for a larger distance, or crop it");
+    }
+    if !THICKNESSES.contains(&options.thickness) {
+        return input(
+            format!("slices {} times as thick as apart cannot be", options.thickness),
+            "look at their thickness",
+        );
+    }
     if voxels == slices && options.missing.is_empty() {
         let reason = format!("its slices lie {spacing:.2} mm apart, and {:.2} mm were asked for", options.spacing_mm);
         return input(reason, "use it as it is, or ask for thinner slices");
@@ -213,7 +231,7 @@ fn check(scan: &ScanVolume, axis: usize, layout: &SliceLayout, missing: &[usize]
         return wrong(format!("it has other than the {} slices that were told along axis {axis}", layout.slices));
     }
     let positive = layout.factor.is_finite() && layout.factor > 0.0 && layout.start.is_finite();
-    if !(positive && (0.05..=4.0).contains(&layout.thickness) && layout.voxels > 0) {
+    if !(positive && THICKNESSES.contains(&layout.thickness) && layout.voxels > 0) {
         return wrong(format!("slices {} times as thick as apart cannot be", layout.thickness));
     }
     if let Some(beyond) = missing.iter().find(|&&k| k >= layout.slices) {

@@ -48,7 +48,7 @@ impl ThroughPlaneWeights {
             return Err(wrong("is not in its metadata; it is no through-plane network".to_owned()));
         };
         let config: ThroughPlaneConfig = serde_json::from_str(described).map_err(|e| wrong(e.to_string()))?;
-        if !(1..=256).contains(&config.channels) || config.blocks > 64 || !(1..=16).contains(&config.fold) {
+        if !config.is_possible() {
             return Err(wrong("has a size that no such network has".to_owned()));
         }
         let tensors = file.weights(&config.tensors())?.into_iter().collect();

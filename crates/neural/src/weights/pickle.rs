@@ -14,10 +14,22 @@ use crate::NeuralError;
 /// The most values a pickle may make. nnU-Net's log of 1000 epochs with 118 classes has about a million.
 const MAX_VALUES: usize = 8_000_000;
 
+/// What values may hold beyond a pickle's own length, in times of it: a few copies, never a flood.
+const MOST_COPIES: usize = 16;
+
+/// What a short pickle may hold all the same.
+const LEAST_BUDGET: usize = 1 << 20;
+
 /// Reads a whole pickle.
 pub(super) fn read(bytes: &[u8]) -> Result<Tree, NeuralError> {
-    let mut machine =
-        Machine { input: bytes, tree: Tree::default(), stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() };
+    let mut machine = Machine {
+        input: bytes,
+        budget: bytes.len().saturating_mul(MOST_COPIES).saturating_add(LEAST_BUDGET),
+        tree: Tree::default(),
+        stack: Vec::new(),
+        marks: Vec::new(),
+        memo: HashMap::new(),
+    };
     while machine.step()? {}
     let root = machine.pop()?;
     machine.tree.root = root;
@@ -27,6 +39,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Tree, NeuralError> {
 
 struct Machine<'a> {
     input: &'a [u8],
+    /// Bytes that values may still take.
+    budget: usize,
     tree: Tree,
     stack: Vec<Id>,
     marks: Vec<usize>,
@@ -61,8 +75,29 @@ impl<'a> Machine<'a> {
         if self.tree.values.len() >= MAX_VALUES {
             return Err(not_a_checkpoint(format!("its pickle makes more than {MAX_VALUES} values")));
         }
+        self.charge(&value)?;
         self.stack.push(self.tree.values.len() as Id);
         self.tree.values.push(value);
+        Ok(())
+    }
+
+    /// Takes a value from what all may hold.
+    fn charge(&mut self, value: &Entry) -> Result<(), NeuralError> {
+        let bytes = match value {
+            Entry::Text(text) | Entry::Opaque(text) => text.len(),
+            Entry::Global(module, name) => module.len() + name.len(),
+            Entry::Bytes(bytes) => bytes.len(),
+            Entry::List(items) | Entry::Tuple(items) => size_of_val(items.as_slice()),
+            Entry::Dict(entries) => size_of_val(entries.as_slice()),
+            Entry::Array(size, values) => size_of_val(size.as_slice()) + size_of_val(values.as_slice()),
+            Entry::Storage(storage) => storage.key.len() + storage.kind.len(),
+            Entry::Tensor(tensor) => {
+                tensor.storage.key.len() + tensor.storage.kind.len() + 8 * (tensor.size.len() + tensor.stride.len())
+            }
+            Entry::None | Entry::Bool(_) | Entry::Int(_) | Entry::Float(_) | Entry::Dtype(..) => 0,
+        };
+        let left = self.budget.checked_sub(bytes);
+        self.budget = left.ok_or_else(|| not_a_checkpoint("its pickle copies values until they are a flood"))?;
         Ok(())
     }
 

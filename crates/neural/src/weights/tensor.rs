@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use candle_core::{Device, Tensor};
 
 use super::archive::Archive;
-use super::tree::{Kind, Node, Storage, TensorRef};
+use super::tree::{Kind, Node, TensorRef};
 use super::{Tensors, not_a_checkpoint};
 use crate::NeuralError;
 
@@ -14,7 +14,8 @@ pub(super) fn of_state(archive: &Archive<'_>, state: Node<'_>) -> Result<Tensors
         return Err(not_a_checkpoint(format!("the weights are no dictionary but {:?}", state.kind())));
     }
     let mut made = HashMap::<&TensorRef, Tensor>::new();
-    let mut storages = HashMap::<&Storage, &[u8]>::new();
+    // By name: the checksum of each is looked at once.
+    let mut storages = HashMap::<&str, &[u8]>::new();
     // Views of one storage could repeat it without end.
     let mut budget = archive.len().saturating_mul(2);
     let mut tensors = Tensors::new();
@@ -24,11 +25,11 @@ pub(super) fn of_state(archive: &Archive<'_>, state: Node<'_>) -> Result<Tensors
         let tensor = match made.get(reference) {
             Some(tensor) => tensor.clone(),
             None => {
-                let bytes = match storages.get(&reference.storage) {
+                let bytes = match storages.get(reference.storage.key.as_str()) {
                     Some(bytes) => bytes,
                     None => {
                         let bytes = archive.storage(&reference.storage.key)?;
-                        storages.insert(&reference.storage, bytes);
+                        storages.insert(&reference.storage.key, bytes);
                         bytes
                     }
                 };

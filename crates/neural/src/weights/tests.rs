@@ -211,6 +211,19 @@ fn shared_values_do_not_unfold_without_end() {
 }
 
 #[test]
+fn copies_do_not_become_a_flood() {
+    // A long text, again and again in place of a parameter's tensor.
+    let mut pickle = b"ctorch._utils\n_rebuild_parameter\nq\x00X\x00\x00\x10\x00".to_vec();
+    pickle.extend(vec![b'a'; 1 << 20]);
+    pickle.extend(b"q\x01");
+    for _ in 0..1000 {
+        pickle.extend(b"h\x00h\x01\x85R");
+    }
+    pickle.push(b'.');
+    fails(&archive(&pickle, &[]), "flood");
+}
+
+#[test]
 fn broken_pickles_are_refused() {
     for (pickle, word) in [
         (b"".as_slice(), "ends before"),

@@ -143,6 +143,11 @@ fn what_cannot_be_is_refused() {
     refused(UpsampleOptions { missing: vec![0, 1, 2, 3], ..plain(1.0) });
     refused(UpsampleOptions { missing: vec![1, 1], ..plain(1.0) });
     refused(UpsampleOptions { thickness: 0.0, ..plain(1.0) });
+    let large = grid([512, 512, 300], [1.0, 1.0, 1.0]);
+    let told = layout_of(&large, &plain(0.05)).unwrap_err().to_string();
+    assert!(told.contains("1.6 thousand million voxels"), "{told}");
+    let told = layout_of(&large, &UpsampleOptions { thickness: 9.0, ..plain(0.9) }).unwrap_err().to_string();
+    assert!(told.contains("9 times as thick"), "{told}");
     let made = upsample(&scan, Some(&busy()), &plain(1.0), &|_| ()).unwrap();
     assert!((0..made.scan.geometry().voxel_count()).all(|n| made.scan.value(n) == 0.0), "a flat scan stays flat");
 }

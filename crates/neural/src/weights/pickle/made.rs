@@ -148,6 +148,7 @@ impl Machine<'_> {
             }
             other => return Err(wrong("an object that takes a state", other)),
         };
+        self.charge(&new)?;
         self.tree.values[object as usize] = new;
         Ok(())
     }
