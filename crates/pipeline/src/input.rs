@@ -56,6 +56,11 @@ const NOT_INFERRED: &str = "No voxel.";
 const NOT_INTERPOLATED: &str = "No voxel.";
 
 impl Input {
+    /// The gap's slices as slices along `axis`, for what makes that axis finer: they lie along the last.
+    pub(crate) fn missing_along(&self, axis: usize) -> Vec<usize> {
+        if axis == 2 { self.missing.clone() } else { Vec::new() }
+    }
+
     /// What recipes and models look at.
     pub(crate) fn look(&self) -> Look<'_> {
         Look {

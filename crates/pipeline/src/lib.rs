@@ -18,6 +18,7 @@ mod error;
 mod evaluate;
 mod input;
 mod inspect;
+mod leftovers;
 mod mask;
 mod memory;
 mod models;

@@ -151,10 +151,13 @@ impl Models {
     }
 
     /// The model that is taken for a scan unless told otherwise: of those that can run and that nothing speaks against, one
-    /// that somebody added, one that is not experimental, the one that finds most; the first by name among equals.
+    /// that somebody added, one that is not experimental, the one that finds most; the first by name among equals. For MR it
+    /// must be made for heads.
     pub(crate) fn best_for(&self, modality: &str, scan: &ScanFacts<'_>) -> Option<ModelEntry> {
         let fits = |entry: &ModelEntry| {
-            entry.card.input.modality == modality && !entry.card.input.objections(scan).iter().any(|o| o.refuses)
+            let input = &entry.card.input;
+            let part = modality != "MR" || input.is_of_head();
+            input.modality == modality && part && !input.objections(scan).iter().any(|o| o.refuses)
         };
         self.best(Task::Segmentation, fits, |e| (!e.is_embedded(), !e.card.experimental, e.card.classes.len()))
     }

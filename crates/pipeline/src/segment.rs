@@ -15,9 +15,13 @@ use crate::build::BuildRequest;
 use crate::cache::Cache;
 use crate::error::PipelineError;
 use crate::input::read_input;
+use crate::leftovers;
 use crate::models::{ModelEntry, Models, UsedModel};
 use crate::progress::{Progress, StageTime, Stages};
 use crate::recipe::{Recipe, by_model};
+
+/// Prefix of files that are being written.
+const PREFIX: &str = ".writing-";
 
 /// What to segment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -218,8 +222,12 @@ fn write(
         move |source| PipelineError::Io { action: "write", cause: source, path }
     };
     let temporary = |beside: &Path, suffix: &str| {
+        leftovers::clear(folder(beside), PREFIX);
         let mut builder = tempfile::Builder::new();
-        builder.prefix(".writing-").suffix(suffix).tempfile_in(folder(beside)).map_err(io(beside))
+        let file = builder.prefix(PREFIX).suffix(suffix).tempfile_in(folder(beside)).map_err(io(beside))?;
+        // Held as long as the file lives; without locks others go by its age.
+        let _ = file.as_file().try_lock();
+        Ok::<_, PipelineError>(file)
     };
     let voxels = temporary(out, ending(out).unwrap_or_default())?;
     formats::write_labels(map, voxels.path())?;

@@ -1,7 +1,7 @@
 //! Trains a network as a recipe says, in legs: files, clocks and pictures of it; the learning itself is in `neural`.
 //!
 //! The folder `out` holds `checkpoint.safetensors` (where to go on), `best.safetensors` (the weights with the best score
-//! on the validation part), `loss.csv` and `loss.png`; when training is done also `weights.safetensors`, `model.json`,
+//! on the validation part), `loss.csv`, `loss.png` and the recipe; when training is done also `weights.safetensors`, `model.json`,
 //! `evaluation.csv` and `reliability.csv`. Where several networks learn, the first four of each lie in `member-1`, `member-2`, ….
 //! Files are written beside their place and renamed, so a stop at any time leaves whole ones.
 
@@ -113,6 +113,7 @@ pub fn train(request: &TrainRequest, progress: &dyn Progress) -> Result<TrainSum
     let recipe = TrainRecipe::read(&request.recipe)?;
     let data = data::DataSet::find(&recipe, &request.data)?;
     std::fs::create_dir_all(&request.out).map_err(|e| io(&request.out, e))?;
+    recipe.keep(&request.out, &request.recipe)?;
     progress.stage("read", 0.0);
     let training = data.samples(&data.training, &recipe)?;
     let validation = data.samples(&data.validation, &recipe)?;

@@ -8,11 +8,12 @@ use neural::card::{ANY, ScanFacts, Task};
 use neural::model::through_plane;
 use neural::super_resolution::{UpsampleOptions, Upsampled, fine_tune, layout_of, slice_axis};
 use serde::Serialize;
-use volume::{ImageGeometry, LabelMap};
+use volume::{ImageGeometry, LabelMap, ScanVolume, Volume};
 
 use crate::build::BuildRequest;
 use crate::error::PipelineError;
 use crate::input::{Input, read_input};
+use crate::leftovers;
 use crate::models::{ModelEntry, Models, UsedModel};
 use crate::progress::{Progress, StageTime, Stages};
 
@@ -24,6 +25,9 @@ const VARIED: &str = "MR";
 
 /// Planes with fewer voxels along a side have nothing to teach.
 const LEAST_PLANE: usize = 64;
+
+/// Prefix of the folder that both files are made in.
+const PREFIX: &str = ".upsample-";
 
 /// What to make finer.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -126,17 +130,25 @@ pub fn upsample(request: &UpsampleRequest, progress: &dyn Progress) -> Result<Up
     let facts = input.look().facts();
     let upsampler = Upsampler::choose(&request.models, request.model.as_deref(), request.fine_tune_steps, &facts)?;
     let apart = input.scan.geometry().max_spacing_mm();
+    let axis = slice_axis(input.scan.geometry());
     let options = UpsampleOptions {
         spacing_mm: request.spacing_mm,
         thickness: request.thickness_mm.map_or(1.0, |thick| thick / apart),
-        missing: input.missing.clone(),
+        missing: input.missing_along(axis),
         flips: request.flips,
         ..UpsampleOptions::default()
     };
     let made = upsampler.run(&input, &options, &mut stages)?;
     let mask_path = request.out.with_file_name(format!("{stem}.inferred.nii.gz"));
-    stages.run("write", |tell| write(&request.out, &mask_path, &made, tell))?;
-    let inferred = made.inferred.iter().filter(|&&slice| slice).count();
+    let mut mask = made.inferred_mask();
+    if made.axis != 2 {
+        // A gap across the axis that was made finer is no more measured than before.
+        let size = mask.geometry().size();
+        let slices = mask.data_mut().chunks_exact_mut(size[0] * size[1]).enumerate();
+        slices.filter(|(k, _)| input.missing.contains(k)).for_each(|(_, slice)| slice.fill(1));
+    }
+    stages.run("write", |tell| write((&request.out, &made.scan), (&mask_path, &mask), tell))?;
+    let inferred = mask.data().iter().map(|&m| usize::from(m)).sum::<usize>();
     let geometry = *made.scan.geometry();
     Ok(UpsampleSummary {
         scan: request.out.clone(),
@@ -145,7 +157,7 @@ pub fn upsample(request: &UpsampleRequest, progress: &dyn Progress) -> Result<Up
         size: geometry.size(),
         spacing_mm: geometry.spacing(),
         factor: made.layout.factor,
-        inferred_percent: 100.0 * inferred as f64 / made.inferred.len() as f64,
+        inferred_percent: 100.0 * inferred as f64 / mask.data().len() as f64,
         mismatch: made.mismatch,
         fine_tune_steps: upsampler.steps,
         stages: stages.times,
@@ -281,13 +293,19 @@ fn folder(out: &Path) -> &Path {
 }
 
 /// Writes both into a folder beside their places first.
-fn write(out: &Path, mask: &Path, made: &Upsampled, tell: &(dyn Fn(f32) + Sync)) -> Result<(), PipelineError> {
+fn write(
+    (out, scan): (&Path, &ScanVolume),
+    (mask, inferred): (&Path, &Volume<u8>),
+    tell: &(dyn Fn(f32) + Sync),
+) -> Result<(), PipelineError> {
     let parent = folder(out);
-    let folder = tempfile::Builder::new().prefix(".upsample-").tempdir_in(parent).map_err(io(parent))?;
+    leftovers::clear(parent, PREFIX);
+    let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent).map_err(io(parent))?;
+    let _lock = leftovers::hold(folder.path());
     let places = [out, mask].map(|place| (folder.path().join(place.file_name().unwrap_or_default()), place));
-    volume::nifti::write_scan(&made.scan, &places[0].0).map_err(volume::formats::FormatError::from)?;
+    volume::nifti::write_scan(scan, &places[0].0).map_err(volume::formats::FormatError::from)?;
     tell(0.8);
-    let voxels = made.inferred_mask().par_map(|&m| volume::Label::from(m));
+    let voxels = inferred.par_map(|&m| volume::Label::from(m));
     let segments = [(1, volume::terminology::segment(1, "inferred"))].into();
     volume::nifti::write_labels(&LabelMap { voxels, segments }, &places[1].0)
         .map_err(volume::formats::FormatError::from)?;

@@ -22,6 +22,9 @@ const DEPTH: usize = 4;
 /// Larger files are neither plans nor data sets.
 const MAX_JSON_BYTES: u64 = 64 << 20;
 
+/// A network that knows so many of TotalSegmentator's classes and no others is one of its own.
+const MANY_CLASSES: usize = 20;
+
 const CHECKPOINT: &str = "checkpoint_final.pth";
 
 /// A results folder that was found.
@@ -57,6 +60,12 @@ pub(super) fn take(
         ClassTable::TotalSegmentatorV2.classes().map(|(value, structure)| (structure.name, value)).collect();
     let several = found.len() > 1;
     let (mut parts, mut classes, mut weights) = (Vec::new(), BTreeMap::<Label, String>::new(), Vec::new());
+    if let Some((results, count)) = found.iter().map(|r| (r, channels(&r.dataset))).find(|(_, n)| *n != 1) {
+        return Err(PipelineError::NoModelHere {
+            reason: format!("its network takes {count} images at once, and a scan is one"),
+            path: results.path.clone(),
+        });
+    }
     for (at, results) in found.iter().enumerate() {
         let place = if several { format!("part_{}", at + 1) } else { ".".to_owned() };
         let mut of_part = BTreeMap::new();
@@ -76,10 +85,10 @@ pub(super) fn take(
         let configuration = results.configuration.clone();
         parts.push(NnUnetPart { folder: place, configuration, classes: of_part });
     }
-    // Whose classes are all TotalSegmentator's was trained by it, and that turns its scans.
-    let canonical = classes
-        .values()
-        .all(|class| terminology::find(class).is_some_and(|structure| total.contains_key(structure.name)));
+    // TotalSegmentator turns its scans; a network of others that knows some of its classes does not.
+    let of_total = |class: &String| terminology::find(class).is_some_and(|s| total.contains_key(s.name));
+    let is_total = several || classes.len() >= MANY_CLASSES || is_named_total(&found[0]);
+    let canonical = is_total && classes.values().all(of_total);
     let classes: Vec<ModelClass> =
         classes.into_iter().map(|(value, class)| ModelClass::named(value, Some(class), &name)).collect();
     let card = ModelCard {
@@ -98,10 +107,32 @@ pub(super) fn take(
         weights,
     };
     card.check().map_err(|source| PipelineError::Model { name, cause: Box::new(source) })?;
+    let turned = if canonical {
+        "it is taken for a network of TotalSegmentator, so scans are turned to right, anterior and superior before it sees them"
+    } else {
+        "it sees scans as they are stored, as nnU-Net's reader does"
+    };
     let notes = vec![
+        turned.to_owned(),
         "its folder does not tell under which licence the weights may be used; look where they come from".to_owned(),
     ];
     Ok(Some((card, notes)))
+}
+
+/// True if its plans or its folders say that it is TotalSegmentator's.
+fn is_named_total(results: &Results) -> bool {
+    let dataset = results.plans.get("dataset_name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let folders = results.path.ancestors().take(DEPTH).map(file_name);
+    folders.chain([dataset]).any(|name| {
+        let name = name.to_ascii_lowercase();
+        ["totalseg", "_total_"].iter().any(|word| name.contains(word))
+    })
+}
+
+/// Images that a network takes at once.
+fn channels(dataset: &Value) -> usize {
+    let named = dataset.get("channel_names").or_else(|| dataset.get("modality"));
+    named.and_then(Value::as_object).map_or(1, serde_json::Map::len)
 }
 
 fn search(folder: &Path, depth: usize, found: &mut Vec<Results>) -> Result<(), PipelineError> {

@@ -3,7 +3,6 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 use neural::card::{ModelCard, WeightFile};
 use sha2::{Digest, Sha256};
@@ -11,9 +10,7 @@ use tempfile::TempDir;
 
 use super::{CARD, hex};
 use crate::error::PipelineError;
-
-/// What interrupted runs left is removed when it is this old.
-const STALE: Duration = Duration::from_secs(3600);
+use crate::leftovers;
 
 /// Prefix of folders that are being made.
 const PREFIX: &str = ".adding-";
@@ -23,6 +20,7 @@ const PREFIX: &str = ".adding-";
 pub(super) struct Staging {
     folder: TempDir,
     models: PathBuf,
+    _lock: Option<File>,
 }
 
 impl Staging {
@@ -30,10 +28,11 @@ impl Staging {
     /// [`PipelineError::Io`].
     pub(super) fn begin(models: &Path) -> Result<Self, PipelineError> {
         fs::create_dir_all(models).map_err(|e| io("make", e, models))?;
-        remove_stale(models);
+        leftovers::clear(models, PREFIX);
         let folder =
             tempfile::Builder::new().prefix(PREFIX).tempdir_in(models).map_err(|e| io("write into", e, models))?;
-        Ok(Self { folder, models: models.to_owned() })
+        let lock = leftovers::hold(folder.path());
+        Ok(Self { folder, models: models.to_owned(), _lock: lock })
     }
 
     /// Where files can be put that are not yet the model's.
@@ -130,17 +129,4 @@ pub(super) fn copy_hashed(
 
 pub(super) fn io(action: &'static str, source: io::Error, path: &Path) -> PipelineError {
     PipelineError::Io { action, cause: source, path: path.to_owned() }
-}
-
-fn remove_stale(models: &Path) {
-    for entry in fs::read_dir(models).into_iter().flatten().flatten() {
-        let ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
-        let old = entry
-            .metadata()
-            .and_then(|m| m.modified())
-            .is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age > STALE));
-        if ours && old {
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
 }

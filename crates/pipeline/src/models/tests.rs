@@ -1,6 +1,10 @@
 use std::fs;
 use std::io::Write;
 
+use neural::card::{ExpectedInput, Network};
+use space::Point;
+use volume::ImageGeometry;
+
 use super::*;
 
 /// A network of one layer that says 1 where the scan is bright: 27 + 1 + 2 + 2 numbers.
@@ -185,8 +189,12 @@ fn a_url_needs_the_right_checksum() {
 
 /// An nnU-Net results folder in small; the checkpoint is not looked into.
 fn results(shelf: &Shelf, folder: &str, labels: &str) {
+    results_of(shelf, folder, r#"{"0": "CT"}"#, labels);
+}
+
+fn results_of(shelf: &Shelf, folder: &str, channels: &str, labels: &str) {
     let base = format!("{folder}/nnUNetTrainer__nnUNetPlans__3d_fullres");
-    let dataset = format!(r#"{{"channel_names": {{"0": "CT"}}, "labels": {labels}}}"#);
+    let dataset = format!(r#"{{"channel_names": {channels}, "labels": {labels}}}"#);
     shelf.file(&format!("{base}/dataset.json"), dataset.as_bytes());
     shelf.file(&format!("{base}/plans.json"), br#"{"configurations": {"3d_fullres": {"spacing": [3.0, 3.0, 3.0]}}}"#);
     shelf.file(&format!("{base}/fold_0/checkpoint_final.pth"), folder.as_bytes());
@@ -206,6 +214,39 @@ fn results_folders_of_nnunet_are_kept_with_their_classes() {
 }
 
 #[test]
+fn networks_of_others_see_scans_as_they_are_stored() {
+    let shelf = Shelf::new();
+    results(&shelf, "a/Dataset297_TotalSegmentator_total_3mm", r#"{"background": 0, "spleen": 1}"#);
+    results(&shelf, "b/Dataset009_Spleen", r#"{"background": 0, "spleen": 1}"#);
+    for (folder, turned) in [("a", true), ("b", false)] {
+        let added = shelf.add(shelf.dir.path().join(folder).to_str().unwrap()).unwrap();
+        let Network::NnUnet(parts) = shelf.models.find(&added.name).unwrap().card.network else { panic!("no nnU-Net") };
+        assert_eq!(parts.canonical, turned, "{folder}");
+        assert_eq!(added.notes.iter().any(|n| n.contains("as they are stored")), !turned, "{:?}", added.notes);
+    }
+    results_of(&shelf, "c/Dataset001_Tumour", r#"{"0": "T1", "1": "FLAIR"}"#, r#"{"background": 0, "tumour": 1}"#);
+    let refused = shelf.add(shelf.dir.path().join("c").to_str().unwrap()).unwrap_err().to_string();
+    assert!(refused.contains("takes 2 images at once"), "{refused}");
+}
+
+#[test]
+fn heads_get_models_of_heads() {
+    let shelf = Shelf::new();
+    results_of(&shelf, "a/Dataset002_Heart", r#"{"0": "MRI"}"#, r#"{"background": 0, "heart": 1}"#);
+    shelf.add(shelf.dir.path().join("a").to_str().unwrap()).unwrap();
+    let geometry = ImageGeometry::new([200; 3], [1.0; 3], Point::ZERO, glam::DMat3::IDENTITY).unwrap();
+    let facts = ScanFacts {
+        modality: "MR",
+        modality_is_guess: false,
+        contrast: Some("T1"),
+        body_part: Some("HEAD"),
+        geometry: &geometry,
+    };
+    assert!(shelf.models.best_for("MR", &facts).is_none(), "a heart's network is no default of heads");
+    assert!(ExpectedInput::t1_head().is_of_head());
+}
+
+#[test]
 fn parts_are_joined_by_the_names_of_their_classes() {
     let shelf = Shelf::new();
     results(&shelf, "total/Dataset291_organs", r#"{"background": 0, "spleen": 1, "liver": 2}"#);
@@ -213,7 +254,7 @@ fn parts_are_joined_by_the_names_of_their_classes() {
     let added = shelf.add(shelf.dir.path().join("total").to_str().unwrap()).unwrap();
     assert_eq!((added.name.as_str(), added.classes), ("total", 3));
     let card = shelf.models.find("total").unwrap().card;
-    let neural::card::Network::NnUnet(parts) = &card.network else { panic!("{card:?}") };
+    let Network::NnUnet(parts) = &card.network else { panic!("{card:?}") };
     // TotalSegmentator v2: liver is 5, the fifth lumbar vertebra 27.
     assert_eq!(parts.parts[0].classes, BTreeMap::from([(1, 1), (2, 5)]));
     assert_eq!(parts.parts[1].classes, BTreeMap::from([(1, 27)]));

@@ -52,14 +52,15 @@ pub(crate) fn run(
         )
     });
     if let (Some(cache), Some(key)) = (cache, &key)
+        && let Some(confidence) = cache.load(&confidence_of(key), scan.geometry())
         && let Some(labels) = cache.load(key, scan.geometry())
     {
-        let confidence = cache.load(&confidence_of(key), scan.geometry()).map(|v| v.map(|&x| x.min(100) as u8));
+        let confidence = Some(confidence.map(|&x| x.min(100) as u8));
         return Ok(ByModel { labels, network_mm3: None, confidence, cached: true });
     }
     let found = Model::load(&entry.card, files).and_then(|m| m.segment(scan, options, tell)).map_err(failed)?;
     if let (Some(cache), Some(key)) = (cache, &key) {
-        // First, so that labels are never found without it.
+        // One without the other is as good as none.
         if let Some(confidence) = &found.confidence {
             cache.store(&confidence_of(key), &confidence.map(|&x| Label::from(x)));
         }
@@ -105,11 +106,8 @@ pub(crate) fn with_surroundings(
     let most = card.classes.iter().map(|c| c.value).chain(present.iter().copied()).max().unwrap_or(BACKGROUND);
     let Some(around) = most.checked_add(1).filter(|_| whole && !present.is_empty()) else { return Ok(map) };
     let tell = |share: f32| tell(MODEL_SHARE + (1.0 - MODEL_SHARE) * share);
-    let (name, outer) = if *recipe == MR_BRAIN {
-        ("head", mr_head::segment(scan, &tell)?)
-    } else {
-        ("body", ct_basic::segment(scan, &tell)?)
-    };
+    let name = if *recipe == MR_BRAIN && card.input.is_of_head() { "head" } else { "body" };
+    let outer = if *recipe == MR_BRAIN { mr_head::segment(scan, &tell)? } else { ct_basic::segment(scan, &tell)? };
     if map.segments.values().any(|s| s.name == name) {
         return Ok(map);
     }

@@ -45,11 +45,12 @@ pub(crate) fn refine(
     let old = *input.scan.geometry();
     let (axis, before) = (slice_axis(&old), old.max_spacing_mm());
     let spacing_mm = spacing_mm(&old).unwrap_or(before);
-    let options = UpsampleOptions { spacing_mm, missing: input.missing.clone(), ..UpsampleOptions::default() };
+    let missing = input.missing_along(axis);
+    let measured = old.size()[axis] - missing.len();
+    let options = UpsampleOptions { spacing_mm, missing, ..UpsampleOptions::default() };
     let made = upsampler.run(input, &options, stages)?;
     let after = made.scan.geometry().spacing()[axis];
     let card = &upsampler.entry.card;
-    let measured = old.size()[axis] - input.missing.len();
     input.inferred = format!(
         "All surfaces and labels: {measured} measured slices {before:.2} mm apart were made {after:.2} mm thin by the model {} {}, and \
          structures were found there. Averaged again over the thickness of the old slices the new ones differ from what was \

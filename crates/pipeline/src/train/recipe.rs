@@ -22,6 +22,9 @@ pub(super) type Card = serde_json::Map<String, Value>;
 /// The version of recipes that is read.
 pub(super) const SCHEMA: &str = "vestibule.training/1";
 
+/// Name of the recipe in the folder where it is trained.
+const KEPT: &str = "recipe.json";
+
 /// A network, the data it learns from, and how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -206,7 +209,8 @@ impl TrainRecipe {
         if recipe.network.kind().inputs() != 1 {
             return Err(wrong("the network takes more than one channel, and a case has one image".to_owned()));
         }
-        let sided = recipe.classes.iter().find(|c| c.name.ends_with("_left") || c.name.ends_with("_right"));
+        let has_side = |name: &str| name.split('_').any(|word| matches!(word, "left" | "right"));
+        let sided = recipe.classes.iter().find(|c| has_side(&c.name));
         if let (Some(class), true) = (sided, recipe.swaps_sides()) {
             let reason =
                 format!("{} has a side, and flips from left to right would teach the other one too", class.name);
@@ -225,6 +229,26 @@ impl TrainRecipe {
             return Err(wrong(format!("a spacing of {:?} mm cannot be", recipe.data.spacing_mm)));
         }
         Ok(recipe)
+    }
+
+    /// Puts the recipe into the folder where it is trained, beside what was learned there so far.
+    ///
+    /// # Errors
+    /// [`PipelineError::TrainRecipe`] if that was learned from other data or as other classes; [`PipelineError::Io`].
+    pub(super) fn keep(&self, out: &Path, own: &Path) -> Result<(), PipelineError> {
+        let kept = out.join(KEPT);
+        let before = std::fs::read(&kept).ok().and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok());
+        let begun = super::folder_of(out, self, 0).join(super::CHECKPOINT).exists();
+        if before.is_some_and(|b| begun && (b.data != self.data || b.classes != self.classes)) {
+            let reason = format!(
+                "what lies in {} was learned from other data or as other classes; name another folder, or take the recipe \
+                 that lies there",
+                out.display()
+            );
+            return Err(PipelineError::TrainRecipe { reason, path: own.to_owned() });
+        }
+        let text = serde_json::to_string_pretty(self).map_err(|e| io(&kept, e.into()))?;
+        super::write(&kept, format!("{text}\n").as_bytes())
     }
 
     /// True if patches or scans are flipped along the axis from left to right.

@@ -125,7 +125,11 @@ fn several_networks_learn_one_after_the_other() {
     }
     let both = set.train("both", None).unwrap();
     assert_eq!((both.member, both.state.epochs.len(), both.done), ([2, 2], 2, true));
-    assert_eq!(set.read("alone/best.safetensors"), set.read("both/member-1/best.safetensors"), "the first has the seed");
+    assert_eq!(
+        set.read("alone/best.safetensors"),
+        set.read("both/member-1/best.safetensors"),
+        "the first has the seed"
+    );
     assert_ne!(set.read("both/member-1/best.safetensors"), set.read("both/member-2/best.safetensors"));
     let card: Value = serde_json::from_slice(&set.read("both/model.json")).unwrap();
     assert_eq!(card["network"]["parameters"]["members"], 2);
@@ -237,6 +241,19 @@ fn a_changed_recipe_does_not_go_on() {
     set.write_recipe(&other);
     let error = set.train("out", Some(0.0)).unwrap_err().to_string();
     assert!(error.contains("another configuration"), "{error}");
+    // Nor with its classes exchanged, or on other cases.
+    for change in [
+        |r: &mut Value| r["classes"].as_array_mut().unwrap().reverse(),
+        |r: &mut Value| r["data"]["axes"] = json!("LAS"),
+    ] {
+        let mut other = recipe();
+        change(&mut other);
+        set.write_recipe(&other);
+        let error = set.train("out", None).unwrap_err().to_string();
+        assert!(error.contains("other data or as other classes"), "{error}");
+    }
+    set.write_recipe(&recipe());
+    assert!(!set.train("out", Some(0.0)).unwrap().done, "the old one goes on");
 }
 
 #[track_caller]
@@ -261,6 +278,7 @@ fn recipes_that_cannot_be_are_refused() {
     refused(|r| r["data"]["images"] = json!("pictures"), "pictures");
     refused(|r| r["surprise"] = json!(1), "surprise");
     refused(|r| r["classes"][0]["name"] = json!("kidney_left"), "kidney_left has a side");
+    refused(|r| r["classes"][0]["name"] = json!("rib_left_4"), "rib_left_4 has a side");
     refused(|r| r["data"]["phantoms"] = json!({"seeds": [1, 2], "spacing_mm": 0.0}), "phantoms");
     refused(|r| r["data"]["drawn"] = json!({"labels": "atlases", "copies": 2}), "atlases");
 }
