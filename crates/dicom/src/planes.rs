@@ -60,6 +60,8 @@ pub(crate) struct Blend {
     pub(crate) below: usize,
     pub(crate) above: usize,
     pub(crate) weight: f64,
+    /// True if it lies where slices are missing, rather than a little off a measured one.
+    pub(crate) in_gap: bool,
 }
 
 /// Slices closer along the normal than this lie at the same place; positions are given to 10 µm or better.
@@ -73,6 +75,9 @@ const MAX_SHEAR: f64 = 0.5;
 
 /// Slices of the volume for each measured one, when uneven distances are evened out.
 const MAX_REFINEMENT: usize = 4;
+
+/// Measured slices farther apart than this many distances have a gap between them.
+const GAP_SLICES: f64 = 1.5;
 
 /// A gap up to this wide is bridged by interpolation, if it is not more than [`MAX_GAP_SLICES`] distances: 12 mm, the
 /// size of a lesion that must not be made up.
@@ -143,7 +148,7 @@ fn slices_of(
     thickness_mm: Option<f64>,
     findings: &mut Vec<Finding>,
 ) -> Result<(f64, Vec<Blend>), String> {
-    let measured = |k: usize| Blend { below: k, above: k, weight: 0.0 };
+    let measured = |k: usize| Blend { below: k, above: k, weight: 0.0, in_gap: false };
     let Some(usual) = usual_distance(along) else {
         findings.push(Finding::SingleSlice);
         return Ok((thickness_mm.unwrap_or(1.0), vec![measured(0)]));
@@ -183,18 +188,24 @@ fn slices_of(
         let (min_mm, max_mm) = distances().fold((f64::MAX, 0f64), |(lo, hi), d| (lo.min(d), hi.max(d)));
         findings.push(Finding::UnevenSpacing { min_mm, max_mm, resampled_mm: spacing });
     }
-    Ok((spacing, (0..count).map(|k| blend(along, k as f64 * spacing, tolerance_mm(spacing))).collect()))
+    Ok((spacing, (0..count).map(|k| blend(along, k as f64 * spacing, spacing)).collect()))
 }
 
 /// The two measured slices around a place, or the one at it.
-fn blend(along: &[f64], place: f64, tolerance: f64) -> Blend {
+fn blend(along: &[f64], place: f64, spacing: f64) -> Blend {
     let above = along.partition_point(|t| *t < place).min(along.len() - 1);
     let below = above.saturating_sub(1);
     let nearest = if (along[above] - place).abs() <= (along[below] - place).abs() { above } else { below };
-    if (along[nearest] - place).abs() <= tolerance || above == below {
-        return Blend { below: nearest, above: nearest, weight: 0.0 };
+    if (along[nearest] - place).abs() <= tolerance_mm(spacing) || above == below {
+        return Blend { below: nearest, above: nearest, weight: 0.0, in_gap: false };
     }
-    Blend { below, above, weight: ((place - along[below]) / (along[above] - along[below])).clamp(0.0, 1.0) }
+    let apart = along[above] - along[below];
+    Blend {
+        below,
+        above,
+        weight: ((place - along[below]) / apart).clamp(0.0, 1.0),
+        in_gap: apart > GAP_SLICES * spacing,
+    }
 }
 
 fn compare_thickness(spacing_mm: f64, thickness_mm: Option<f64>, findings: &mut Vec<Finding>) {

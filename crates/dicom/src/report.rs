@@ -372,6 +372,8 @@ pub struct SeriesReport {
     pub measured_slices: usize,
     /// Slices of the volume that lie between measured ones.
     pub interpolated_slices: Vec<usize>,
+    /// Those of them that lie where slices are missing; the others lie a little off a measured one.
+    pub gap_slices: Vec<usize>,
     /// True if voxels are not the stored ones, because tilt, shifts, gaps or uneven spacing had to be corrected.
     pub resampled: bool,
 }

@@ -86,6 +86,7 @@ pub fn read_series(inventory: &Inventory, series_index: usize) -> Result<Scan, D
             files: summary.files,
             measured_slices: slices.len(),
             interpolated_slices: layout.blends.iter().enumerate().filter_map(|(k, b)| on_slice(k, b)).collect(),
+            gap_slices: (0..layout.blends.len()).filter(|&k| layout.blends[k].in_gap).collect(),
             resampled: layout.resampled,
         },
         identity: members.fold(IdentityGuard::default(), |guard, instance| guard.joined(&instance.identity)),
