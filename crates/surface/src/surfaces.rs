@@ -40,7 +40,7 @@ pub struct Fidelity {
     pub hausdorff_mm: f64,
     /// 95 % of the area lies nearer than this, in mm; the larger of both directions. From one in sixteen samples.
     pub p95_mm: f64,
-    /// Difference of the enclosed volume to that of the voxels, without sign, in percent of the latter.
+    /// Difference of the enclosed volume to that of the voxels, in percent of the latter.
     pub volume_error_percent: f64,
     /// Distance between the samples that were measured, in mm.
     pub sample_spacing_mm: f64,
@@ -144,7 +144,7 @@ pub fn surfaces_of_labels(
             .map(|(facings, surface)| {
                 let mesh = assemble(&positions, &reduced.tiles, &normals, facings, geometry);
                 let (hausdorff_mm, p95_mm) = combine(&reduced, |patch| facings[patch].is_some());
-                let volume_error_percent = 100.0 * (mesh.volume_mm3() / (surface.volume_ml * 1e3) - 1.0).abs();
+                let volume_error_percent = 100.0 * (mesh.volume_mm3() / (surface.volume_ml * 1e3) - 1.0);
                 let sample_spacing_mm = f64::from(level_options.density.spacing()) * geometry.max_spacing_mm();
                 let fidelity = Fidelity { hausdorff_mm, p95_mm, volume_error_percent, sample_spacing_mm };
                 let closed = is_closed(&mesh.triangles);

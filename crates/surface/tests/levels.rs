@@ -58,7 +58,7 @@ fn every_level_is_closed_outward_and_within_its_bound() {
                 assert!(lod.fidelity.p95_mm <= lod.fidelity.hausdorff_mm + 1e-6);
             }
             let off = s.lods[0].fidelity.volume_error_percent;
-            assert!(off <= 3.5, "label {} of {} ml lost or gained {off} % of its volume", s.label, s.volume_ml);
+            assert!(off.abs() <= 3.5, "label {} of {} ml lost or gained {off} % of its volume", s.label, s.volume_ml);
         }
     }
 }
