@@ -259,7 +259,11 @@ fn segment_entries(contents: &CaseContents<'_>) -> Vec<SegmentEntry> {
                 surface: surface.map(|s| surface_entry(s)).unwrap_or_default(),
                 // What was not drawn by a model is not made surer by its parts.
                 confidence: if own.voxels > 0 && own.drawn == 0 { None } else { rounded(certainty.confidence()) },
-                inferred_percent: rounded(certainty.inferred_percent()).unwrap_or(0.0),
+                inferred_percent: match certainty.voxels {
+                    // A surface without a voxel of the scan's grid comes from a finer one, which a model made.
+                    0 if contents.trust.inferred.is_some() => 100.0,
+                    _ => rounded(certainty.inferred_percent()).unwrap_or(0.0),
+                },
             }
         })
         .collect()

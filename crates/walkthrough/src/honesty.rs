@@ -78,10 +78,12 @@ pub fn honest_color(overlay: Overlay, info: &SegmentInfo) -> HonestColor {
         Overlay::None => HonestColor { color: info.color, words: String::new() },
         Overlay::Provenance => {
             let share = info.inferred_percent;
-            let words = if share < INFERRED_STEPS[0] {
-                text(Text::MeasuredByScanner).to_owned()
+            let words = if share >= INFERRED_STEPS[0] {
+                format!("{share:.0} % {}", text(Text::MadeUp))
+            } else if info.confidence.is_some() {
+                text(Text::OutlineByModel).to_owned()
             } else {
-                format!("{share:.0} % {}", text(Text::InferredByModel))
+                text(Text::NothingMadeUp).to_owned()
             };
             HonestColor { color: on_scale(share, INFERRED_STEPS), words }
         }
@@ -153,6 +155,11 @@ mod tests {
             let (a, b) = (honest_color(overlay, &unsure), honest_color(overlay, &sure));
             assert!(a.color != b.color && a.words != b.words && !a.words.is_empty(), "{overlay:?}: {a:?} {b:?}");
         }
-        assert_eq!(honest_color(Overlay::Provenance, &unsure).words, "40 % inferred by a model");
+        assert_eq!(honest_color(Overlay::Provenance, &unsure).words, "40 % made up, not measured");
+        // Nobody who sees a network's structure should take its outline for the scanner's.
+        let drawn = SegmentInfo { inferred_percent: 0.0, ..unsure };
+        assert!(honest_color(Overlay::Provenance, &drawn).words.contains("drawn by a model"));
+        let plain = SegmentInfo { confidence: None, ..drawn };
+        assert!(honest_color(Overlay::Provenance, &plain).words.contains("no model"));
     }
 }

@@ -106,9 +106,11 @@ texts! {
     /// On a button.
     OverlayConfidence = "Confidence",
     /// Words of an overlay.
-    MeasuredByScanner = "measured by the scanner",
+    NothingMadeUp = "no model made up what lies there",
+    /// Words of an overlay.
+    OutlineByModel = "outline drawn by a model in the scan's own values",
     /// Words of an overlay, after a number and %.
-    InferredByModel = "inferred by a model",
+    MadeUp = "made up, not measured",
     /// Words of an overlay, before a length.
     SurfaceWithin = "surface within",
     /// Words of an overlay.
