@@ -98,7 +98,8 @@ const PARTS: [(&str, u8); 58] = [
 ];
 
 /// Terms of the whole or of no certain place.
-const WIDE: [(&str, u8); 4] = [("WHOLEBODY", ALL), ("WHOLE", ALL), ("TRUNK", TRUNK), ("EXTREMITY", LEG | ARM)];
+const WIDE: [(&str, u8); 5] =
+    [("WHOLEBODY", ALL), ("WHOLE", ALL), ("TRUNK", TRUNK), ("TORSO", TRUNK), ("EXTREMITY", LEG | ARM)];
 
 impl Regions {
     /// None for a term that is not known.
