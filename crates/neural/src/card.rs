@@ -9,11 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use volume::terminology;
-use volume::{BACKGROUND, Label, Segment};
+use volume::{BACKGROUND, ImageGeometry, Label, Segment};
 
 pub use self::expected::{ANY, ExpectedInput, Objection, ScanFacts};
 use crate::error::NeuralError;
 use crate::meshnet::MeshNetConfig;
+use crate::nnunet::NnUnetWork;
 use crate::safetensors::Safetensors;
 use crate::super_resolution::{ThroughPlaneConfig, ThroughPlaneWeights};
 use crate::trained::TrainedUNet;
@@ -119,6 +120,9 @@ pub struct NnUnetPart {
     pub configuration: String,
     /// The model's class for each of the network's own.
     pub classes: BTreeMap<Label, Label>,
+    /// How much there is to do, if its plans told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work: Option<NnUnetWork>,
 }
 
 /// Something a model finds.
@@ -353,14 +357,17 @@ impl ModelCard {
         }
     }
 
-    /// Seconds to be expected on this many cores, where that can be told.
-    pub fn expected_s(&self, cores: usize) -> Option<f64> {
-        match &self.network {
-            Network::MeshNet(config) => {
-                Some(1.0 + config.flops_per_voxel() * HEAD_VOXELS / (FLOPS_PER_CORE * cores as f64))
+    /// Seconds to be expected on this many cores for structures in a scan on this grid, where that can be told.
+    pub fn expected_s(&self, grid: &ImageGeometry, cores: usize) -> Option<f64> {
+        let flops = match &self.network {
+            Network::MeshNet(config) => config.flops_per_voxel() * HEAD_VOXELS,
+            Network::UNet(network) => network.flops(grid)?,
+            Network::NnUnet(NnUnetParts { parts, .. }) => {
+                parts.iter().map(|part| Some(part.work?.flops(grid))).sum::<Option<f64>>()?
             }
-            Network::NnUnet(_) | Network::UNet(_) | Network::ThroughPlane(_) => None,
-        }
+            Network::ThroughPlane(_) => return None,
+        };
+        Some(1.0 + flops / (FLOPS_PER_CORE * cores as f64))
     }
 
     /// Seconds to be expected on this many cores for a finer scan of so many voxels; none if the model makes none.

@@ -14,6 +14,7 @@ mod preprocess;
 mod resample;
 mod view;
 mod window;
+mod work;
 
 use candle_core::{Device, Tensor};
 use volume::{ScanVolume, Volume};
@@ -29,6 +30,7 @@ use self::preprocess::Prepared;
 use self::view::View;
 use self::window::{Image, Windows};
 pub(crate) use self::window::{gaussian, steps};
+pub use self::work::NnUnetWork;
 use crate::NeuralError;
 use crate::weights::{Checkpoint, Tensors};
 

@@ -20,5 +20,8 @@ pub use pairs::{PairOptions, Pairs, SharpScan, draw_pairs};
 pub use scan::slice_axis;
 pub use slices::SliceLayout;
 pub use trainer::{SharpenTrainer, SharpenTraining, fine_tune};
-pub use upsample::{UpsampleOptions, Upsampled, average_down, layout_of, upsample, upsample_onto};
+pub use upsample::{UpsampleOptions, Upsampled, average_down, grid_of, layout_of, upsample, upsample_onto};
+
+/// Changes when the same weights may make other slices; part of the key of what is kept.
+pub const VERSION: &str = "1";
 pub use weights::{THROUGH_PLANE, ThroughPlaneWeights};

@@ -29,6 +29,9 @@ const MOST_WINDOW: usize = 16 << 20;
 /// Levels of the deepest U-Net: each halves the grid, which is filled up to a multiple of all halvings.
 const MOST_LEVELS: usize = 8;
 
+/// The part of a scan that a first look leaves, about: a brain of a head.
+const FOCUS_SHARE: f64 = 0.4;
+
 /// Networks that answer together, at most.
 const MOST_MEMBERS: usize = 64;
 
@@ -162,6 +165,25 @@ impl TrainedUNet {
             );
         }
         Ok(())
+    }
+
+    /// Floating-point operations for a scan on this grid, about; none if it cannot be seen.
+    pub fn flops(&self, grid: &ImageGeometry) -> Option<f64> {
+        let [i, j, k] = canonical(grid, self.axes.parse().ok()?, self.spacing_mm).ok()?.size();
+        let size = [k, j, i];
+        let whole = size.into_iter().product::<usize>() as f64;
+        let flips = self.flips.iter().filter(|f| **f).count() as i32;
+        let often = 2f64.powi(flips) * self.members as f64;
+        let seen = match self.windows {
+            Some(window) => {
+                let along = |a: usize| (windows::count(size[a], window[a]) * window[a]) as f64;
+                let all = along(0) * along(1) * along(2);
+                // What is looked for fills a part of the scan.
+                if self.focus { whole * self.members as f64 + FOCUS_SHARE * all * often } else { all * often }
+            }
+            None => whole * often,
+        };
+        Some(self.network.flops_per_voxel() * seen)
     }
 
     /// The network with its weights.

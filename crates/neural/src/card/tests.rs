@@ -187,7 +187,8 @@ fn a_through_plane_card_finds_no_structures() {
     let json = serde_json::to_vec(&good).unwrap();
     assert!(String::from_utf8_lossy(&json).contains(r#""kind":"through_plane""#));
     let read = ModelCard::parse(&json).unwrap();
-    assert_eq!((read.network.task(), read.expected_s(2)), (Task::SuperResolution, None));
+    let grid = ImageGeometry::new([100; 3], [2.0; 3], Point::ZERO, DMat3::IDENTITY).unwrap();
+    assert_eq!((read.network.task(), read.expected_s(&grid, 2)), (Task::SuperResolution, None));
     // Twice the voxels take twice the time, but for what any run takes.
     let [one, two] = [1, 2].map(|n| read.expected_upsample_s(n * 1_000_000, 2).unwrap());
     assert!(one > 1.0 && ((two - 1.0) / (one - 1.0) - 2.0).abs() < 1e-9, "{one} s, {two} s");

@@ -65,6 +65,24 @@ impl UNetConfig {
     pub fn divisor(&self) -> usize {
         1 << self.channels.len().saturating_sub(1).min(16)
     }
+
+    /// Floating-point operations of its convolutions for one voxel of the finest level.
+    pub fn flops_per_voxel(&self) -> f64 {
+        let of = |taps: usize, inputs: usize, outputs: usize| 2.0 * (taps * inputs * outputs) as f64;
+        let more = self.convolutions.saturating_sub(1) as f64;
+        let level = |(level, &width): (usize, &usize)| {
+            let above = if level == 0 { self.inputs } else { self.channels[level - 1] };
+            let encoder = of(27, above, width) + more * of(27, width, width);
+            // What comes up has one tap for each voxel, then lies beside what went down.
+            let decoder = self
+                .channels
+                .get(level + 1)
+                .map_or(0.0, |&below| of(1, below, width) + of(27, 2 * width, width) + more * of(27, width, width));
+            (encoder + decoder) / 8f64.powi(level as i32)
+        };
+        let head = self.channels.first().map_or(0.0, |&width| of(1, width, self.classes));
+        self.channels.iter().enumerate().map(level).sum::<f64>() + head
+    }
 }
 
 /// A convolution, a normalisation, an activation.

@@ -125,6 +125,14 @@ pub fn layout_of(geometry: &ImageGeometry, options: &UpsampleOptions) -> Result<
     Ok(SliceLayout { thickness: options.thickness, ..SliceLayout::edge_to_edge(slices, voxels) })
 }
 
+/// The grid of what [`upsample`] makes.
+///
+/// # Errors
+/// As [`layout_of`].
+pub fn grid_of(geometry: &ImageGeometry, options: &UpsampleOptions) -> Result<ImageGeometry, NeuralError> {
+    new_grid(geometry, slice_axis(geometry), &layout_of(geometry, options)?)
+}
+
 /// As [`upsample`], along `axis` onto the voxels of a layout of one's own; its thickness counts, not the options', and
 /// their spacing is not used.
 ///

@@ -84,9 +84,8 @@ fn the_most_probable_class_wins_between_voxels_too() {
     assert_eq!(largest(&both, &line(2, 1.0, 0.0), 2.0), (vec![1, 0], vec![67, 50]), "a temperature changes no class");
 }
 
-#[test]
-fn of_several_networks_the_mean_counts() {
-    let network = UNetConfig {
+fn small() -> UNetConfig {
+    UNetConfig {
         inputs: 1,
         classes: 3,
         channels: vec![4, 8],
@@ -94,7 +93,12 @@ fn of_several_networks_the_mean_counts() {
         down: Down::Strided,
         up: Up::Transposed,
         slope: 0.01,
-    };
+    }
+}
+
+#[test]
+fn of_several_networks_the_mean_counts() {
+    let network = small();
     let weights = |seed: u64| {
         let config = format!(
             r#"{{"seed": {seed}, "patch": [8, 8, 8], "batch": 1, "epochs": 1, "learning_rate": 0.01, "schedule": "constant"}}"#
@@ -126,15 +130,7 @@ fn of_several_networks_the_mean_counts() {
 #[test]
 fn answers_do_not_depend_on_how_a_scan_is_stored() {
     let mut model = TrainedUNet {
-        network: UNetConfig {
-            inputs: 1,
-            classes: 3,
-            channels: vec![4, 8],
-            convolutions: 1,
-            down: Down::Strided,
-            up: Up::Transposed,
-            slope: 0.01,
-        },
+        network: small(),
         members: 1,
         axes: "RAS".to_owned(),
         spacing_mm: [1.0; 3],

@@ -15,6 +15,11 @@ use crate::training::{Predictor, Sample};
 /// From one window to the next, as a part of the window.
 const STEP: f64 = 0.5;
 
+/// Windows along an axis.
+pub(super) fn count(size: usize, window: usize) -> usize {
+    steps(size, window, STEP).len()
+}
+
 /// Probabilities `[class, depth, height, width]`. A sample smaller than the window is widened by zeros.
 pub(super) fn in_windows(
     predictor: &Predictor,
