@@ -2,11 +2,8 @@
 //!
 //! ```text
 //! teach_upsampling WEIGHTS.safetensors SCAN… [--steps N] [--from WEIGHTS] [--check SCAN] [--seed N] [--contrasts own]
-//!     [--channels N] [--blocks N] [--finer MM]
+//!     [--channels N] [--blocks N] [--adversarial WEIGHT]
 //! ```
-//!
-//! `--finer` adds each scan a second time, brought to voxels of that size by cubic splines: networks count in voxels, and so learn what
-//! anatomy looks like in a scan of smaller ones.
 //!
 //! Contrast is changed at random, for scans of other kinds, unless it is to stay the scans' own. Prints a table: step, mean loss, gain in dB over spline and back-projection on fixed crops of the scans (and of `--check`), seconds.
 //! `vestibule models add` takes the result.
@@ -19,8 +16,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use neural::super_resolution::{
-    PairOptions, SharpScan, SharpenTrainer, SharpenTraining, SliceLayout, ThroughPlaneConfig, ThroughPlaneWeights,
-    UpsampleOptions, upsample_onto,
+    PairOptions, SharpScan, SharpenTrainer, SharpenTraining, ThroughPlaneConfig, ThroughPlaneWeights,
 };
 use volume::ScanVolume;
 
@@ -49,13 +45,13 @@ fn main() -> ExitCode {
 
 fn teach(free: &[String], options: &BTreeMap<String, String>) -> Outcome<()> {
     let [weights, scans @ ..] = free else { return Err("name the weights to write, and scans".into()) };
-    let finer: Option<f64> = options.get("finer").map(|mm| mm.parse()).transpose()?;
-    let scans = scans.iter().map(|path| sharp(path, finer)).collect::<Outcome<Vec<_>>>()?.concat();
-    let check = options.get("check").map(|path| sharp(path, None)).transpose()?.unwrap_or_default();
+    let scans = scans.iter().map(|path| sharp(path)).collect::<Outcome<Vec<_>>>()?.concat();
+    let check = options.get("check").map(|path| sharp(path)).transpose()?.unwrap_or_default();
     let defaults = SharpenTraining::default();
     let training = SharpenTraining {
         steps: options.get("steps").map_or(Ok(defaults.steps), |n| n.parse())?,
         seed: options.get("seed").map_or(Ok(defaults.seed), |n| n.parse())?,
+        adversarial: options.get("adversarial").map(|w| w.parse()).transpose()?,
         pairs: PairOptions { other_contrasts: options.get("contrasts").is_none_or(|c| c != "own"), ..defaults.pairs },
         ..defaults
     };
@@ -85,23 +81,8 @@ fn teach(free: &[String], options: &BTreeMap<String, String>) -> Outcome<()> {
     Ok(())
 }
 
-fn sharp(path: &str, finer: Option<f64>) -> Outcome<Vec<SharpScan>> {
-    let scan = read(Path::new(path))?;
-    let mut all = SharpScan::every_way(&scan)?;
-    if let Some(spacing) = finer {
-        all.extend(SharpScan::every_way(&in_voxels_of(spacing, scan)?)?);
-    }
-    Ok(all)
-}
-
-fn in_voxels_of(spacing: f64, mut scan: ScanVolume) -> Outcome<ScanVolume> {
-    for axis in 0..3 {
-        let (size, old) = (scan.geometry().size()[axis], scan.geometry().spacing()[axis]);
-        let layout = SliceLayout::edge_to_edge(size, (size as f64 * old / spacing).round() as usize);
-        let options = UpsampleOptions { rounds: 0, ..UpsampleOptions::default() };
-        scan = upsample_onto(&scan, axis, &layout, None, &options, &|_| ())?.scan;
-    }
-    Ok(scan)
+fn sharp(path: &str) -> Outcome<Vec<SharpScan>> {
+    Ok(SharpScan::every_way(&read(Path::new(path))?)?)
 }
 
 fn read(path: &Path) -> Outcome<ScanVolume> {

@@ -6,7 +6,7 @@ use case::{CaseContents, FindingEntry, FindingKind, Provenance, RecipeRef};
 use neural::card::{ScanFacts, Task};
 use neural::model::RunOptions;
 use surface::{SegmentSurface, SurfaceOptions, surfaces_of_labels};
-use volume::{LabelMap, ScanVolume, Volume, resample};
+use volume::{LabelMap, Volume, resample};
 
 use crate::cache::{self, Cache};
 use crate::error::PipelineError;
@@ -14,7 +14,8 @@ use crate::input::{Input, LabelSource, read_input};
 use crate::inspect::{Look, fitting, misfit, recipe_names};
 use crate::models::{ModelEntry, Models};
 use crate::progress::{Progress, StageTime, Stages};
-use crate::recipe::{self, CT_BASIC, CT_FINE, LABELS, MR_HEAD, Recipe, by_model, ct_fine};
+use crate::recipe::ct_fine::{self, Refined};
+use crate::recipe::{self, CT_BASIC, CT_FINE, LABELS, MR_HEAD, Recipe, by_model};
 use crate::source::Kind;
 use crate::summary::{BuildSummary, BuiltSegment};
 use crate::target;
@@ -63,20 +64,21 @@ pub fn build(request: &BuildRequest, progress: &dyn Progress) -> Result<BuildSum
     }
     let recipe = choose_recipe(request, &input)?;
     let model = choose_model(request, &recipe, &mut input)?;
+    let cache = if request.no_cache { None } else { Cache::of_user() };
     let finer = match model.as_ref().filter(|_| recipe == CT_FINE) {
         Some(model) => {
             // What the file does not say, the recipe does.
             let facts = ScanFacts { modality: "CT", ..input.look().facts() };
             let upsampler = Upsampler::choose(&request.models, Some(&model.card.name), None, &facts)?;
-            Some(ct_fine::refine(&mut input, upsampler, &mut stages)?)
+            Some(ct_fine::refine(&mut input, upsampler, cache.as_ref(), &mut stages)?)
         }
         None => None,
     };
-    let Structures { mut labels, confidence, cached } = stages
-        .run("segment", |tell| find_labels(request, &recipe, model.as_ref(), &mut input, finer.as_ref(), tell))?;
+    let is_finer = finer.is_some();
+    let Structures { mut labels, confidence, cached } =
+        stages.run("segment", |tell| find_labels(&recipe, model.as_ref(), &mut input, finer, cache.as_ref(), tell))?;
     let surfaces = stages.run("surfaces", |tell| surfaces_of_labels(&labels, &SurfaceOptions::default(), tell))?;
-    // Large, and not needed any more.
-    if let Some(_finer) = finer {
+    if is_finer {
         labels.voxels = resample::nearest(&labels.voxels, input.scan.geometry(), volume::BACKGROUND);
     }
     let written = stages.run("write", |tell| {
@@ -185,10 +187,12 @@ fn choose_model(
     let modality = if *recipe == recipe::CT_ORGANS { "CT" } else { "MR" };
     let model = match &request.model {
         Some(name) => request.models.find_for(Task::Segmentation, name)?,
-        None => request
-            .models
-            .best_for(modality, &facts)
-            .ok_or_else(|| PipelineError::NoModel { recipe: recipe.name.to_owned() })?,
+        None => match (request.models.best_for(modality, &facts), request.models.nearest_for(modality)) {
+            (Some(model), _) => model,
+            // Its card says why it does not fit.
+            (None, Some(model)) => model,
+            (None, None) => return Err(PipelineError::NoModel { recipe: recipe.name.to_owned() }),
+        },
     };
     let notes = by_model::check(&model.card, &facts)?;
     if request.model.is_none() && model.is_embedded() {
@@ -215,21 +219,19 @@ struct Structures {
 
 /// Labels, from the cache if they lie there; by intensity in the finer scan if there is one.
 fn find_labels(
-    request: &BuildRequest,
     recipe: &Recipe,
     model: Option<&ModelEntry>,
     input: &mut Input,
-    finer: Option<&ScanVolume>,
+    finer: Option<Refined>,
+    cache: Option<&Cache>,
     tell: &(dyn Fn(f32) + Sync),
 ) -> Result<Structures, PipelineError> {
     let by_recipe = |labels, cached| Structures { labels, confidence: None, cached };
     if *recipe == LABELS {
         return Ok(by_recipe(placed_labels(input)?, false));
     }
-    let cache = if request.no_cache { None } else { Cache::of_user() };
     if let Some(model) = model.filter(|m| m.card.network.task() == Task::Segmentation) {
-        let found =
-            by_model::run(model, &input.scan, RunOptions::default(), cache.as_ref(), &by_model::model_part(tell))?;
+        let found = by_model::run(model, &input.scan, RunOptions::default(), cache, &by_model::model_part(tell))?;
         if found.labels.data().iter().all(|&l| l == volume::BACKGROUND) {
             let remedy = format!("look whether model `{}` was made for such a scan", model.card.name);
             return Err(PipelineError::NothingFound { recipe: recipe.name.to_owned(), remedy });
@@ -241,9 +243,12 @@ fn find_labels(
         }
         return Ok(Structures { labels, confidence, cached: found.cached });
     }
-    let scan = finer.unwrap_or(&input.scan);
-    let key = cache.as_ref().map(|_| cache::key(scan, &[recipe.name, recipe.version]));
-    if let (Some(cache), Some(key)) = (&cache, &key)
+    let (scan, key) = match &finer {
+        Some(Refined::Labels(voxels)) => return Ok(by_recipe(recipe::with_segments(recipe, voxels.clone()), true)),
+        Some(Refined::Scan(scan, key)) => (scan, key.clone()),
+        None => (&input.scan, cache.map(|_| cache::key(&input.scan, &[recipe.name, recipe.version]))),
+    };
+    if let (Some(cache), Some(key)) = (cache, &key)
         && let Some(voxels) = cache.load(key, scan.geometry())
     {
         return Ok(by_recipe(recipe::with_segments(recipe, voxels), true));
@@ -256,7 +261,7 @@ fn find_labels(
     if labels.segments.is_empty() {
         return Err(nothing());
     }
-    if let (Some(cache), Some(key)) = (&cache, &key) {
+    if let (Some(cache), Some(key)) = (cache, &key) {
         cache.store(key, &labels.voxels);
     }
     Ok(by_recipe(labels, false))
@@ -287,11 +292,16 @@ fn inferred(input: &Input, refined: bool) -> Option<Volume<u8>> {
     if input.made_up {
         return Some(Volume::filled(grid, 1_u8));
     }
-    let [measured, missing] = if refined { [case::REFINED, 1] } else { [0, case::INTERPOLATED] };
-    (refined || !input.missing.is_empty()).then(|| {
-        let value = |k| if input.missing.contains(&k) { missing } else { measured };
-        Volume::from_fn(grid, |[_, _, k]| value(k))
-    })
+    if !refined && input.between.is_empty() {
+        return None;
+    }
+    let value = |k: usize| match refined {
+        true if input.missing.contains(&k) => 1,
+        true => case::REFINED,
+        false if input.between.contains(&k) => case::INTERPOLATED,
+        false => 0,
+    };
+    Some(Volume::from_fn(grid, |[_, _, k]| value(k)))
 }
 
 fn write(

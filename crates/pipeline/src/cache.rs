@@ -49,15 +49,32 @@ impl Cache {
 
     /// Keeps labels; a cache that cannot be written is no reason to fail.
     pub(crate) fn store(&self, key: &str, labels: &Volume<Label>) {
+        self.write(key, &encode(labels.data()));
+    }
+
+    fn write(&self, key: &str, bytes: &[u8]) {
         let written = fs::create_dir_all(&self.folder)
             .and_then(|()| tempfile::Builder::new().prefix(".writing-").tempfile_in(&self.folder))
             .and_then(|mut file| {
-                file.write_all(&encode(labels.data()))?;
+                file.write_all(bytes)?;
                 file.persist(self.path(key)).map(drop).map_err(|e| e.error)
             });
         if written.is_ok() {
             self.prune();
         }
+    }
+
+    /// A number that belongs to labels, if it is there.
+    pub(crate) fn load_number(&self, key: &str) -> Option<f64> {
+        let words = decode(&fs::read(self.path(key)).ok()?, 4)?;
+        Some(f64::from_bits(words.iter().fold(0, |bits, &word| bits << 16 | u64::from(word))))
+    }
+
+    /// Keeps a number, in an entry of four labels.
+    pub(crate) fn store_number(&self, key: &str, number: f64) {
+        let bits = number.to_bits();
+        let words = [48, 32, 16, 0].map(|shift| (bits >> shift) as Label);
+        self.write(key, &encode(&words));
     }
 
     fn path(&self, key: &str) -> PathBuf {
@@ -202,6 +219,9 @@ mod tests {
         }
         cache.store("a", &labels());
         assert_eq!(cache.load("a", &grid([7, 6, 5])), Some(labels()), "a damaged entry is replaced");
+        assert!(cache.load_number("a").is_none(), "these are labels");
+        cache.store_number("a", -12.375);
+        assert_eq!(cache.load_number("a"), Some(-12.375));
         assert_eq!(fs::read_dir(&cache.folder).unwrap().count(), 1, "nothing else is left behind");
     }
 

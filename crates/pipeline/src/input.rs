@@ -39,7 +39,9 @@ pub(crate) struct Input {
     pub(crate) measured: String,
     pub(crate) interpolated: String,
     pub(crate) inferred: String,
-    /// Slices of the grid that lie in gaps of a series.
+    /// Slices of the grid that lie between measured ones, in gaps and where uneven distances were evened out.
+    pub(crate) between: Vec<usize>,
+    /// Those of them that lie in gaps of a series.
     pub(crate) missing: Vec<usize>,
     /// True if the grey values come from the labels.
     pub(crate) made_up: bool,
@@ -130,7 +132,8 @@ fn read_dicom(request: &BuildRequest, inventory: &Inventory) -> Result<Input, Pi
         measured: measured(&report),
         interpolated: interpolated(&report),
         inferred: NOT_INFERRED.to_owned(),
-        missing: report.interpolated_slices.clone(),
+        between: report.interpolated_slices.clone(),
+        missing: report.gap_slices.clone(),
         made_up: false,
         scan: volume,
     };
@@ -216,6 +219,7 @@ fn read_file(request: &BuildRequest, format: Format, path: &Path) -> Result<Inpu
         measured: "All voxels of the scan, as its file has them.".to_owned(),
         interpolated: NOT_INTERPOLATED.to_owned(),
         inferred: NOT_INFERRED.to_owned(),
+        between: Vec::new(),
         missing: Vec::new(),
         made_up: false,
         scan,
@@ -279,7 +283,7 @@ fn read_labels(path: &Path, input: &mut Input) -> Result<LabelSource, PipelineEr
 
 fn measured(report: &dicom::SeriesReport) -> String {
     let slices = report.measured_slices;
-    if report.resampled {
+    if is_moved(report) {
         format!("{slices} slices, resampled to an even, right-angled grid.")
     } else {
         format!("{slices} slices, voxel for voxel.")
@@ -287,12 +291,21 @@ fn measured(report: &dicom::SeriesReport) -> String {
 }
 
 fn interpolated(report: &dicom::SeriesReport) -> String {
-    match (report.interpolated_slices.len(), report.resampled) {
+    let gaps = |n: usize| if n == 1 { "1 slice lies in a gap".to_owned() } else { format!("{n} slices lie in gaps") };
+    match (report.gap_slices.len(), is_moved(report)) {
         (0, false) => NOT_INTERPOLATED.to_owned(),
         (0, true) => "All voxels, between the measured ones around them.".to_owned(),
         (n, false) => format!("{n} slice{} where the series has gaps.", if n == 1 { "" } else { "s" }),
-        (n, true) => format!("All voxels; {n} slice{} lie in gaps.", if n == 1 { "" } else { "s" }),
+        (n, true) => format!("All voxels; {}.", gaps(n)),
     }
+}
+
+/// True if measured slices are not where they were; where they only have gaps between them they are.
+fn is_moved(report: &dicom::SeriesReport) -> bool {
+    let moves = |f: &Finding| {
+        matches!(f, Finding::UnevenSpacing { .. } | Finding::GantryTilt { .. } | Finding::ShiftedSlices { .. })
+    };
+    report.resampled && report.findings.iter().any(moves)
 }
 
 /// What was done about a finding.

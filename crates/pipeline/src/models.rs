@@ -13,7 +13,7 @@ mod verify;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use neural::card::{ModelCard, ScanFacts, Task};
+use neural::card::{ANY, ModelCard, ScanFacts, Task};
 use neural::model::WeightFiles;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -104,6 +104,11 @@ pub struct UsedModel {
     pub sha256: String,
 }
 
+/// True of a model for scans of this modality that would find what its recipe is for: in MR a head's.
+fn is_meant(entry: &ModelEntry, modality: &str) -> bool {
+    entry.card.input.modality == modality && (modality != "MR" || entry.card.input.is_of_head())
+}
+
 impl Models {
     /// The embedded ones, `$VESTIBULE_HOME/models`, and `$XDG_DATA_HOME/vestibule/models`, else `~/.local/share/…`.
     pub fn of_user(embedded: &'static [EmbeddedModel]) -> Self {
@@ -154,19 +159,21 @@ impl Models {
     /// that somebody added, one that is not experimental, the one that finds most; the first by name among equals. For MR it
     /// must be made for heads.
     pub(crate) fn best_for(&self, modality: &str, scan: &ScanFacts<'_>) -> Option<ModelEntry> {
-        let fits = |entry: &ModelEntry| {
-            let input = &entry.card.input;
-            let part = modality != "MR" || input.is_of_head();
-            input.modality == modality && part && !input.objections(scan).iter().any(|o| o.refuses)
-        };
+        let fits = |e: &ModelEntry| is_meant(e, modality) && !e.card.input.objections(scan).iter().any(|o| o.refuses);
         self.best(Task::Segmentation, fits, |e| (!e.is_embedded(), !e.card.experimental, e.card.classes.len()))
     }
 
-    /// The model that makes slices thinner unless told otherwise: one that was trained on scans of this modality, then one
-    /// that is not experimental; the first by name among equals.
+    /// As [`Models::best_for`], whatever speaks against it: to say what that is.
+    pub(crate) fn nearest_for(&self, modality: &str) -> Option<ModelEntry> {
+        self.best(Task::Segmentation, |e| is_meant(e, modality), |e| (!e.is_embedded(), e.card.classes.len()))
+    }
+
+    /// The model that makes slices thinner unless told otherwise: one that somebody added for scans of this modality or of any,
+    /// then one that was trained on scans of this modality, then one that is not experimental; the first by name among equals.
     pub(crate) fn best_upsampler(&self, modality: &str) -> Option<ModelEntry> {
         let of_kind = |e: &ModelEntry| e.card.input.modality == modality;
-        self.best(Task::SuperResolution, |_| true, |e| (of_kind(e), !e.card.experimental))
+        let added = |e: &ModelEntry| !e.is_embedded() && (of_kind(e) || e.card.input.modality == ANY);
+        self.best(Task::SuperResolution, |_| true, |e| (added(e), of_kind(e), !e.card.experimental))
     }
 
     /// The first by name of those of the highest rank that do this and are whole.

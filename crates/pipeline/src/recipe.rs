@@ -158,7 +158,7 @@ impl Recipe {
     pub(crate) fn expected_with(&self, grid: &ImageGeometry, model: Option<&ModelCard>) -> f64 {
         let voxels = if *self == CT_FINE { ct_fine::voxels(grid) } else { grid.voxel_count() };
         let cores = rayon::current_num_threads();
-        let of_model = |m: &ModelCard| m.expected_s(cores).or_else(|| m.expected_upsample_s(voxels, cores));
+        let of_model = |m: &ModelCard| m.expected_s(grid, cores).or_else(|| m.expected_upsample_s(voxels, cores));
         self.expected_s(voxels) + model.and_then(of_model).unwrap_or(0.0)
     }
 

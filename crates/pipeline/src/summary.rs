@@ -9,6 +9,7 @@ use volume::Label;
 
 use crate::models::UsedModel;
 use crate::progress::StageTime;
+use crate::recipe::CT_FINE;
 
 /// What a build made.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -81,7 +82,8 @@ impl fmt::Display for BuildSummary {
         let plural = if self.segments.len() == 1 { "" } else { "s" };
         writeln!(f, "{} structure{plural} by {} {}", self.segments.len(), self.recipe, self.recipe_version)?;
         for model in &self.models {
-            writeln!(f, "  drawn by model {} {}, SHA-256 {}", model.name, model.version, model.sha256)?;
+            let did = if self.recipe == CT_FINE.name { "slices made thinner" } else { "drawn" };
+            writeln!(f, "  {did} by model {} {}, SHA-256 {}", model.name, model.version, model.sha256)?;
         }
         for segment in self.segments.iter().take(SHOWN) {
             write!(f, "  {:28} {:>10.1} ml {:>9} triangles", segment.display, segment.volume_ml, segment.triangles)?;

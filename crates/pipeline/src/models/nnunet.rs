@@ -8,6 +8,7 @@ use neural::NeuralError;
 use neural::card::{
     ExpectedInput, ModelCard, ModelClass, Network, NnUnetPart, NnUnetParts, SCHEMA, Training, WeightFile,
 };
+use neural::nnunet::NnUnetWork;
 use serde_json::Value;
 use volume::terminology::{self, ClassTable};
 use volume::{BACKGROUND, Label};
@@ -83,7 +84,8 @@ pub(super) fn take(
         }
         weights.extend(copy(results, &place, staging)?);
         let configuration = results.configuration.clone();
-        parts.push(NnUnetPart { folder: place, configuration, classes: of_part });
+        let work = work(results);
+        parts.push(NnUnetPart { folder: place, configuration, classes: of_part, work });
     }
     // TotalSegmentator turns its scans; a network of others that knows some of its classes does not.
     let of_total = |class: &String| terminology::find(class).is_some_and(|s| total.contains_key(s.name));
@@ -127,6 +129,14 @@ fn is_named_total(results: &Results) -> bool {
         let name = name.to_ascii_lowercase();
         ["totalseg", "_total_"].iter().any(|word| name.contains(word))
     })
+}
+
+/// How much its networks do, if its plans tell: in every fold, and in mirror images along all axes unless its trainer left them out.
+fn work(results: &Results) -> Option<NnUnetWork> {
+    let [plans, dataset] = [&results.plans, &results.dataset].map(|json| json.to_string());
+    let mirrors = if file_name(&results.path).contains("NoMirroring") { 1 } else { 8 };
+    let often = results.folds.len() * mirrors;
+    NnUnetWork::of(plans.as_bytes(), dataset.as_bytes(), &results.configuration, often).ok()
 }
 
 /// Images that a network takes at once.

@@ -1,8 +1,10 @@
 //! `ct-fine`: `ct-basic` in a scan whose slices were made thinner.
 
-use neural::super_resolution::{UpsampleOptions, slice_axis};
-use volume::{ImageGeometry, ScanVolume};
+use neural::super_resolution::{self, UpsampleOptions, grid_of, slice_axis};
+use volume::{ImageGeometry, Label, ScanVolume, Volume};
 
+use super::CT_FINE;
+use crate::cache::{self, Cache};
 use crate::error::PipelineError;
 use crate::input::Input;
 use crate::progress::Stages;
@@ -33,29 +35,59 @@ pub(crate) fn voxels(geometry: &ImageGeometry) -> usize {
     (geometry.voxel_count() as f64 * factor).round() as usize
 }
 
-/// A finer scan to find structures in; the input says that they come from it, and stays what was measured.
+/// What structures are found in.
+#[derive(Debug)]
+pub(crate) enum Refined {
+    /// A finer scan; where its labels are to be kept.
+    Scan(ScanVolume, Option<String>),
+    /// Its labels, from before.
+    Labels(Volume<Label>),
+}
+
+/// Makes a finer scan to find structures in, or takes what was found in it before; the input says that they come from there, and stays
+/// what was measured.
 ///
 /// # Errors
 /// As [`Upsampler::run`].
 pub(crate) fn refine(
     input: &mut Input,
     upsampler: Upsampler,
+    cache: Option<&Cache>,
     stages: &mut Stages<'_>,
-) -> Result<ScanVolume, PipelineError> {
+) -> Result<Refined, PipelineError> {
     let old = *input.scan.geometry();
     let (axis, before) = (slice_axis(&old), old.max_spacing_mm());
     let spacing_mm = spacing_mm(&old).unwrap_or(before);
     let missing = input.missing_along(axis);
     let measured = old.size()[axis] - missing.len();
     let options = UpsampleOptions { spacing_mm, missing, ..UpsampleOptions::default() };
-    let made = upsampler.run(input, &options, stages)?;
-    let after = made.scan.geometry().spacing()[axis];
+    let grid = grid_of(&old, &options)?;
+    let key = cache.map(|_| {
+        let (digest, how) = (upsampler.entry.digest(), format!("{options:?} {}", upsampler.steps));
+        cache::key(&input.scan, &[CT_FINE.name, CT_FINE.version, super_resolution::VERSION, &digest, &how])
+    });
+    let kept = cache.zip(key.as_deref()).and_then(|(cache, key)| {
+        // A model whose bytes changed is not believed.
+        upsampler.entry.files().ok()?;
+        Some((cache.load_number(&mismatch_of(key))?, cache.load(key, &grid)?))
+    });
+    let (mismatch, refined) = match kept {
+        Some((mismatch, labels)) => (mismatch, Refined::Labels(labels)),
+        None => {
+            let made = upsampler.run(input, &options, stages)?;
+            if let (Some(cache), Some(key)) = (cache, &key) {
+                cache.store_number(&mismatch_of(key), made.mismatch);
+            }
+            (made.mismatch, Refined::Scan(made.scan, key))
+        }
+    };
+    let after = grid.spacing()[axis];
     let card = &upsampler.entry.card;
     input.inferred = format!(
         "All surfaces and labels: {measured} measured slices {before:.2} mm apart were made {after:.2} mm thin by the model {} {}, and \
          structures were found there. Averaged again over the thickness of the old slices the new ones differ from what was \
-         measured by {:.1} in the mean.",
-        card.name, card.version, made.mismatch
+         measured by {mismatch:.1} in the mean.",
+        card.name, card.version
     );
     if !input.missing.is_empty() {
         let missing = input.missing.len();
@@ -65,9 +97,15 @@ pub(crate) fn refine(
     input.notes.extend(upsampler.notes);
     input.notes.push(format!(
         "surfaces come from slices made thinner, from {before:.2} to {after:.2} mm, and are marked as inferred; the scan in the case \
-         is the one that was measured, and its labels are those of the nearest new slices"
+         is the one that was measured, and its labels are those of the nearest new slices, so volumes and errors of surfaces, \
+         which hold against the new slices, differ a little from what its voxels add up to"
     ));
-    Ok(made.scan)
+    Ok(refined)
+}
+
+/// The entry of the mismatch that belongs to labels.
+fn mismatch_of(key: &str) -> String {
+    format!("{key}-mismatch")
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ pub struct CaseScore {
     pub foreground_ece: [Option<f64>; 2],
 }
 
-/// One class over all cases.
+/// One class over all cases; no numbers if no case has it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ClassScore {
     /// Of the structure.
@@ -46,11 +46,15 @@ pub struct ClassScore {
 
 impl fmt::Display for ClassScore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: Dice {:.3} ± {:.3}, least {:.3}; HD95 {:.2} mm, at most {:.2}",
-            self.name, self.dice_mean, self.dice_sd, self.dice_least, self.hd95_mean_mm, self.hd95_most_mm
-        )
+        if self.dice_mean.is_nan() {
+            return write!(f, "{}: in no test case", self.name);
+        }
+        write!(f, "{}: Dice {:.3} ± {:.3}, least {:.3}; ", self.name, self.dice_mean, self.dice_sd, self.dice_least)?;
+        if self.hd95_most_mm.is_finite() {
+            write!(f, "HD95 {:.2} mm, at most {:.2}", self.hd95_mean_mm, self.hd95_most_mm)
+        } else {
+            write!(f, "not found in every case that has it")
+        }
     }
 }
 
@@ -174,16 +178,16 @@ pub(super) fn summarize(scores: &[CaseScore], recipe: &TrainRecipe) -> Vec<Class
         let dice: Vec<f64> = scores.iter().filter_map(|s| s.dice[at]).collect();
         let hd95: Vec<f64> = scores.iter().filter_map(|s| s.hd95_mm[at]).collect();
         let finite: Vec<f64> = hd95.iter().copied().filter(|d| d.is_finite()).collect();
-        let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len().max(1) as f64;
+        let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
         let dice_mean = mean(&dice);
         let squares: f64 = dice.iter().map(|d| (d - dice_mean).powi(2)).sum();
         ClassScore {
             name: class.name.clone(),
             dice_mean,
             dice_sd: (squares / (dice.len().max(2) - 1) as f64).sqrt(),
-            dice_least: dice.iter().copied().fold(f64::INFINITY, f64::min),
+            dice_least: dice.iter().copied().fold(f64::NAN, f64::min),
             hd95_mean_mm: mean(&finite),
-            hd95_most_mm: hd95.iter().copied().fold(0.0, f64::max),
+            hd95_most_mm: hd95.iter().copied().fold(f64::NAN, f64::max),
         }
     };
     recipe.classes.iter().enumerate().map(of_class).collect()

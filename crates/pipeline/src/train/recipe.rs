@@ -360,7 +360,7 @@ pub(super) fn measured(
         json!({"structure": structure, "metric": metric, "value": value, "on": on})
     };
     let mut figures: Vec<Value> = Vec::new();
-    for s in scores {
+    for s in scores.iter().filter(|s| s.dice_mean.is_finite()) {
         figures.push(figure(&s.name, "dice", s.dice_mean));
         if cases > 1 {
             figures.push(figure(&s.name, "dice_sd", s.dice_sd));
