@@ -282,9 +282,18 @@ fn slices_become_thin_and_say_so() {
     assert!(said.contains("makes slices thinner"), "{said}");
 
     let case = user.path("case");
-    let built = json(
-        user.vestibule().args(["build", "--json", "--no-cache", "--recipe", "ct-fine", "--out"]).arg(&case).arg(&scan),
-    );
+    let build = |out: &Path| {
+        json(user.vestibule().args(["build", "--json", "--recipe", "ct-fine", "--out"]).arg(out).arg(&scan))
+    };
+    let (built, again) = (build(&case), build(&user.path("again")));
+    // Neither the slices nor the structures in them are made a second time.
+    assert_eq!((&built["cached"], &again["cached"]), (&false.into(), &true.into()));
+    let has_upsampled = |built: &serde_json::Value| built["stages"].to_string().contains("upsample");
+    assert!(has_upsampled(&built) && !has_upsampled(&again), "{again}");
+    let file = |case: &Path, name: &str| fs::read(case.join(name)).unwrap();
+    for name in ["labels.nii.gz", "inferred.nii.gz"] {
+        assert!(file(&case, name) == file(&user.path("again"), name), "{name}");
+    }
     assert_eq!(
         (&built["recipe"], &built["models"][0]["name"]),
         (&"ct-fine".into(), &"through-plane".into()),
