@@ -9,6 +9,7 @@ use super::network::{PatchCritic, ThroughPlane, ThroughPlaneConfig, unfolded};
 use super::pairs::{PairOptions, SharpScan, draw_pairs};
 use super::weights::ThroughPlaneWeights;
 use crate::error::NeuralError;
+use crate::safetensors::{Content, Precision};
 use crate::training::{Optimizer, OptimizerConfig, Parameters, Rng, Schedule};
 
 /// Gradients are scaled down to this norm.
@@ -135,6 +136,69 @@ impl SharpenTrainer {
             var.set(value)?;
         }
         Ok(trainer)
+    }
+
+    /// Everything that [`resume`](Self::resume) needs, as safetensors.
+    ///
+    /// # Errors
+    /// Candle's.
+    pub fn checkpoint(&self) -> Result<Vec<u8>, NeuralError> {
+        let mut tensors = BTreeMap::new();
+        for (place, parameters, optimizer) in self.learning() {
+            for (name, var) in parameters.all() {
+                let values = var.flatten_all()?.to_vec1::<f32>()?;
+                tensors.insert(format!("{place}.{name}"), (var.dims().to_vec(), values));
+            }
+            let moments = optimizer.state().into_iter();
+            tensors.extend(moments.map(|(name, v)| (format!("{place}.{name}"), (vec![v.len()], v.to_vec()))));
+        }
+        let metadata = [("step".to_owned(), self.step.to_string()), ("how".to_owned(), self.how())].into();
+        Content { metadata, tensors }.write(Precision::Single)
+    }
+
+    /// Goes on where [`checkpoint`](Self::checkpoint) left off: to the same bits as without a stop.
+    ///
+    /// # Errors
+    /// [`NeuralError`] if the bytes are no checkpoint, or that of another network or other options.
+    pub fn resume(config: &ThroughPlaneConfig, options: SharpenTraining, bytes: &[u8]) -> Result<Self, NeuralError> {
+        let mut trainer = Self::new(config, options)?;
+        let content = Content::read(bytes)?;
+        let said = |key: &str| content.metadata.get(key).map(String::as_str);
+        let Some(step) =
+            said("step").and_then(|s| s.parse().ok()).filter(|_| said("how") == Some(trainer.how().as_str()))
+        else {
+            let reason = "it was made with other options; begin anew, or use the old ones".to_owned();
+            return Err(NeuralError::Description { field: "training".to_owned(), reason });
+        };
+        for (place, parameters, _) in trainer.learning() {
+            for (name, var) in parameters.all() {
+                let name = format!("{place}.{name}");
+                match content.tensors.get(&name) {
+                    Some((shape, values)) if var.dims() == shape => {
+                        var.set(&Tensor::from_slice(values, shape.as_slice(), var.device())?)?;
+                    }
+                    _ => return Err(NeuralError::MissingTensor { name }),
+                }
+            }
+        }
+        let critic = trainer.critic.as_mut().map(|critic| ("critic", &mut critic.optimizer));
+        for (place, optimizer) in [("network", &mut trainer.optimizer)].into_iter().chain(critic) {
+            let moments = |name: &str| content.tensors.get(&format!("{place}.{name}")).map(|(_, v)| v.clone());
+            optimizer.restore(step, &moments).map_err(|name| NeuralError::MissingTensor { name })?;
+        }
+        trainer.step = step;
+        Ok(trainer)
+    }
+
+    /// What learns, by where it lies in a checkpoint.
+    fn learning(&self) -> impl Iterator<Item = (&'static str, &Parameters, &Optimizer)> {
+        let critic = self.critic.iter().map(|critic| ("critic", &critic.parameters, &critic.optimizer));
+        [("network", &self.parameters, &self.optimizer)].into_iter().chain(critic)
+    }
+
+    /// All that decides what is learnt, but for the scans.
+    fn how(&self) -> String {
+        format!("{:?} {:?}", self.config, self.options)
     }
 
     /// Steps in all.

@@ -156,7 +156,7 @@ impl Optimizer {
     }
 
     /// Names of the moments with their values.
-    pub(super) fn state(&self) -> BTreeMap<String, &[f32]> {
+    pub(crate) fn state(&self) -> BTreeMap<String, &[f32]> {
         let named = self.vars.iter().zip(&self.moments).flat_map(|((name, _), moments)| {
             let both = ["first", "second"].into_iter().zip(moments);
             both.map(move |(which, values)| (format!("{which}.{name}"), values.as_slice()))
@@ -165,7 +165,7 @@ impl Optimizer {
     }
 
     /// Takes up what [`state`](Self::state) gave; returns the name of what is missing or has another length.
-    pub(super) fn restore(
+    pub(crate) fn restore(
         &mut self,
         step: usize,
         values: &dyn Fn(&str) -> Option<Vec<f32>>,

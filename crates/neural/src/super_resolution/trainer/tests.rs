@@ -40,6 +40,28 @@ fn the_same_seed_teaches_the_same_on_any_number_of_threads() {
 }
 
 #[test]
+fn a_stop_changes_nothing() {
+    for adversarial in [None, Some(0.01)] {
+        let through = || {
+            let mut trainer = SharpenTrainer::new(&config(), options(adversarial)).unwrap();
+            (0..3).for_each(|_| drop(trainer.step(&[scan()]).unwrap()));
+            trainer
+        };
+        let mut whole = through();
+        let kept = through().checkpoint().unwrap();
+        let mut resumed = SharpenTrainer::resume(&config(), options(adversarial), &kept).unwrap();
+        assert_eq!(resumed.step_count(), 3);
+        for trainer in [&mut whole, &mut resumed] {
+            (0..3).for_each(|_| drop(trainer.step(&[scan()]).unwrap()));
+        }
+        assert!(whole.checkpoint().unwrap() == resumed.checkpoint().unwrap(), "{adversarial:?}");
+        let other = SharpenTraining { seed: 9, ..options(adversarial) };
+        assert!(SharpenTrainer::resume(&config(), other, &kept).unwrap_err().to_string().contains("other options"));
+        assert!(SharpenTrainer::resume(&config(), options(adversarial), b"no checkpoint").is_err());
+    }
+}
+
+#[test]
 fn weights_taken_earlier_do_not_change_later() {
     let mut trainer = SharpenTrainer::new(&config(), options(None)).unwrap();
     trainer.step(&[scan()]).unwrap();
