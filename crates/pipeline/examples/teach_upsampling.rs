@@ -3,9 +3,11 @@
 //! ```text
 //! teach_upsampling WEIGHTS.safetensors SCAN… [--steps N] [--from WEIGHTS] [--check SCAN] [--seed N] [--contrasts own]
 //!     [--channels N] [--blocks N] [--adversarial WEIGHT]
+//!     [--minutes M]
 //! ```
 //!
 //! Contrast is changed at random, for scans of other kinds, unless it is to stay the scans' own. Prints a table: step, mean loss, gain in dB over spline and back-projection on fixed crops of the scans (and of `--check`), seconds.
+//! After every line weights and `WEIGHTS.safetensors.checkpoint` are written; the same command goes on from there, to the same bits.
 //! `vestibule models add` takes the result.
 
 use std::collections::BTreeMap;
@@ -55,14 +57,18 @@ fn teach(free: &[String], options: &BTreeMap<String, String>) -> Outcome<()> {
         pairs: PairOptions { other_contrasts: options.get("contrasts").is_none_or(|c| c != "own"), ..defaults.pairs },
         ..defaults
     };
-    let mut trainer = match options.get("from") {
-        Some(path) => SharpenTrainer::from_weights(&ThroughPlaneWeights::from_bytes(&std::fs::read(path)?)?, training)?,
-        None => {
-            let usual = ThroughPlaneConfig::default();
-            let channels = options.get("channels").map_or(Ok(usual.channels), |n| n.parse())?;
-            let blocks = options.get("blocks").map_or(Ok(usual.blocks), |n| n.parse())?;
-            SharpenTrainer::new(&ThroughPlaneConfig { channels, blocks, ..usual }, training)?
-        }
+    let minutes: f64 = options.get("minutes").map_or(Ok(f64::INFINITY), |n| n.parse())?;
+    let from = options.get("from").map(std::fs::read).transpose()?;
+    let from = from.map(|bytes| ThroughPlaneWeights::from_bytes(&bytes)).transpose()?;
+    let usual = ThroughPlaneConfig::default();
+    let channels = options.get("channels").map_or(Ok(usual.channels), |n| n.parse())?;
+    let blocks = options.get("blocks").map_or(Ok(usual.blocks), |n| n.parse())?;
+    let config = from.as_ref().map_or(ThroughPlaneConfig { channels, blocks, ..usual }, |f| f.config.clone());
+    let checkpoint = format!("{weights}.checkpoint");
+    let mut trainer = match (std::fs::read(&checkpoint), from) {
+        (Ok(bytes), _) => SharpenTrainer::resume(&config, training, &bytes)?,
+        (Err(_), Some(from)) => SharpenTrainer::from_weights(&from, training)?,
+        (Err(_), None) => SharpenTrainer::new(&config, training)?,
     };
     let (start, mut out, mut losses) = (Instant::now(), std::io::stdout(), Vec::new());
     while trainer.step_count() < trainer.steps() {
@@ -75,7 +81,15 @@ fn teach(free: &[String], options: &BTreeMap<String, String>) -> Outcome<()> {
             let loss = losses.drain(..).sum::<f64>() / ((step - 1) % EVERY + 1) as f64;
             writeln!(out, "{step} {loss:.5} {gains:.3?} {seconds:.0}")?;
             out.flush()?;
-            std::fs::write(weights, trainer.weights()?.to_bytes()?)?;
+            for (path, bytes) in [(weights, trainer.weights()?.to_bytes()?), (&checkpoint, trainer.checkpoint()?)] {
+                let part = format!("{path}.part");
+                std::fs::write(&part, bytes)?;
+                std::fs::rename(&part, path)?;
+            }
+            if seconds > 60.0 * minutes {
+                writeln!(out, "not over yet; the same command goes on")?;
+                break;
+            }
         }
     }
     Ok(())
