@@ -288,7 +288,7 @@ fn slices_become_thin_and_say_so() {
     let (built, again) = (build(&case), build(&user.path("again")));
     // Neither the slices nor the structures in them are made a second time.
     assert_eq!((&built["cached"], &again["cached"]), (&false.into(), &true.into()));
-    let has_upsampled = |built: &serde_json::Value| built["stages"].to_string().contains("upsample");
+    let has_upsampled = |built: &Value| built["stages"].to_string().contains("upsample");
     assert!(has_upsampled(&built) && !has_upsampled(&again), "{again}");
     let file = |case: &Path, name: &str| fs::read(case.join(name)).unwrap();
     for name in ["labels.nii.gz", "inferred.nii.gz"] {
