@@ -44,7 +44,7 @@ fn a_stop_changes_nothing() {
     for adversarial in [None, Some(0.01)] {
         let through = || {
             let mut trainer = SharpenTrainer::new(&config(), options(adversarial)).unwrap();
-            (0..3).for_each(|_| drop(trainer.step(&[scan()]).unwrap()));
+            (0..3).try_for_each(|_| trainer.step(&[scan()]).map(drop)).unwrap();
             trainer
         };
         let mut whole = through();
@@ -52,7 +52,7 @@ fn a_stop_changes_nothing() {
         let mut resumed = SharpenTrainer::resume(&config(), options(adversarial), &kept).unwrap();
         assert_eq!(resumed.step_count(), 3);
         for trainer in [&mut whole, &mut resumed] {
-            (0..3).for_each(|_| drop(trainer.step(&[scan()]).unwrap()));
+            (0..3).try_for_each(|_| trainer.step(&[scan()]).map(drop)).unwrap();
         }
         assert!(whole.checkpoint().unwrap() == resumed.checkpoint().unwrap(), "{adversarial:?}");
         let other = SharpenTraining { seed: 9, ..options(adversarial) };
