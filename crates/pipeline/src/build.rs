@@ -243,9 +243,13 @@ fn find_labels(
         }
         return Ok(Structures { labels, confidence, cached: found.cached });
     }
-    let (scan, key) = match &finer {
-        Some(Refined::Labels(voxels)) => return Ok(by_recipe(recipe::with_segments(recipe, voxels.clone()), true)),
-        Some(Refined::Scan(scan, key)) => (scan, key.clone()),
+    let made;
+    let (scan, key) = match finer {
+        Some(Refined::Labels(voxels)) => return Ok(by_recipe(recipe::with_segments(recipe, voxels), true)),
+        Some(Refined::Scan(scan, key)) => {
+            made = scan;
+            (&made, key)
+        }
         None => (&input.scan, cache.map(|_| cache::key(&input.scan, &[recipe.name, recipe.version]))),
     };
     if let (Some(cache), Some(key)) = (cache, &key)
