@@ -146,9 +146,11 @@ pub struct TrainedLabels {
 }
 
 impl TrainedUNet {
+    /// Whether there can be such a network.
+    ///
     /// # Errors
     /// [`NeuralError::Description`] for networks or windows that cannot be.
-    pub(crate) fn check(&self) -> Result<(), NeuralError> {
+    pub fn check(&self) -> Result<(), NeuralError> {
         let wrong = |field: &str, reason: String| Err(NeuralError::Description { field: field.to_owned(), reason });
         let levels = self.network.channels.len();
         if !(1..=MOST_LEVELS).contains(&levels) {

@@ -113,7 +113,7 @@ pub fn train(request: &TrainRequest, progress: &dyn Progress) -> Result<TrainSum
     let recipe = TrainRecipe::read(&request.recipe)?;
     let data = data::DataSet::find(&recipe, &request.data)?;
     std::fs::create_dir_all(&request.out).map_err(|e| io(&request.out, e))?;
-    recipe.keep(&request.out, &request.recipe)?;
+    recipe.goes_on(&request.out, &request.recipe)?;
     progress.stage("read", 0.0);
     let training = data.samples(&data.training, &recipe)?;
     let validation = data.samples(&data.validation, &recipe)?;
@@ -171,6 +171,8 @@ impl<'a> Leg<'a> {
         let folder = folder_of(&request.out, recipe, member);
         std::fs::create_dir_all(&folder).map_err(|e| io(&folder, e))?;
         let mut trainer = self.begin(member, &folder)?;
+        // Not before a checkpoint of other training was refused.
+        recipe.keep(&request.out)?;
         let total = recipe.training.epochs;
         let of = if recipe.members == 1 { String::new() } else { format!("network {}, ", member + 1) };
         while !trainer.is_done() {

@@ -68,9 +68,6 @@ pub struct TrainRecipe {
     pub card: serde_json::Map<String, Value>,
 }
 
-/// More networks than these are a mistake.
-const MOST_MEMBERS: usize = 64;
-
 /// Of a recipe that does not say how many networks learn.
 const fn one() -> usize {
     1
@@ -216,9 +213,7 @@ impl TrainRecipe {
                 format!("{} has a side, and flips from left to right would teach the other one too", class.name);
             return Err(wrong(reason));
         }
-        if !(1..=MOST_MEMBERS).contains(&recipe.members) {
-            return Err(wrong(format!("{} networks cannot learn; 1 to {MOST_MEMBERS} can", recipe.members)));
-        }
+        recipe.view().check().map_err(|e| wrong(e.to_string()))?;
         if recipe.data.split.modulus < 2 {
             return Err(wrong("a split needs a modulus of 2 or more".to_owned()));
         }
@@ -231,15 +226,14 @@ impl TrainRecipe {
         Ok(recipe)
     }
 
-    /// Puts the recipe into the folder where it is trained, beside what was learned there so far.
+    /// Compares it with the recipe in the folder where it is trained.
     ///
     /// # Errors
-    /// [`PipelineError::TrainRecipe`] if that was learned from other data or as other classes; [`PipelineError::Io`].
-    pub(super) fn keep(&self, out: &Path, own: &Path) -> Result<(), PipelineError> {
-        let kept = out.join(KEPT);
-        let before = std::fs::read(&kept).ok().and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok());
+    /// [`PipelineError::TrainRecipe`] if what was learned there so far is from other data or of other classes.
+    pub(super) fn goes_on(&self, out: &Path, own: &Path) -> Result<(), PipelineError> {
+        let kept = std::fs::read(out.join(KEPT)).ok().and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok());
         let begun = super::folder_of(out, self, 0).join(super::CHECKPOINT).exists();
-        if before.is_some_and(|b| begun && (b.data != self.data || b.classes != self.classes)) {
+        if kept.is_some_and(|k| begun && (k.data != self.data || k.classes != self.classes)) {
             let reason = format!(
                 "what lies in {} was learned from other data or as other classes; name another folder, or take the recipe \
                  that lies there",
@@ -247,6 +241,15 @@ impl TrainRecipe {
             );
             return Err(PipelineError::TrainRecipe { reason, path: own.to_owned() });
         }
+        Ok(())
+    }
+
+    /// Puts the recipe into the folder where it is trained.
+    ///
+    /// # Errors
+    /// [`PipelineError::Io`].
+    pub(super) fn keep(&self, out: &Path) -> Result<(), PipelineError> {
+        let kept = out.join(KEPT);
         let text = serde_json::to_string_pretty(self).map_err(|e| io(&kept, e.into()))?;
         super::write(&kept, format!("{text}\n").as_bytes())
     }

@@ -140,7 +140,7 @@ fn several_networks_learn_one_after_the_other() {
     recipe["members"] = json!(0);
     set.write_recipe(&recipe);
     let refused = set.train("none", None).unwrap_err().to_string();
-    assert!(refused.contains("0 networks cannot learn"), "{refused}");
+    assert!(refused.contains("`members` are 0"), "{refused}");
 }
 
 #[test]
@@ -236,11 +236,13 @@ fn legs_lead_to_the_same_model() {
 fn a_changed_recipe_does_not_go_on() {
     let set = Set::new(7);
     set.train("out", Some(0.0)).unwrap();
+    let kept = set.read("out/recipe.json");
     let mut other = recipe();
     other["training"]["learning_rate"] = json!(0.5);
     set.write_recipe(&other);
     let error = set.train("out", Some(0.0)).unwrap_err().to_string();
     assert!(error.contains("another configuration"), "{error}");
+    assert_eq!(set.read("out/recipe.json"), kept, "that of what was learned");
     // Nor with its classes exchanged, or on other cases.
     for change in [
         |r: &mut Value| r["classes"].as_array_mut().unwrap().reverse(),
