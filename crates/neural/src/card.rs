@@ -373,9 +373,8 @@ impl ModelCard {
     /// Seconds to be expected on this many cores for a finer scan of so many voxels; none if the model makes none.
     pub fn expected_upsample_s(&self, voxels: usize, cores: usize) -> Option<f64> {
         match &self.network {
-            // Planes of columns and planes of rows.
             Network::ThroughPlane(config) => {
-                let flops = config.flops_per_voxel() * 2.0 * voxels as f64;
+                let flops = config.flops_per_voxel() * voxels as f64;
                 Some(1.0 + flops / (FLOPS_PER_CORE * cores as f64))
             }
             Network::MeshNet(_) | Network::NnUnet(_) | Network::UNet(_) => None,

@@ -53,7 +53,7 @@ pub enum Model {
         temperature: f32,
     },
     /// Makes slices thinner: for [`super_resolution::upsample`](crate::super_resolution::upsample()).
-    ThroughPlane(ThroughPlane),
+    ThroughPlane(Box<ThroughPlane>),
 }
 
 /// How a model is run.
@@ -92,7 +92,7 @@ impl Model {
                 let predictor = network.load(&only(card, files)?)?;
                 Ok(Self::UNet { network: network.clone(), predictor, temperature: temperature(card) })
             }
-            Network::ThroughPlane(_) => Ok(Self::ThroughPlane(through_plane(card, files)?.network()?)),
+            Network::ThroughPlane(_) => Ok(Self::ThroughPlane(Box::new(through_plane(card, files)?.network()?))),
         }
     }
 

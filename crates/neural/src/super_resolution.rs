@@ -7,6 +7,7 @@
 //! plausible, and is marked so ([`Upsampled::inferred_mask`]).
 
 mod banded;
+mod fusion;
 mod network;
 mod pairs;
 mod scan;
@@ -15,8 +16,9 @@ mod trainer;
 mod upsample;
 mod weights;
 
-pub use network::{PatchCritic, ThroughPlane, ThroughPlaneConfig};
-pub use pairs::{PairOptions, Pairs, SharpScan, draw_pairs};
+pub use fusion::FusionScan;
+pub use network::{FusionConfig, PatchCritic, ThroughPlane, ThroughPlaneConfig};
+pub use pairs::{Draw, PairOptions, Pairs, SharpScan};
 pub use scan::slice_axis;
 pub use slices::SliceLayout;
 pub use trainer::{SharpenTrainer, SharpenTraining, fine_tune};

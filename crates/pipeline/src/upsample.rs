@@ -18,7 +18,7 @@ use crate::models::{ModelEntry, Models, UsedModel};
 use crate::progress::{Progress, StageTime, Stages};
 
 /// Steps by which a model is taught on the scan itself where scans differ too much for one that was trained before.
-const OWN_STEPS: usize = 1000;
+const OWN_STEPS: usize = 2500;
 
 /// The modality whose grey values depend on the sequence, so that no scan looks like another.
 const VARIED: &str = "MR";
@@ -232,9 +232,11 @@ impl Upsampler {
         let name = &self.entry.card.name;
         let failed = |source: NeuralError| PipelineError::Model { name: name.clone(), cause: Box::new(source) };
         let mut weights = through_plane(&self.entry.card, self.entry.files()?).map_err(failed)?;
-        let factor = layout_of(input.scan.geometry(), options)?.factor;
         if self.steps > 0 {
-            let taught = |tell: &(dyn Fn(f32) + Sync)| fine_tune(&weights, &input.scan, factor, self.steps, tell);
+            let layout = layout_of(input.scan.geometry(), options)?;
+            let taught = |tell: &(dyn Fn(f32) + Sync)| {
+                fine_tune(&weights, &input.scan, &layout, &options.missing, self.steps, tell)
+            };
             weights = stages.run("fine-tune", taught).map_err(failed)?;
         }
         let network = weights.network().map_err(failed)?;

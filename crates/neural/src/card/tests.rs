@@ -181,7 +181,7 @@ fn the_only_paths_are_those_inside() {
 
 #[test]
 fn a_through_plane_card_finds_no_structures() {
-    let config = ThroughPlaneConfig { channels: 4, blocks: 1, fold: 4 };
+    let config = ThroughPlaneConfig { channels: 4, blocks: 1, fold: 4, fusion: None };
     let network = Network::ThroughPlane(config.clone());
     let good = ModelCard { network, classes: Vec::new(), input: ExpectedInput::any_scan("CT"), ..card() };
     let json = serde_json::to_vec(&good).unwrap();

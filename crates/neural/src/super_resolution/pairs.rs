@@ -13,16 +13,16 @@ use crate::training::Rng;
 const MARGIN_SLICES: f64 = 3.0;
 
 /// Deviation in a crop, of the scan's intensity span, below which another is drawn.
-const FLAT: f32 = 0.02;
+pub(super) const FLAT: f32 = 0.02;
 
 /// Deviation of noise added to averaged slices, in parts of the intensity span. The head of the tests has 0.014 at 5 mm.
-const MOST_NOISE: f64 = 0.02;
+pub(super) const MOST_NOISE: f64 = 0.02;
 
 /// Voxels at most so many times longer than wide are sharp along all axes.
 const ISOTROPIC: f64 = 1.25;
 
 /// Draws before a flat crop is taken after all.
-const TRIES: usize = 8;
+pub(super) const TRIES: usize = 8;
 
 /// A scan to learn from: its planes across the slice axis.
 #[derive(Clone, Debug)]
@@ -84,66 +84,70 @@ pub struct PairOptions {
     pub factor: [f64; 2],
     /// Change contrast at random, so that what is learnt holds for other kinds of scans.
     pub other_contrasts: bool,
+    /// Thickness of slices over their distance if it is known, else it is drawn.
+    pub thickness: Option<f64>,
 }
 
 impl Default for PairOptions {
     fn default() -> Self {
-        Self { planes: 16, crop: [64, 48], factor: [2.0, 8.0], other_contrasts: true }
+        Self { planes: 16, crop: [64, 48], factor: [2.0, 8.0], other_contrasts: true, thickness: None }
     }
 }
 
 /// What the network is shown, and what it should make of it.
 #[derive(Clone, Debug)]
 pub struct Pairs {
-    /// `[1, 5 · fold, planes, Z / fold, X]`, as [`ThroughPlane`](super::ThroughPlane) takes it.
+    /// `[1, 5 · fold, planes, Z / fold, X]` of planes, `[N, 7 · fold, Y, Z / fold, X]` of blocks.
     pub input: Tensor,
-    /// The sharp planes, `[1, fold, planes, Z / fold, X]`.
+    /// Sharp, `[1, fold, planes, Z / fold, X]` or `[N, fold, Y, Z / fold, X]`.
     pub sharp: Tensor,
 }
 
-/// Draws pairs for a network that folds; all follows from `rng`.
-///
-/// # Errors
-/// [`NeuralError::Input`] without scans or if crops do not fold; Candle's.
-pub fn draw_pairs(
-    scans: &[SharpScan],
-    options: &PairOptions,
-    fold: usize,
-    rng: &mut Rng,
-) -> Result<Pairs, NeuralError> {
-    let [z, width] = options.crop;
-    if scans.is_empty() || z == 0 || z % fold != 0 {
-        return Err(NeuralError::Input {
-            reason: format!("there are {} scans to learn from, in crops {z} voxels long", scans.len()),
-            remedy: format!("name at least one, and take crops that {fold} divides"),
-        });
-    }
-    let folding = Folding { fold, planes: options.planes, depth: z / fold, width };
-    let [inputs, outputs] = [INPUTS, 1].map(|channels| folding.shape(channels));
-    let [mut input, mut sharp] = [inputs, outputs].map(|shape| vec![0.0; shape.iter().product()]);
-    for plane in 0..options.planes {
-        let scan = &scans[rng.below(scans.len())];
-        let mut pair = Pair::draw(scan, options, rng);
-        for _ in 1..TRIES {
-            if pair.deviation() >= FLAT {
-                break;
-            }
-            pair = Pair::draw(scan, options, rng);
+/// What a network can learn from.
+pub trait Draw {
+    /// Pairs for a network that folds; all follows from `rng`.
+    ///
+    /// # Errors
+    /// [`NeuralError::Input`] without scans or if crops do not fold; Candle's.
+    fn draw(&self, options: &PairOptions, fold: usize, rng: &mut Rng) -> Result<Pairs, NeuralError>;
+}
+
+impl Draw for [SharpScan] {
+    fn draw(&self, options: &PairOptions, fold: usize, rng: &mut Rng) -> Result<Pairs, NeuralError> {
+        let [z, width] = options.crop;
+        if self.is_empty() || z == 0 || z % fold != 0 {
+            return Err(NeuralError::Input {
+                reason: format!("there are {} scans to learn from, in crops {z} voxels long", self.len()),
+                remedy: format!("name at least one, and take crops that {fold} divides"),
+            });
         }
-        for row in 0..z {
-            let values = row * width..(row + 1) * width;
-            let at = folding.row(0, plane, row);
-            sharp[at..at + width].copy_from_slice(&pair.sharp[values.clone()]);
-            input[at..at + width].copy_from_slice(&pair.blurred[values]);
-            for (channel, hint) in (1..).zip(pair.hints[row]) {
-                input[folding.row(channel, plane, row)..][..width].fill(hint);
+        let folding = Folding { fold, planes: options.planes, depth: z / fold, width };
+        let [inputs, outputs] = [INPUTS, 1].map(|channels| folding.shape(channels));
+        let [mut input, mut sharp] = [inputs, outputs].map(|shape| vec![0.0; shape.iter().product()]);
+        for plane in 0..options.planes {
+            let scan = &self[rng.below(self.len())];
+            let mut pair = Pair::draw(scan, options, rng);
+            for _ in 1..TRIES {
+                if pair.deviation() >= FLAT {
+                    break;
+                }
+                pair = Pair::draw(scan, options, rng);
+            }
+            for row in 0..z {
+                let values = row * width..(row + 1) * width;
+                let at = folding.row(0, plane, row);
+                sharp[at..at + width].copy_from_slice(&pair.sharp[values.clone()]);
+                input[at..at + width].copy_from_slice(&pair.blurred[values]);
+                for (channel, hint) in (1..).zip(pair.hints[row]) {
+                    input[folding.row(channel, plane, row)..][..width].fill(hint);
+                }
             }
         }
+        Ok(Pairs {
+            input: Tensor::from_vec(input, inputs.to_vec(), &Device::Cpu)?,
+            sharp: Tensor::from_vec(sharp, outputs.to_vec(), &Device::Cpu)?,
+        })
     }
-    Ok(Pairs {
-        input: Tensor::from_vec(input, inputs.to_vec(), &Device::Cpu)?,
-        sharp: Tensor::from_vec(sharp, outputs.to_vec(), &Device::Cpu)?,
-    })
 }
 
 /// One plane; rows lie along the pretended slice axis.
@@ -159,8 +163,10 @@ impl Pair {
         let [nx, ny, nk] = scan.size;
         let [z, x] = options.crop;
         let factor = rng.between(options.factor[0], options.factor[1]);
-        // Most slices touch; some leave gaps, as around a missing one, a few overlap.
-        let thickness = if rng.chance(0.7) { rng.between(0.9, 1.1) } else { rng.between(0.3, 1.2) };
+        let thickness = options.thickness.unwrap_or_else(|| {
+            // Most slices touch; some leave gaps, as around a missing one, a few overlap.
+            if rng.chance(0.7) { rng.between(0.9, 1.1) } else { rng.between(0.3, 1.2) }
+        });
         let along_rows = rng.chance(0.5);
         let (length, width) = if along_rows { (nx, ny) } else { (ny, nx) };
         let (strides, flips) = (if along_rows { [1, nx] } else { [nx, 1] }, [rng.chance(0.5), rng.chance(0.5)]);

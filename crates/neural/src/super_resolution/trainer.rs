@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use candle_core::{Module, Tensor};
 use volume::ScanVolume;
 
-use super::network::{PatchCritic, ThroughPlane, ThroughPlaneConfig, unfolded};
-use super::pairs::{PairOptions, SharpScan, draw_pairs};
+use super::network::{FUSION, FusionConfig, PatchCritic, Residual, ThroughPlane, ThroughPlaneConfig, unfolded};
+use super::pairs::{Draw, PairOptions, SharpScan};
+use super::slices::SliceLayout;
 use super::weights::ThroughPlaneWeights;
 use crate::error::NeuralError;
 use crate::safetensors::{Content, Precision};
@@ -50,42 +51,49 @@ impl Default for SharpenTraining {
     }
 }
 
-/// Learning rate of [`fine_tune`]: with it a head of the tests still gained after 800 steps. Not tried against others.
+/// Learning rate of [`fine_tune`]. Not tried against others.
 const FINE_TUNE_RATE: f64 = 1.5e-3;
 
 /// Around the scan's own factor; the network knows which it is.
-const FACTOR_SPREAD: f64 = 1.15;
+const FACTOR_SPREAD: f64 = 1.03;
 
-/// Teaches weights on a scan's own sharp planes, for making its slices `factor` times thinner.
+/// Teaches weights on a scan's own sharp planes, blurred as its slices are: for making them as thin as `layout` says, and for
+/// filling those that are `missing`.
 ///
 /// # Errors
 /// [`NeuralError::Input`] if its planes are too small to learn from; [`NeuralError::Diverged`]; Candle's.
 pub fn fine_tune(
     weights: &ThroughPlaneWeights,
     scan: &ScanVolume,
-    factor: f64,
+    layout: &SliceLayout,
+    missing: &[usize],
     steps: usize,
     tell: &(dyn Fn(f32) + Sync),
 ) -> Result<ThroughPlaneWeights, NeuralError> {
-    let factor = [factor / FACTOR_SPREAD, factor * FACTOR_SPREAD].map(|f| f.max(1.0));
-    let pairs = PairOptions { other_contrasts: false, factor, ..PairOptions::default() };
+    let SliceLayout { factor, thickness, .. } = *layout;
+    // Around a missing slice the others lie twice as far apart, and are half as thick beside that.
+    let (most, thickness) = if missing.is_empty() { (factor, Some(thickness)) } else { (2.0 * factor, None) };
+    let factor = [factor / FACTOR_SPREAD, most * FACTOR_SPREAD].map(|f| f.max(1.0));
+    let pairs = PairOptions { other_contrasts: false, factor, thickness, ..PairOptions::default() };
     let training = SharpenTraining { steps, learning_rate: FINE_TUNE_RATE, pairs, ..SharpenTraining::default() };
     let mut trainer = SharpenTrainer::from_weights(weights, training)?;
     let planes = [SharpScan::new(scan)?];
     while trainer.step_count() < steps {
-        trainer.step(&planes)?;
+        trainer.step(planes.as_slice())?;
         tell(trainer.step_count() as f32 / steps as f32);
     }
     trainer.weights()
 }
 
-/// A network being taught.
+/// A network being taught: what sharpens planes, or what joins them.
 #[derive(Debug)]
 pub struct SharpenTrainer {
     config: ThroughPlaneConfig,
     options: SharpenTraining,
+    /// Weights that stay as they are.
+    kept: BTreeMap<String, Tensor>,
     parameters: Parameters,
-    network: ThroughPlane,
+    network: Residual,
     optimizer: Optimizer,
     critic: Option<Critic>,
     step: usize,
@@ -101,16 +109,70 @@ struct Critic {
 }
 
 impl SharpenTrainer {
-    /// With new weights, by the seed.
+    /// With new weights for planes, by the seed; both directions are not joined.
     ///
     /// # Errors
     /// Candle's.
     pub fn new(config: &ThroughPlaneConfig, options: SharpenTraining) -> Result<Self, NeuralError> {
+        let config = ThroughPlaneConfig { fusion: None, ..config.clone() };
         let parameters = Parameters::new(options.seed);
-        let network = ThroughPlane::load(config, &parameters.builder())?;
+        let network = ThroughPlane::of_planes(&config, &parameters.builder())?;
         if let Some(head) = parameters.all().get("head.weight") {
             head.set(&see_edges(head.as_tensor(), config.fold)?)?;
         }
+        Self::of(config, options, BTreeMap::new(), parameters, network)
+    }
+
+    /// From weights that were taught before, with a new optimiser. Planes learn; what joins them stays as it is.
+    ///
+    /// # Errors
+    /// [`NeuralError::MissingTensor`]; Candle's.
+    pub fn from_weights(weights: &ThroughPlaneWeights, options: SharpenTraining) -> Result<Self, NeuralError> {
+        let mut trainer = Self::new(&weights.config, options)?;
+        trainer.set(&weights.tensors)?;
+        trainer.config = weights.config.clone();
+        let learning = trainer.parameters.all();
+        trainer.kept = weights.tensors.clone().into_iter().filter(|(name, _)| !learning.contains_key(name)).collect();
+        Ok(trainer)
+    }
+
+    /// Planes stay as they are, and what joins them learns, from new weights unless `weights` have some of that shape.
+    ///
+    /// # Errors
+    /// [`NeuralError::Description`] with a critic, which judges planes; [`NeuralError::MissingTensor`]; Candle's.
+    pub fn fusing(
+        weights: &ThroughPlaneWeights,
+        fusion: FusionConfig,
+        options: SharpenTraining,
+    ) -> Result<Self, NeuralError> {
+        if options.adversarial.is_some() {
+            let reason = "is for planes; what joins them is taught without a critic".to_owned();
+            return Err(NeuralError::Description { field: "adversarial".to_owned(), reason });
+        }
+        let config = ThroughPlaneConfig { fusion: Some(fusion), ..weights.config.clone() };
+        let parameters = Parameters::new(options.seed);
+        let Some(network) = ThroughPlane::of_volume(&config, &parameters.builder())? else {
+            return Err(NeuralError::MissingTensor { name: FUSION.to_owned() });
+        };
+        let learning = parameters.all();
+        let kept = weights.tensors.clone().into_iter().filter(|(name, _)| !name.starts_with(FUSION)).collect();
+        if let Some(head) = learning.get(format!("{FUSION}.head.weight").as_str()) {
+            head.set(&see_edges(head.as_tensor(), config.fold)?)?;
+        }
+        let trainer = Self::of(config, options, kept, parameters, network)?;
+        if weights.config.fusion == Some(fusion) {
+            trainer.set(&weights.tensors)?;
+        }
+        Ok(trainer)
+    }
+
+    fn of(
+        config: ThroughPlaneConfig,
+        options: SharpenTraining,
+        kept: BTreeMap<String, Tensor>,
+        parameters: Parameters,
+        network: Residual,
+    ) -> Result<Self, NeuralError> {
         let decay = |betas| OptimizerConfig::AdamW { betas, eps: 1e-8, weight_decay: 1e-4 };
         let critic = match options.adversarial {
             Some(weight) => {
@@ -122,20 +184,16 @@ impl SharpenTrainer {
             None => None,
         };
         let optimizer = Optimizer::new(&parameters, decay([0.9, 0.999]));
-        Ok(Self { config: config.clone(), options, parameters, network, optimizer, critic, step: 0 })
+        Ok(Self { config, options, kept, parameters, network, optimizer, critic, step: 0 })
     }
 
-    /// From weights that were taught before, with a new optimiser.
-    ///
-    /// # Errors
-    /// [`NeuralError::MissingTensor`]; Candle's.
-    pub fn from_weights(weights: &ThroughPlaneWeights, options: SharpenTraining) -> Result<Self, NeuralError> {
-        let trainer = Self::new(&weights.config, options)?;
-        for (name, var) in trainer.parameters.all() {
-            let Some(value) = weights.tensors.get(&name) else { return Err(NeuralError::MissingTensor { name }) };
+    /// Takes the weights that learn from these.
+    fn set(&self, tensors: &BTreeMap<String, Tensor>) -> Result<(), NeuralError> {
+        for (name, var) in self.parameters.all() {
+            let Some(value) = tensors.get(&name) else { return Err(NeuralError::MissingTensor { name }) };
             var.set(value)?;
         }
-        Ok(trainer)
+        Ok(())
     }
 
     /// Everything that [`resume`](Self::resume) needs, as safetensors.
@@ -156,12 +214,13 @@ impl SharpenTrainer {
         Content { metadata, tensors }.write(Precision::Single)
     }
 
-    /// Goes on where [`checkpoint`](Self::checkpoint) left off: to the same bits as without a stop.
+    /// Goes on where the [`checkpoint`](Self::checkpoint) of a trainer that was begun alike left off: to the same bits as without
+    /// a stop.
     ///
     /// # Errors
     /// [`NeuralError`] if the bytes are no checkpoint, or that of another network or other options.
-    pub fn resume(config: &ThroughPlaneConfig, options: SharpenTraining, bytes: &[u8]) -> Result<Self, NeuralError> {
-        let mut trainer = Self::new(config, options)?;
+    pub fn resume(self, bytes: &[u8]) -> Result<Self, NeuralError> {
+        let mut trainer = self;
         let content = Content::read(bytes)?;
         let said = |key: &str| content.metadata.get(key).map(String::as_str);
         let Some(step) =
@@ -211,14 +270,14 @@ impl SharpenTrainer {
         self.step
     }
 
-    /// One step; gives the mean absolute difference to the sharp planes, in parts of the scans' intensity span.
+    /// One step; gives the mean absolute difference to what is sharp, in parts of the scans' intensity span.
     ///
     /// # Errors
     /// [`NeuralError::Diverged`]; [`NeuralError::Input`] without scans; Candle's.
-    pub fn step(&mut self, scans: &[SharpScan]) -> Result<f64, NeuralError> {
+    pub fn step(&mut self, scans: &(impl Draw + ?Sized)) -> Result<f64, NeuralError> {
         let mut rng = Rng::of(&[self.options.seed, self.step as u64]);
         let fold = self.config.fold;
-        let pairs = draw_pairs(scans, &self.options.pairs, fold, &mut rng)?;
+        let pairs = scans.draw(&self.options.pairs, fold, &mut rng)?;
         let schedule = Schedule::Cosine { warmup: 0.05 };
         let rate = self.options.learning_rate * schedule.factor(self.step, self.options.steps);
         let blurred = pairs.input.narrow(1, 0, fold)?;
@@ -242,16 +301,15 @@ impl SharpenTrainer {
         Ok(value)
     }
 
-    /// How much nearer the network comes to sharp planes of `scans` than the spline alone, in dB, over `planes` fixed crops.
+    /// How much nearer the network comes to what is sharp than what it is shown, in dB, over fixed crops: `planes` of them, or blocks.
     ///
     /// # Errors
     /// [`NeuralError::Input`] without scans; Candle's.
-    pub fn gain_db(&self, scans: &[SharpScan], planes: usize) -> Result<f64, NeuralError> {
+    pub fn gain_db(&self, scans: &(impl Draw + ?Sized), planes: usize) -> Result<f64, NeuralError> {
         let options = PairOptions { planes, other_contrasts: false, ..self.options.pairs.clone() };
-        let pairs = draw_pairs(scans, &options, self.config.fold, &mut Rng::of(&[GAIN_SEED]))?;
+        let pairs = scans.draw(&options, self.config.fold, &mut Rng::of(&[GAIN_SEED]))?;
         let off = (pairs.input.narrow(1, 0, self.config.fold)? - &pairs.sharp)?;
-        let network = self.weights()?.network()?;
-        let left = (network.forward(&pairs.input)? + &off)?;
+        let left = (self.network.forward(&pairs.input)?.detach() + &off)?;
         let squares = |t: &Tensor| Ok::<_, NeuralError>(f64::from(t.sqr()?.mean_all()?.to_scalar::<f32>()?));
         Ok(10.0 * (squares(&off)? / squares(&left)?).log10())
     }
@@ -263,12 +321,13 @@ impl SharpenTrainer {
     pub fn weights(&self) -> Result<ThroughPlaneWeights, NeuralError> {
         // A detached tensor would share what later steps change.
         let copies = self.parameters.all().into_iter().map(|(name, var)| Ok((name, var.copy()?)));
-        let tensors = copies.collect::<Result<BTreeMap<_, Tensor>, NeuralError>>()?;
+        let mut tensors = copies.collect::<Result<BTreeMap<_, Tensor>, NeuralError>>()?;
+        tensors.extend(self.kept.clone());
         Ok(ThroughPlaneWeights { config: self.config.clone(), tensors })
     }
 }
 
-/// A head `[O, 5 · fold, 1, 3, 3]` whose kernels see differences of the plane only: brightness says nothing of what is to be
+/// A head `[O, channels · fold, depth, 3, 3]` whose kernels see differences of the plane only: brightness says nothing of what is to be
 /// added, but would outweigh all else while the network is young.
 fn see_edges(head: &Tensor, fold: usize) -> Result<Tensor, NeuralError> {
     let plane = head.narrow(1, 0, fold)?;

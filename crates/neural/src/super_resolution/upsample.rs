@@ -4,6 +4,7 @@ use rayon::prelude::*;
 use volume::{ImageGeometry, ScanVolume, Volume, Voxel};
 
 use super::banded::Banded;
+use super::fusion::{CHUNK_VOXELS as FUSION_CHUNK_VOXELS, Directions};
 use super::network::{Buffers, Folding, INPUTS, ThroughPlane};
 use super::scan::{Scale, axis_last, floats, inverse, permuted, slice_axis};
 use super::slices::{BASE_ROUNDS, SliceLayout, fill_gaps};
@@ -25,7 +26,7 @@ const THICKNESSES: std::ops::RangeInclusive<f64> = 0.05..=4.0;
 const MOST_APART: f32 = 1.0;
 
 /// The hint that changes its sign upside down.
-const SINE: usize = 3;
+pub(super) const SINE: usize = 3;
 
 /// New slices no more than this part closer together than the old ones are the old ones.
 const SAME: f64 = 0.01;
@@ -170,15 +171,11 @@ pub fn upsample_onto(
         let own = layout.hints(&[]);
         let is_wide: Vec<bool> = hints.iter().zip(&own).map(|(h, own)| h[0] > own[0] && h[0] > MOST_APART).collect();
         hints.iter_mut().for_each(|h| h[0] = h[0].min(MOST_APART));
-        let residual = residuals(network, &values, [size[0], size[1]], &hints, options.flips, tell)?;
-        let wanted = |v: usize| inferred[v] && !is_wide[v];
-        let pairs = values.par_chunks_mut(plane).zip(residual.par_chunks(plane)).enumerate();
-        pairs.filter(|(v, _)| wanted(*v)).for_each(|(_, (to, add))| to.iter_mut().zip(add).for_each(|(t, a)| *t += a));
-    }
-    if network.is_some() && rounds > 0 {
-        // All rounds at once.
-        let difference = difference(&average, &values, &slices, plane, missing);
-        layout.interpolate(rounds - 1).apply_add(&difference, plane, &mut values);
+        let wanted = inferred.iter().zip(&is_wide).map(|(inferred, is_wide)| *inferred && !is_wide).collect();
+        let look = Look { size: [size[0], size[1]], hints, wanted, flips: options.flips };
+        let bring_back = |values: &mut [f32]| bring_back(layout, rounds, &slices, missing, plane, values);
+        values = look.sharpened(network, values, &bring_back, tell)?;
+        bring_back(&mut values);
     }
     let last = difference(&average, &values, &slices, plane, missing);
     let measured = ((size[2] - missing.len()) * plane) as f64;
@@ -252,6 +249,21 @@ fn check(scan: &ScanVolume, axis: usize, layout: &SliceLayout, missing: &[usize]
     Ok(())
 }
 
+/// Makes averages over the old slices what was measured, by all rounds of back-projection at once.
+pub(super) fn bring_back(
+    layout: &SliceLayout,
+    rounds: usize,
+    slices: &[f32],
+    missing: &[usize],
+    plane: usize,
+    values: &mut [f32],
+) {
+    if rounds > 0 {
+        let difference = difference(&layout.average(), values, slices, plane, missing);
+        layout.interpolate(rounds - 1).apply_add(&difference, plane, values);
+    }
+}
+
 /// What was measured less what is there, per old slice; nothing where none was measured.
 fn difference(average: &Banded, values: &[f32], slices: &[f32], plane: usize, missing: &[usize]) -> Vec<f32> {
     let mut found = average.apply(values, plane);
@@ -266,24 +278,99 @@ fn difference(average: &Banded, values: &[f32], slices: &[f32], plane: usize, mi
     found
 }
 
-/// Planes as they are, and mirrored along rows, columns, both.
-const MIRRORED: [[bool; 2]; 4] = [[false, false], [false, true], [true, false], [true, true]];
+/// Planes as they are, and mirrored along the slice axis, across it, both.
+pub(super) const MIRRORED: [[bool; 2]; 4] = [[false, false], [false, true], [true, false], [true, true]];
 
-/// What the network adds, the mean over planes of columns and planes of rows, and over their mirror images if asked for.
-fn residuals(
-    network: &ThroughPlane,
-    values: &[f32],
-    [nx, ny]: [usize; 2],
-    hints: &[[f32; 4]],
-    flips: bool,
-    tell: &(dyn Fn(f32) + Sync),
-) -> Result<Vec<f32>, NeuralError> {
-    let mut sum = vec![0.0; values.len()];
-    let (mut input, mut buffers) = (Vec::new(), Buffers::default());
-    let mirrored = if flips { &MIRRORED[..] } else { &MIRRORED[..1] };
-    let weight = 0.5 / mirrored.len() as f32;
-    let mut before = 0;
-    for (planes, width, plane_step, step) in [(ny, nx, nx, 1), (nx, ny, 1, nx)] {
+/// The planes of one direction: how many, how wide, the steps from plane to plane and from voxel to voxel.
+#[derive(Clone, Copy)]
+struct Way {
+    planes: usize,
+    width: usize,
+    plane_step: usize,
+    step: usize,
+}
+
+/// How networks look at a scan.
+pub(super) struct Look {
+    /// Columns and rows of a slice.
+    pub(super) size: [usize; 2],
+    /// Of each new slice.
+    pub(super) hints: Vec<[f32; 4]>,
+    /// False for slices that stay as interpolated.
+    pub(super) wanted: Vec<bool>,
+    /// As [`UpsampleOptions::flips`].
+    pub(super) flips: bool,
+}
+
+impl Look {
+    /// The interpolated scan with what the networks add; `bring_back` makes averages over the old slices what was measured.
+    fn sharpened(
+        &self,
+        network: &ThroughPlane,
+        mut values: Vec<f32>,
+        bring_back: &dyn Fn(&mut [f32]),
+        tell: &(dyn Fn(f32) + Sync),
+    ) -> Result<Vec<f32>, NeuralError> {
+        let share = 0.99 * (1.0 - network.fusion_share());
+        let Some(fusion) = network.fusion() else {
+            let mut sum = vec![0.0; values.len()];
+            for (way, before) in self.ways().into_iter().zip([0.0, 0.5]) {
+                self.add_residuals(&mut sum, network, &values, way, &|done| tell(share * (before + 0.5 * done)))?;
+            }
+            self.add(&sum, &mut values);
+            return Ok(values);
+        };
+        let mut directions = self.directions(network, values, &|done| tell(share * done))?;
+        bring_back(&mut directions.mean);
+        let added = directions
+            .fused(fusion, network.fold(), self, FUSION_CHUNK_VOXELS, &|done| tell(share + (0.99 - share) * done))?;
+        let mut values = directions.mean;
+        self.add(&added, &mut values);
+        Ok(values)
+    }
+
+    /// What planes of both directions make of the interpolated scan.
+    pub(super) fn directions(
+        &self,
+        network: &ThroughPlane,
+        base: Vec<f32>,
+        tell: &dyn Fn(f32),
+    ) -> Result<Directions, NeuralError> {
+        let [rows, columns] = self.ways();
+        let [mut of_rows, mut of_columns] = [0; 2].map(|_| vec![0.0; base.len()]);
+        self.add_residuals(&mut of_rows, network, &base, rows, &|done| tell(0.5 * done))?;
+        self.add_residuals(&mut of_columns, network, &base, columns, &|done| tell(0.5 + 0.5 * done))?;
+        Ok(Directions::new(base, of_rows, of_columns, self))
+    }
+
+    /// Planes that hold the slice axis: one for each row, one for each column.
+    fn ways(&self) -> [Way; 2] {
+        let [nx, ny] = self.size;
+        [Way { planes: ny, width: nx, plane_step: nx, step: 1 }, Way { planes: nx, width: ny, plane_step: 1, step: nx }]
+    }
+
+    /// Adds to the slices that are wanted.
+    fn add(&self, more: &[f32], values: &mut [f32]) {
+        let plane = self.size[0] * self.size[1];
+        let slices = values.par_chunks_mut(plane).zip(more.par_chunks(plane)).zip(&self.wanted);
+        slices.filter(|(_, wanted)| **wanted).for_each(|((to, more), _)| {
+            to.iter_mut().zip(more).for_each(|(to, more)| *to += more);
+        });
+    }
+
+    /// Adds half of what the network of planes says, the mean over mirror images if asked for.
+    fn add_residuals(
+        &self,
+        sum: &mut [f32],
+        network: &ThroughPlane,
+        values: &[f32],
+        Way { planes, width, plane_step, step }: Way,
+        tell: &dyn Fn(f32),
+    ) -> Result<(), NeuralError> {
+        let Self { size: [nx, ny], ref hints, .. } = *self;
+        let (mut input, mut buffers) = (Vec::new(), Buffers::default());
+        let mirrored = if self.flips { &MIRRORED[..] } else { &MIRRORED[..1] };
+        let weight = 0.5 / mirrored.len() as f32;
         let range = |p: usize| {
             let slices = values.chunks(nx * ny);
             let each = slices.flat_map(|slice| (0..width).map(move |n| slice[p * plane_step + n * step]));
@@ -299,7 +386,7 @@ fn residuals(
             let folding = Folding { fold: network.fold(), planes: part.len(), depth, width };
             let planes_of = Planes { values, plane: nx * ny, part, steps: [plane_step, step], hints, mirror };
             planes_of.gather(&folding, &mut input);
-            network.run(&input, folding.shape(INPUTS), &mut buffers)?;
+            network.planes().run(&input, folding.shape(INPUTS), &mut buffers)?;
             sum.par_chunks_mut(nx * ny).enumerate().for_each(|(z, slice)| {
                 let z = if mirror[0] { hints.len() - 1 - z } else { z };
                 for (at, &p) in part.iter().enumerate() {
@@ -312,12 +399,10 @@ fn residuals(
                     }
                 }
             });
-            let share = (at + 1) as f32 / count as f32 * planes as f32;
-            tell(0.99 * (before as f32 + share) / (nx + ny) as f32);
+            tell((at + 1) as f32 / count as f32);
         }
-        before += planes;
+        Ok(())
     }
-    Ok(sum)
 }
 
 /// Some planes that hold the slice axis.

@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     fn some() -> ThroughPlaneWeights {
-        let config = ThroughPlaneConfig { channels: 4, blocks: 2, fold: 2 };
+        let config = ThroughPlaneConfig { channels: 4, blocks: 2, fold: 2, fusion: None };
         let tensor = |(name, shape): (String, Vec<usize>)| {
             let count = shape.iter().product::<usize>();
             let values: Vec<f32> = (0..count).map(|n| n as f32 * 0.37 - 1.0).collect();

@@ -44,7 +44,7 @@ fn measure(model: &str, scan: &ScanVolume, axis: usize, slice_mm: f64) -> [Figur
     let steps = std::env::var("VESTIBULE_UPSAMPLE_STEPS").map_or(0, |s| s.parse().unwrap());
     let mut weights = shipped(model);
     if steps > 0 {
-        weights = fine_tune(&weights, &thick, layout.factor, steps, &|_| ()).unwrap();
+        weights = fine_tune(&weights, &thick, &layout, &[], steps, &|_| ()).unwrap();
     }
     let network = weights.network().unwrap();
     let mut size = scan.geometry().size();

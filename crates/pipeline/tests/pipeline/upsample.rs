@@ -11,7 +11,7 @@ use crate::support::{build, files, open, write_nifti};
 
 /// A user with a small network, which adds nothing yet.
 fn models(dir: &Path) -> Models {
-    let config = ThroughPlaneConfig { channels: 4, blocks: 1, fold: 4 };
+    let config = ThroughPlaneConfig { channels: 4, blocks: 1, fold: 4, fusion: None };
     let weights = SharpenTrainer::new(&config, SharpenTraining::default()).unwrap().weights().unwrap();
     let (shelf, file) = (dir.join("shelf"), dir.join("tried.safetensors"));
     fs::write(&file, weights.to_bytes().unwrap()).unwrap();

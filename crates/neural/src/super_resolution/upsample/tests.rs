@@ -34,7 +34,7 @@ fn plain(spacing_mm: f64) -> UpsampleOptions {
 
 /// Any weights: a network that does something.
 fn busy() -> ThroughPlane {
-    let config = ThroughPlaneConfig { channels: 4, blocks: 2, fold: 4 };
+    let config = ThroughPlaneConfig { channels: 4, blocks: 2, fold: 4, fusion: None };
     let tensor = |(name, shape): (String, Vec<usize>)| {
         let values = (0..shape.iter().product::<usize>()).map(|n| ((n * 37 + 11) % 19) as f32 * 0.02 - 0.18).collect();
         (name, Tensor::from_vec::<_, f32>(values, shape, &Device::Cpu).unwrap())
