@@ -8,19 +8,21 @@ use rayon::prelude::*;
 use volume::ScanVolume;
 
 use super::network::{Buffers, FUSION_INPUTS, Folding, Residual, ThroughPlane};
-use super::pairs::{Draw, FLAT, MOST_NOISE, PairOptions, Pairs, TRIES};
+use super::pairs::{Draw, MOST_NOISE, PairOptions, Pairs, TRIES};
 use super::scan::{Scale, axis_last, floats, permuted};
 use super::slices::{BASE_ROUNDS, SliceLayout};
 use super::upsample::{Look, MIRRORED, SINE, bring_back};
 use crate::error::NeuralError;
 use crate::training::Rng;
 
-/// Voxels that go through the network at a time: about 200 MB for each of three buffers with 32
-/// channels and a fold of 4.
+/// Voxels that go through the network at a time: about 150 MB for each of three buffers with 24 channels and a fold of 4.
 pub(super) const CHUNK_VOXELS: usize = 6 << 20;
 
 /// Differences are small beside the values.
 const DIFFERENCE_GAIN: f32 = 3.0;
+
+/// A block with less than this between the lowest and the highest value through its middle is air, and another is drawn.
+const FLAT: f32 = 0.2;
 
 /// Rounds of back-projection before both directions are joined.
 const ROUNDS: usize = 3;

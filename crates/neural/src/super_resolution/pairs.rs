@@ -13,7 +13,7 @@ use crate::training::Rng;
 const MARGIN_SLICES: f64 = 3.0;
 
 /// Deviation in a crop, of the scan's intensity span, below which another is drawn.
-pub(super) const FLAT: f32 = 0.02;
+const FLAT: f32 = 0.02;
 
 /// Deviation of noise added to averaged slices, in parts of the intensity span. The head of the tests has 0.014 at 5 mm.
 pub(super) const MOST_NOISE: f64 = 0.02;
