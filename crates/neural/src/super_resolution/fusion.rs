@@ -138,24 +138,22 @@ impl FusionScan {
         let mut sharp = permuted(&floats(scan), scan.geometry().size(), order);
         Scale::of(&sharp)?.to_unit(&mut sharp);
         let [nx, ny, nz] = order.map(|a| scan.geometry().size()[a]);
-        let slices = (nz as f64 / factor) as usize;
-        let voxels = ((slices as f64 * factor + 1e-6) as usize).min(nz);
-        if slices < 2 || nx.min(ny) < 32 {
+        let layout = SliceLayout::touching(nz, factor);
+        if layout.slices < 2 || nx.min(ny) < 32 {
             return Err(NeuralError::Input {
                 reason: format!("{nx} × {ny} × {nz} voxels, the last {factor} to a slice, are too few to learn from"),
                 remedy: "take larger scans".to_owned(),
             });
         }
-        let layout = SliceLayout { slices, voxels, factor, thickness: 1.0, start: 0.0 };
         let plane = nx * ny;
-        sharp.truncate(voxels * plane);
+        sharp.truncate(layout.voxels * plane);
         let mut averaged = layout.average().apply(&sharp, plane);
         // Thin planes are noisier than those of thick slices.
         let mut rng = Rng::of(&[averaged.len() as u64, axis as u64]);
         let noise = MOST_NOISE / 4.0;
         averaged.iter_mut().for_each(|v| *v += (noise * rng.normal()) as f32);
         let base = layout.interpolate(BASE_ROUNDS).apply(&averaged, plane);
-        let look = Look { size: [nx, ny], hints: layout.hints(&[]), wanted: vec![true; voxels], flips: false };
+        let look = Look { size: [nx, ny], hints: layout.hints(&[]), wanted: vec![true; layout.voxels], flips: false };
         let mut directions = look.directions(network, base, &|_| ())?;
         bring_back(&layout, ROUNDS, &averaged, &[], plane, &mut directions.mean);
         Ok(Self { sharp, directions, look })

@@ -9,7 +9,7 @@ const POLE: f64 = -0.267_949_192_431_122_7;
 pub(super) const BASE_ROUNDS: usize = 3;
 
 /// Divides distances in voxels before the network sees them.
-const FACTOR_SCALE: f64 = 8.0;
+pub(super) const FACTOR_SCALE: f64 = 8.0;
 
 /// How thick slices lie over voxels of the same axis. Voxel `v` reaches from `v` to `v + 1`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,6 +30,13 @@ impl SliceLayout {
     /// Touching slices whose outer edges are those of the voxels.
     pub fn edge_to_edge(slices: usize, voxels: usize) -> Self {
         Self { slices, voxels, factor: voxels as f64 / slices as f64, thickness: 1.0, start: 0.0 }
+    }
+
+    /// Touching slices of `factor` voxels, as many as fit into so many, and the voxels they reach.
+    pub(super) fn touching(voxels: usize, factor: f64) -> Self {
+        let slices = (voxels as f64 / factor).floor();
+        let voxels = ((slices * factor + 1e-6).floor() as usize).min(voxels);
+        Self { slices: slices as usize, voxels, factor, thickness: 1.0, start: 0.0 }
     }
 
     /// Where the centre of voxel `v` lies, in slices from the first one's centre.

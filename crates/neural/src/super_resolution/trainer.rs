@@ -7,7 +7,8 @@ use volume::ScanVolume;
 
 use super::network::{FUSION, FusionConfig, PatchCritic, Residual, ThroughPlane, ThroughPlaneConfig, unfolded};
 use super::pairs::{Draw, PairOptions, SharpScan};
-use super::slices::SliceLayout;
+use super::slices::{FACTOR_SCALE, SliceLayout};
+use super::upsample::MOST_APART;
 use super::weights::ThroughPlaneWeights;
 use crate::error::NeuralError;
 use crate::safetensors::{Content, Precision};
@@ -57,6 +58,9 @@ const FINE_TUNE_RATE: f64 = 1.5e-3;
 /// Around the scan's own factor; the network knows which it is.
 const FACTOR_SPREAD: f64 = 1.03;
 
+/// Slices farther apart than this are not sharpened around a gap.
+const MOST_APART_VOXELS: f64 = MOST_APART as f64 * FACTOR_SCALE;
+
 /// Teaches weights on a scan's own sharp planes, blurred as its slices are: for making them as thin as `layout` says, and for
 /// filling those that are `missing`.
 ///
@@ -71,8 +75,9 @@ pub fn fine_tune(
     tell: &(dyn Fn(f32) + Sync),
 ) -> Result<ThroughPlaneWeights, NeuralError> {
     let SliceLayout { factor, thickness, .. } = *layout;
-    // Around a missing slice the others lie twice as far apart, and are half as thick beside that.
-    let (most, thickness) = if missing.is_empty() { (factor, Some(thickness)) } else { (2.0 * factor, None) };
+    // Around a missing slice the others lie twice as far apart, and are half as thick beside that. Wider gaps are not for networks.
+    let has_gaps = !missing.is_empty() && 2.0 * factor <= MOST_APART_VOXELS;
+    let (most, thickness) = if has_gaps { (2.0 * factor, None) } else { (factor, Some(thickness)) };
     let factor = [factor / FACTOR_SPREAD, most * FACTOR_SPREAD].map(|f| f.max(1.0));
     let pairs = PairOptions { other_contrasts: false, factor, thickness, ..PairOptions::default() };
     let training = SharpenTraining { steps, learning_rate: FINE_TUNE_RATE, pairs, ..SharpenTraining::default() };
