@@ -112,6 +112,11 @@ impl Safetensors {
         self.tensors.get(name).map(|e| e.shape.as_slice())
     }
 
+    /// How a tensor is stored.
+    pub fn dtype(&self, name: &str) -> Option<DType> {
+        self.tensors.get(name).map(|e| e.dtype)
+    }
+
     /// A tensor as it is stored.
     ///
     /// # Errors

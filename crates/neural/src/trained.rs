@@ -1,5 +1,6 @@
 //! U-Nets that were trained by this project, with what a scan must become before they see it.
 
+mod division;
 mod windows;
 
 use rayon::prelude::*;
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use space::AxisCode;
 use volume::{ImageGeometry, Label, ScanVolume, Volume, components, resample};
 
+pub use self::division::Division;
 use self::windows::{foreground, in_focus, in_windows};
 use crate::confidence::percent;
 use crate::error::NeuralError;
@@ -122,6 +124,9 @@ pub struct TrainedUNet {
     /// Classes each of which is one piece, as an organ is: what is apart from the largest is of the next probable class.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub single: Vec<Label>,
+    /// Two classes that meet in a plane.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub division: Option<Division>,
 }
 
 /// Of a field that a card without it means.
@@ -165,6 +170,15 @@ impl TrainedUNet {
                 "windows",
                 format!("are {:?}; at least a voxel and at most {MOST_WINDOW} can be", self.windows),
             );
+        }
+        if let Some(Division { axis, before, after }) = self.division {
+            let is_class = |class: Label| (1..self.network.classes).contains(&usize::from(class));
+            if axis > 2 || before == after || !is_class(before) || !is_class(after) {
+                return wrong(
+                    "division",
+                    format!("is between {before} and {after} along axis {axis}; two classes and 0 to 2 can be"),
+                );
+            }
         }
         Ok(())
     }
@@ -237,11 +251,15 @@ impl TrainedUNet {
         sample: &Sample,
         tell: &(dyn Fn(f32) + Sync),
     ) -> Result<Vec<f32>, NeuralError> {
-        match self.windows {
-            Some(window) if self.focus => in_focus(predictor, sample, window, self.flips, tell),
-            Some(window) => in_windows(predictor, sample, window, self.flips, tell),
-            None => predictor.probabilities(sample, self.flips),
+        let mut probabilities = match self.windows {
+            Some(window) if self.focus => in_focus(predictor, sample, window, self.flips, tell)?,
+            Some(window) => in_windows(predictor, sample, window, self.flips, tell)?,
+            None => predictor.probabilities(sample, self.flips)?,
+        };
+        if let Some(division) = self.division {
+            division.apply(&mut probabilities, sample.size);
         }
+        Ok(probabilities)
     }
 
     /// How probable each class is at each voxel of a scan.

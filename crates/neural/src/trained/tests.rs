@@ -140,6 +140,7 @@ fn answers_do_not_depend_on_how_a_scan_is_stored() {
         focus: false,
         one_piece: false,
         single: Vec::new(),
+        division: None,
     };
     let config =
         r#"{"seed": 3, "patch": [8, 8, 8], "batch": 1, "epochs": 1, "learning_rate": 0.01, "schedule": "constant"}"#;

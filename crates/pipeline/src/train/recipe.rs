@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use neural::networks::unet::UNetConfig;
-use neural::trained::{Normalization, TrainedUNet};
+use neural::trained::{Division, Normalization, TrainedUNet};
 use neural::training::{Network, Precision, TrainingConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -60,6 +60,9 @@ pub struct TrainRecipe {
     /// True if all classes together are one piece, so that what is apart from the largest is background.
     #[serde(default)]
     pub one_piece: bool,
+    /// Two classes, by their numbers from 1, that meet in a plane.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub division: Option<Division>,
     /// What the test cases are, for the model card.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tested_on: Option<String>,
@@ -276,6 +279,7 @@ impl TrainRecipe {
             focus: self.focus,
             one_piece: self.one_piece,
             single: self.classes.iter().zip(1..).filter(|(c, _)| c.single).map(|(_, n)| n).collect(),
+            division: self.division,
         }
     }
 
