@@ -73,7 +73,7 @@ pub enum Network {
     /// Results folders of nnU-Net v2.
     NnUnet(NnUnetParts),
     /// A U-Net of this project.
-    UNet(TrainedUNet),
+    UNet(Box<TrainedUNet>),
     /// Makes slices thinner and finds no structures; see [`super_resolution`](crate::super_resolution).
     #[serde(rename = "through_plane")]
     ThroughPlane(ThroughPlaneConfig),

@@ -90,7 +90,7 @@ impl Model {
             Network::NnUnet(description) => nnunet(description, &files, temperature(card)),
             Network::UNet(network) => {
                 let predictor = network.load(&only(card, files)?)?;
-                Ok(Self::UNet { network: network.clone(), predictor, temperature: temperature(card) })
+                Ok(Self::UNet { network: network.as_ref().clone(), predictor, temperature: temperature(card) })
             }
             Network::ThroughPlane(_) => Ok(Self::ThroughPlane(Box::new(through_plane(card, files)?.network()?))),
         }

@@ -17,8 +17,9 @@ pub enum Precision {
     Single,
     /// 16 bits, 11 of them the mantissa's.
     Half,
-    /// 8 bits for each value of a kernel or matrix, around 128, and a scale of 32 bits for each of its outputs, the first axis, under the
-    /// tensor's name and `.scale`; vectors have 32 bits. Rounds by 0.4 % of an output's greatest weight at most.
+    /// 8 bits for each value of a kernel or matrix, around 128, and a scale of 32 bits for each place along its first axis (outputs; inputs
+    /// of transposed convolutions), under the tensor's name and `.scale`; vectors have 32 bits. Rounds by 0.4 % of the greatest value
+    /// there at most.
     Byte,
 }
 
@@ -49,7 +50,7 @@ impl Content {
     /// The bytes of a file with these tensors, in the order of their names.
     ///
     /// # Errors
-    /// Candle's.
+    /// [`NeuralError::NotFinite`] of what has no place among bytes; Candle's.
     pub(crate) fn write(&self, precision: Precision) -> Result<Vec<u8>, NeuralError> {
         let mut stored = BTreeMap::new();
         for (name, (shape, values)) in &self.tensors {
@@ -61,6 +62,9 @@ impl Content {
                     stored.insert(name.clone(), ("F16", shape.clone(), bytes));
                 }
                 Precision::Byte if shape.len() > 1 && !values.is_empty() => {
+                    if values.iter().any(|v| !v.is_finite()) {
+                        return Err(NeuralError::NotFinite { name: name.clone() });
+                    }
                     let (bytes, scales) = in_bytes(values, shape[0]);
                     stored.insert(format!("{name}{SCALE}"), ("F32", vec![shape[0]], single(&scales)));
                     stored.insert(name.clone(), ("U8", shape.clone(), bytes));
@@ -126,10 +130,10 @@ fn singles(file: &Safetensors, name: &str) -> Result<Vec<f32>, NeuralError> {
     Ok(values)
 }
 
-/// Values of so many outputs as bytes, and what one step of a byte means in each.
-fn in_bytes(values: &[f32], outputs: usize) -> (Vec<u8>, Vec<f32>) {
-    let (mut bytes, mut scales) = (Vec::with_capacity(values.len()), Vec::with_capacity(outputs));
-    for values in values.chunks(values.len() / outputs) {
+/// Values of so many places along the first axis as bytes, and what one step of a byte means in each.
+fn in_bytes(values: &[f32], places: usize) -> (Vec<u8>, Vec<f32>) {
+    let (mut bytes, mut scales) = (Vec::with_capacity(values.len()), Vec::with_capacity(places));
+    for values in values.chunks(values.len() / places) {
         let most = values.iter().fold(0.0_f32, |most, v| most.max(v.abs()));
         let scale = if most > 0.0 { most / REACH } else { 1.0 };
         bytes.extend(values.iter().map(|v| (v / scale + MIDDLE).round() as u8));
@@ -181,6 +185,8 @@ mod tests {
             assert!((found - value).abs() <= most[n / 3] / 127.0 / 2.0 * 1.001, "{found} for {value}");
         }
         assert_eq!(Content::write(&read, Precision::Byte).unwrap(), bytes, "once rounded, it stays");
+        content.tensors.insert("kernel".to_owned(), (vec![1, 2], vec![1.0, f32::NAN]));
+        assert!(matches!(content.write(Precision::Byte), Err(NeuralError::NotFinite { .. })));
         // A scale for another number of outputs.
         let at = bytes.windows(7).position(|w| w == b"[3,1,3]").unwrap();
         let wrong = [&bytes[..at], b"[1,3,3]", &bytes[at + 7..]].concat();

@@ -19,7 +19,8 @@ pub struct Division {
 }
 
 impl Division {
-    /// Puts the plane where the expected number of rightly named voxels is greatest. On each side its own class takes the greater of
+    /// Puts the plane where the expected number of rightly named voxels of the structure is greatest: those where both classes together
+    /// are more probable than not. On each side its own class takes the greater of
     /// both probabilities at every voxel, the other one the less; their sum stays. `probabilities` are `[class, depth, height, width]`.
     pub(super) fn apply(self, probabilities: &mut [f32], size: [usize; 3]) {
         let voxels = size.iter().product::<usize>();
@@ -29,7 +30,9 @@ impl Division {
         let mut gains = vec![0.0_f64; size[self.axis]];
         for voxel in 0..voxels {
             let [before, after] = [first, second].map(|class| f64::from(probabilities[class * voxels + voxel]));
-            gains[slice_of(voxel)] += before - after;
+            if before + after > 0.5 {
+                gains[slice_of(voxel)] += before - after;
+            }
         }
         let mut plane = 0;
         let (mut sum, mut most) = (0.0, 0.0);
@@ -74,5 +77,14 @@ mod tests {
         let mut row = vec![0.0, 0.0, 0.6, 0.2, 0.4, 0.8];
         Division { axis: 2, before: 2, after: 1 }.apply(&mut row, [1, 1, 2]);
         assert_eq!(row, [0.0, 0.0, 0.4, 0.2, 0.6, 0.8]);
+        // Background that is slightly rather before has no say beside one voxel of the structure.
+        let mut answer = [
+            [0.0, 1.0, 1.0, 0.1, 0.6, 0.6], // background
+            [0.1, 0.0, 0.0, 0.6, 0.0, 0.0], // after
+            [0.9, 0.0, 0.0, 0.3, 0.4, 0.4], // before
+        ]
+        .concat();
+        division.apply(&mut answer, [1, 2, 3]);
+        assert_eq!((&answer[9..12], &answer[15..]), (&[0.6, 0.4, 0.4][..], &[0.3, 0.0, 0.0][..]));
     }
 }
