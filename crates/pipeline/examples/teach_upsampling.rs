@@ -2,17 +2,18 @@
 //!
 //! ```text
 //! teach_upsampling WEIGHTS.safetensors SCAN… [--steps N] [--from WEIGHTS] [--check SCAN] [--seed N] [--contrasts own]
-//!     [--channels N] [--blocks N] [--adversarial WEIGHT]
-//!     [--minutes M] [--rate R]
+//!     [--channels N] [--blocks N] [--adversarial WEIGHT] [--minutes M] [--rate R] [--patience LINES]
 //! teach_upsampling WEIGHTS.safetensors SCAN… --from WEIGHTS --fuse CHANNELS [--blocks N] [--steps N] [--minutes M] …
 //! ```
 //!
 //! The second form leaves planes as they are and teaches what joins both directions of them, on scans whose voxels are about as
 //! long as wide.
 //!
-//! Contrast is changed at random, for scans of other kinds, unless it is to stay the scans' own. Prints a table: step, mean loss, gain in dB over spline and back-projection on fixed crops of the scans (and of `--check`), seconds.
-//! After every line weights and `WEIGHTS.safetensors.checkpoint` are written; the same command goes on from there, to the same bits.
-//! `vestibule models add` takes the result.
+//! Contrast is changed at random, for scans of other kinds, unless it is to stay the scans' own. Prints a table: step, mean loss, gain
+//! in dB over spline and back-projection on fixed crops of the scans (and of `--check`), seconds. After every line it is put away as
+//! `WEIGHTS.safetensors.csv` and as a picture, `.png`; then weights and `.checkpoint` are written. The same command goes on from
+//! there, to the same bits. With `--patience` the best weights are kept, by the last gain of a line, and teaching stops after so many
+//! lines without a better one. `vestibule models add` takes the result.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -25,6 +26,7 @@ use neural::super_resolution::{
     Draw, FusionConfig, FusionScan, PairOptions, SharpScan, SharpenTrainer, SharpenTraining, ThroughPlane,
     ThroughPlaneConfig, ThroughPlaneWeights,
 };
+use pipeline::Curve;
 use volume::ScanVolume;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -78,7 +80,8 @@ fn teach(free: &[String], options: &BTreeMap<String, String>) -> Outcome<()> {
     let usual = ThroughPlaneConfig::default();
     let channels = options.get("channels").map_or(Ok(usual.channels), |n| n.parse())?;
     let blocks = options.get("blocks").map_or(Ok(usual.blocks), |n| n.parse())?;
-    let leg = Leg { weights, minutes };
+    let patience = options.get("patience").map(|n| n.parse()).transpose()?;
+    let leg = Leg { weights, minutes, patience };
     if let Some(channels) = options.get("fuse") {
         let from = from.ok_or("name the planes' weights with --from")?;
         let network = from.network()?;
@@ -98,10 +101,33 @@ fn teach(free: &[String], options: &BTreeMap<String, String>) -> Outcome<()> {
     leg.run(trainer, planes.as_slice(), check.as_deref(), 32)
 }
 
+/// A line of the table.
+struct Line {
+    step: usize,
+    loss: f64,
+    /// Of the scans, and of what is checked.
+    gains_db: Vec<f64>,
+}
+
+impl Line {
+    fn parse(text: &str) -> Option<Self> {
+        let mut cells = text.split(',');
+        let (step, loss) = (cells.next()?.parse().ok()?, cells.next()?.parse().ok()?);
+        Some(Self { step, loss, gains_db: cells.map(str::parse).collect::<Result<_, _>>().ok()? })
+    }
+
+    /// By which weights are judged.
+    fn worth(&self) -> f64 {
+        self.gains_db.last().copied().unwrap_or_default()
+    }
+}
+
 /// A stretch of teaching.
 struct Leg<'a> {
     weights: &'a str,
     minutes: f64,
+    /// Lines.
+    patience: Option<usize>,
 }
 
 impl Leg<'_> {
@@ -112,29 +138,43 @@ impl Leg<'_> {
         check: Option<&D>,
         looked_at: usize,
     ) -> Outcome<()> {
-        let checkpoint = format!("{}.checkpoint", self.weights);
-        let mut trainer = match std::fs::read(&checkpoint) {
-            Ok(bytes) => trainer.resume(&bytes)?,
-            Err(_) => trainer,
+        let beside = |ending: &str| format!("{}.{ending}", self.weights);
+        let (mut trainer, mut lines) = match std::fs::read(beside("checkpoint")) {
+            Ok(bytes) => {
+                let trainer = trainer.resume(&bytes)?;
+                let table = std::fs::read_to_string(beside("csv")).unwrap_or_default();
+                (trainer, table.lines().filter_map(Line::parse).collect::<Vec<Line>>())
+            }
+            Err(_) => (trainer, Vec::new()),
         };
+        // Of a line that was put away just before the stop.
+        lines.retain(|line| line.step <= trainer.step_count());
         let (start, mut out, mut losses) = (Instant::now(), std::io::stdout(), Vec::new());
         while trainer.step_count() < trainer.steps() {
+            if self.patience.is_some_and(|patience| lines.len() - best(&lines) >= patience) {
+                writeln!(out, "no better for {} steps", (lines.len() - best(&lines)) * EVERY)?;
+                break;
+            }
             losses.push(trainer.step(scans)?);
             let step = trainer.step_count();
             if step.is_multiple_of(EVERY) || step == trainer.steps() {
                 let known = [Some(scans), check].into_iter().flatten();
-                let gains = known.map(|s| trainer.gain_db(s, looked_at)).collect::<Result<Vec<f64>, _>>()?;
+                let rounded = |gain: f64| (gain * 1e4).round() / 1e4; // As it is put away.
+                let gains = known.map(|s| trainer.gain_db(s, looked_at).map(rounded));
+                let gains_db = gains.collect::<Result<Vec<f64>, _>>()?;
                 let seconds = start.elapsed().as_secs_f64();
                 let loss = losses.drain(..).sum::<f64>() / ((step - 1) % EVERY + 1) as f64;
-                writeln!(out, "{step} {loss:.5} {gains:.3?} {seconds:.0}")?;
+                writeln!(out, "{step} {loss:.5} {gains_db:.3?} {seconds:.0}")?;
                 out.flush()?;
-                let files = [(self.weights, trainer.weights()?.to_bytes()?), (&checkpoint, trainer.checkpoint()?)];
-                for (path, bytes) in files {
-                    let part = format!("{path}.part");
-                    std::fs::write(&part, bytes)?;
-                    std::fs::rename(&part, path)?;
+                lines.push(Line { step, loss, gains_db });
+                write(&beside("csv"), table(&lines).as_bytes())?;
+                write(&beside("png"), &picture(&lines, trainer.steps())?)?;
+                if self.patience.is_none() || best(&lines) == lines.len() {
+                    write(self.weights, &trainer.weights()?.to_bytes()?)?;
                 }
-                if seconds > 60.0 * self.minutes {
+                // Last, so that what it does not know of is done again.
+                write(&beside("checkpoint"), &trainer.checkpoint()?)?;
+                if seconds > 60.0 * self.minutes && step < trainer.steps() {
                     writeln!(out, "not over yet; the same command goes on")?;
                     break;
                 }
@@ -142,6 +182,39 @@ impl Leg<'_> {
         }
         Ok(())
     }
+}
+
+/// Lines up to the first that is best.
+fn best(lines: &[Line]) -> usize {
+    let most = lines.iter().map(Line::worth).fold(f64::MIN, f64::max);
+    lines.iter().position(|line| line.worth() >= most).map_or(0, |at| at + 1)
+}
+
+fn table(lines: &[Line]) -> String {
+    let cells = |line: &Line| line.gains_db.iter().map(|gain| format!(",{gain:.4}")).collect::<String>();
+    let rows = lines.iter().map(|line| format!("{},{:.6}{}\n", line.step, line.loss, cells(line)));
+    let checked = if lines.iter().any(|line| line.gains_db.len() > 1) { ",checked_gain_db" } else { "" };
+    std::iter::once(format!("step,loss,gain_db{checked}\n")).chain(rows).collect()
+}
+
+fn picture(lines: &[Line], steps: usize) -> Outcome<Vec<u8>> {
+    let curve = |name: &str, value: &dyn Fn(&Line) -> Option<f64>| Curve {
+        name: name.to_owned(),
+        points: lines.iter().filter_map(|line| Some([line.step as f64, value(line)?])).collect(),
+    };
+    let first = lines.first().map_or(1.0, |line| line.loss);
+    let all = [
+        curve("LOSS OVER FIRST", &|line| Some(line.loss / first)),
+        curve("GAIN DB", &|line| line.gains_db.first().copied()),
+        curve("CHECKED GAIN DB", &|line| line.gains_db.get(1).copied()),
+    ];
+    Ok(pipeline::curves(&all, "STEP", steps)?)
+}
+
+fn write(path: &str, bytes: &[u8]) -> Outcome<()> {
+    let part = format!("{path}.part");
+    std::fs::write(&part, bytes)?;
+    Ok(std::fs::rename(&part, path)?)
 }
 
 /// Along each axis of the `n`th scan, averaged by the factor that counts most and by one of the others.

@@ -22,6 +22,7 @@ mod leftovers;
 mod mask;
 mod memory;
 mod models;
+mod plot;
 mod progress;
 mod recipe;
 mod segment;
@@ -39,6 +40,7 @@ pub use inspect::{
 };
 pub use memory::keep_freed_memory;
 pub use models::{AddRequest, AddedModel, EmbeddedModel, ListedModel, ModelEntry, Models, UsedModel, VerifiedModel};
+pub use plot::{Curve, curves};
 pub use progress::{Progress, Silent, StageTime};
 pub use recipe::{CT_BASIC, CT_FINE, CT_ORGANS, LABELS, MR_BRAIN, MR_HEAD, RECIPES, Recipe};
 pub use segment::{FoundStructure, SegmentRequest, SegmentSummary, segment};

@@ -1,10 +1,7 @@
-//! The loss curve as a picture.
+//! Curves of a training as a picture.
 
 use std::path::Path;
 
-use neural::training::{EpochRecord, TrainingState};
-
-use super::io;
 use crate::PipelineError;
 
 const SIZE: [usize; 2] = [960, 540];
@@ -12,36 +9,42 @@ const SIZE: [usize; 2] = [960, 540];
 const MARGIN: [usize; 4] = [70, 50, 20, 50];
 const INK: [u8; 3] = [60, 60, 70];
 const PALE: [u8; 3] = [225, 226, 230];
-const TRAINING: [u8; 3] = [214, 110, 30];
-const VALIDATION: [u8; 3] = [30, 90, 190];
-/// For the Dice of each class, again from the first after the last.
-const CLASSES: [[u8; 3]; 4] = [[20, 140, 80], [140, 60, 160], [190, 40, 70], [90, 130, 20]];
+/// Of the first curves.
+const FIRST: [[u8; 3]; 2] = [[214, 110, 30], [30, 90, 190]];
+/// Of the others, again from the first after the last.
+const OTHERS: [[u8; 3]; 4] = [[20, 140, 80], [140, 60, 160], [190, 40, 70], [90, 130, 20]];
 /// Pixels of a dot of the letters.
 const DOT: usize = 2;
 
-/// Losses, and Dice on the same axis from 0 up, over the epochs, as PNG.
-pub(super) fn loss_curve(state: &TrainingState, epochs: usize) -> Result<Vec<u8>, PipelineError> {
+/// What is drawn as a line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Curve {
+    /// In the legend: capital letters and digits.
+    pub name: String,
+    /// Place along the picture, from 1, and height, from 0.
+    pub points: Vec<[f64; 2]>,
+}
+
+/// Curves over their places up to `right`, on one axis from 0 up, as PNG.
+///
+/// # Errors
+/// [`PipelineError::Io`] if there can be no picture.
+pub fn curves(curves: &[Curve], places: &str, right: usize) -> Result<Vec<u8>, PipelineError> {
     let mut canvas = Canvas { pixels: vec![255; SIZE[0] * SIZE[1] * 3] };
-    let records = &state.epochs;
-    let losses = records.iter().flat_map(|e| [e.training_loss, e.validation_loss]);
-    let top = losses.fold(1.0, f64::max) * 1.02;
-    let right = epochs.max(records.len()).max(2);
+    let heights = curves.iter().flat_map(|c| &c.points).map(|p| p[1]).filter(|height| height.is_finite());
+    let top = heights.fold(1.0, f64::max) * 1.02;
+    let right = curves.iter().flat_map(|c| &c.points).map(|p| p[0] as usize).fold(right.max(2), usize::max);
     let plot = Plot { top, right };
     plot.axes(&mut canvas);
-    let classes = records.first().map_or(0, |e| e.dice.len());
-    for class in 0..classes {
-        plot.line(&mut canvas, records, CLASSES[class % CLASSES.len()], |e| e.dice[class]);
-    }
-    plot.line(&mut canvas, records, TRAINING, |e| e.training_loss);
-    plot.line(&mut canvas, records, VALIDATION, |e| e.validation_loss);
+    let colored = || curves.iter().zip(FIRST.iter().chain(OTHERS.iter().cycle()));
+    // The first on top.
+    colored().collect::<Vec<_>>().into_iter().rev().for_each(|(curve, &color)| plot.line(&mut canvas, curve, color));
     let mut x = MARGIN[0];
-    let dice = (0..classes).map(|c| (format!("DICE {}", c + 1), CLASSES[c % CLASSES.len()]));
-    let legend = [("LOSS".to_owned(), TRAINING), ("VALIDATION LOSS".to_owned(), VALIDATION)];
-    for (text, color) in legend.into_iter().chain(dice) {
+    for (curve, &color) in colored() {
         canvas.fill([x, 24], [18, 4], color);
-        x = canvas.text(&text, [x + 24, 20], INK) + 24;
+        x = canvas.text(&curve.name, [x + 24, 20], INK) + 24;
     }
-    canvas.text("EPOCH", [SIZE[0] / 2 - 20, SIZE[1] - 18], INK);
+    canvas.text(places, [SIZE[0] / 2 - 20, SIZE[1] - 18], INK);
     canvas.encode()
 }
 
@@ -51,34 +54,36 @@ struct Plot {
 }
 
 impl Plot {
-    fn place(&self, epoch: f64, value: f64) -> [f64; 2] {
+    fn place(&self, at: f64, value: f64) -> [f64; 2] {
         let [left, top, right, bottom] = MARGIN.map(|m| m as f64);
         let (w, h) = (SIZE[0] as f64 - left - right, SIZE[1] as f64 - top - bottom);
-        [left + w * (epoch - 1.0) / (self.right as f64 - 1.0), top + h * (1.0 - (value / self.top).clamp(0.0, 1.0))]
+        [left + w * (at - 1.0) / (self.right as f64 - 1.0), top + h * (1.0 - (value / self.top).clamp(0.0, 1.0))]
     }
 
     fn axes(&self, canvas: &mut Canvas) {
         let width = SIZE[0] - MARGIN[0] - MARGIN[2];
-        let step = [0.1, 0.2, 0.5, 1.0].into_iter().find(|s| self.top / s <= 12.0).unwrap_or(2.0);
+        let steps = (-1..300).flat_map(|power| [1.0, 2.0, 5.0].map(|n| n * 10_f64.powi(power)));
+        let step = steps.into_iter().find(|s| self.top / s <= 12.0).unwrap_or(self.top);
         for tick in 0..=(self.top / step) as usize {
             let value = tick as f64 * step;
             let y = self.place(1.0, value)[1] as usize;
             canvas.fill([MARGIN[0], y], [width, 1], if tick == 0 { INK } else { PALE });
             canvas.text(&format!("{value:.1}"), [MARGIN[0] - 36, y - 5], INK);
         }
-        let step = [1, 2, 5, 10, 20, 50, 100].into_iter().find(|s| self.right / s <= 14).unwrap_or(200);
-        for epoch in (step..=self.right).step_by(step) {
-            let [x, y] = self.place(epoch as f64, 0.0).map(|v| v as usize);
+        let steps = (0..).flat_map(|power| [1, 2, 5].map(|n| n * 10_usize.pow(power)));
+        let step = steps.take(30).find(|s| self.right / s <= 14).unwrap_or(self.right);
+        for at in (step..=self.right).step_by(step) {
+            let [x, y] = self.place(at as f64, 0.0).map(|v| v as usize);
             canvas.fill([x, y], [1, 5], INK);
-            let text = epoch.to_string();
+            let text = at.to_string();
             canvas.text(&text, [x - text.len() * 4, y + 10], INK);
         }
         let [x, y] = self.place(1.0, self.top).map(|v| v as usize);
         canvas.fill([x, y], [1, SIZE[1] - MARGIN[1] - MARGIN[3]], INK);
     }
 
-    fn line(&self, canvas: &mut Canvas, records: &[EpochRecord], color: [u8; 3], value: impl Fn(&EpochRecord) -> f64) {
-        let points: Vec<[f64; 2]> = records.iter().map(|e| self.place(e.epoch as f64, value(e))).collect();
+    fn line(&self, canvas: &mut Canvas, curve: &Curve, color: [u8; 3]) {
+        let points: Vec<[f64; 2]> = curve.points.iter().map(|[at, value]| self.place(*at, *value)).collect();
         if let [only] = points.as_slice() {
             canvas.fill([only[0] as usize, only[1] as usize], [3, 3], color);
         }
@@ -129,7 +134,10 @@ impl Canvas {
         let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(&self.pixels));
         match written {
             Ok(()) => Ok(bytes),
-            Err(error) => Err(io(Path::new("loss.png"), std::io::Error::other(error))),
+            Err(error) => {
+                let (cause, path) = (std::io::Error::other(error), Path::new("loss.png").to_owned());
+                Err(PipelineError::Io { action: "draw", cause, path })
+            }
         }
     }
 }
@@ -148,14 +156,19 @@ fn glyph(letter: char) -> [u8; 5] {
         '8' => [7, 5, 7, 5, 7],
         '9' => [7, 5, 7, 1, 7],
         'A' => [2, 5, 7, 5, 5],
+        'B' => [6, 5, 6, 5, 6],
         'C' => [7, 4, 4, 4, 7],
         'D' => [6, 5, 5, 5, 6],
         'E' => [7, 4, 6, 4, 7],
+        'F' => [7, 4, 6, 4, 4],
+        'G' => [7, 4, 5, 5, 7],
         'H' => [5, 5, 7, 5, 5],
         'I' => [7, 2, 2, 2, 7],
+        'K' => [5, 5, 6, 5, 5],
         'L' => [4, 4, 4, 4, 7],
         'N' => [6, 5, 5, 5, 5],
         'P' => [7, 5, 7, 4, 4],
+        'R' => [6, 5, 6, 5, 5],
         'T' => [7, 2, 2, 2, 2],
         'V' => [5, 5, 5, 5, 2],
         '.' => [0, 0, 0, 0, 2],
@@ -169,20 +182,16 @@ mod tests {
 
     #[test]
     fn lines_are_drawn_in_their_colours() {
-        let record = |epoch: usize| EpochRecord {
-            epoch,
-            learning_rate: 0.1,
-            training_loss: 1.5 / epoch as f64,
-            validation_loss: 1.8 / epoch as f64,
-            dice: vec![0.2, 0.4],
+        let curve = |name: &str, height: f64| Curve {
+            name: name.to_owned(),
+            points: (1..6).map(|at| [f64::from(at), height / f64::from(at)]).collect(),
         };
-        let state = TrainingState { epochs: (1..6).map(record).collect(), ..TrainingState::default() };
-        let bytes = loss_curve(&state, 10).unwrap();
+        let bytes = curves(&[curve("LOSS", 1.5), curve("GAIN", 0.4), curve("DICE 1", 0.2)], "EPOCH", 10).unwrap();
         let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap();
         let mut pixels = vec![0; SIZE[0] * SIZE[1] * 3];
         reader.next_frame(&mut pixels).unwrap();
         let count = |color: [u8; 3]| pixels.chunks(3).filter(|p| *p == color).count();
-        for color in [TRAINING, VALIDATION, CLASSES[0], CLASSES[1]] {
+        for color in [FIRST[0], FIRST[1], OTHERS[0]] {
             // The mark in the legend alone has 72.
             assert!(count(color) > 300, "{color:?}: {}", count(color));
         }

@@ -9,7 +9,6 @@ mod calibrate;
 mod data;
 mod drawn;
 mod evaluation;
-mod plot;
 mod recipe;
 
 use std::fmt;
@@ -18,13 +17,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use neural::training::{Predictor, Sample, Trainer, TrainingState};
+use neural::training::{EpochRecord, Predictor, Sample, Trainer, TrainingState};
 use serde::Serialize;
 
 use self::calibrate::Finished;
 pub use self::calibrate::{CalibrationSummary, calibrate};
 pub use self::evaluation::{CalibrationScore, CaseScore, ClassScore};
 pub use self::recipe::{DataRecipe, DrawnRecipe, NetworkRecipe, PhantomRecipe, Split, TrainRecipe, TrainedClass};
+use crate::plot::{Curve, curves};
 use crate::{PipelineError, Progress};
 
 /// Name of the weights that a training ends with.
@@ -195,7 +195,7 @@ impl<'a> Leg<'a> {
             }
             let state = trainer.state();
             write(&folder.join("loss.csv"), csv(state, recipe).as_bytes())?;
-            write(&folder.join("loss.png"), &plot::loss_curve(state, total)?)?;
+            write(&folder.join("loss.png"), &loss_curve(state, total)?)?;
             // Last, so that an epoch whose files are not whole is done again.
             write(&folder.join(CHECKPOINT), &trainer.checkpoint()?)?;
             if let Some(record) = state.epochs.last() {
@@ -251,6 +251,21 @@ fn finish(
     let measured = calibrate::measure(&predictor, recipe, data, validation, progress)?;
     write(&request.out.join(WEIGHTS), &weights)?;
     measured.write(&request.out, recipe, recipe.card(&weights))
+}
+
+/// Losses, and the Dice of each class, over the epochs, as PNG.
+fn loss_curve(state: &TrainingState, epochs: usize) -> Result<Vec<u8>, PipelineError> {
+    let curve = |name: String, value: &dyn Fn(&EpochRecord) -> f64| Curve {
+        name,
+        points: state.epochs.iter().map(|e| [e.epoch as f64, value(e)]).collect(),
+    };
+    let mut all = vec![
+        curve("LOSS".to_owned(), &|e| e.training_loss),
+        curve("VALIDATION LOSS".to_owned(), &|e| e.validation_loss),
+    ];
+    let classes = state.epochs.first().map_or(0, |e| e.dice.len());
+    all.extend((0..classes).map(|class| curve(format!("DICE {}", class + 1), &move |e| e.dice[class])));
+    curves(&all, "EPOCH", epochs)
 }
 
 fn csv(state: &TrainingState, recipe: &TrainRecipe) -> String {
