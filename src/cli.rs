@@ -153,13 +153,14 @@ pub(crate) struct Upsample {
     /// The trained model; the one that fits the scan best unless named
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,
-    /// Teach the model on the scan's own slices first, in so many steps [default: 2500 for MR, and for a scan of another modality than
+    /// Teach the model on the scan's own slices first, in so many steps [default: 5000 for MR, and for a scan of another modality than
     /// the model was trained on, else 0]
     #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u32).range(..=100_000))]
     pub(crate) fine_tune: Option<u32>,
-    /// Let the model look at mirror images as well, upside down and left to right; takes four times as long and gains little
-    #[arg(long)]
-    pub(crate) flips: bool,
+    /// Let the model look at mirror images as well, upside down and left to right, in three times the time [default: true where it is
+    /// taught on the scan]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) flips: Option<bool>,
     /// Thickness of the scan's slices, where they overlap or leave gaps [default: as thick as far apart]
     #[arg(long, value_name = "MM", value_parser = millimetres)]
     pub(crate) thickness: Option<f64>,

@@ -25,6 +25,9 @@ use clap::Parser;
 
 use crate::cli::{Arguments, Verb};
 
+/// Exit code of a program that was interrupted: 128 and the signal's number.
+const INTERRUPTED: i32 = 130;
+
 fn main() -> ExitCode {
     pipeline::keep_freed_memory();
     without_a_session();
@@ -58,8 +61,20 @@ fn without_a_session() {
     }
 }
 
+/// Ctrl-C, and what a system sends before it ends a program: nothing half-written stays. A walk ends by itself.
+fn stop_cleanly(verb: &Verb) {
+    if !matches!(verb, Verb::Walk(_) | Verb::Demo(_)) {
+        // Without it, what is left behind is removed by the next run.
+        let _ = ctrlc::set_handler(|| {
+            case::remove_unfinished();
+            std::process::exit(INTERRUPTED);
+        });
+    }
+}
+
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
     output::install_panic_hook();
+    arguments.verb.iter().for_each(stop_cleanly);
     match &arguments.verb {
         None => output::help(),
         Some(Verb::Demo(demo)) => demo::run(demo),

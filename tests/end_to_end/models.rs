@@ -313,17 +313,52 @@ fn an_interrupt_leaves_nothing_half_written() {
     fs::create_dir(&folder).unwrap();
     let mut command = user.vestibule();
     command.args(["upsample", "--spacing", "5", "--fine-tune", "100000", "--out"]).arg(&out).arg(&scan);
-    // Whoever starts the tests may have had interrupts ignored, as shells do for what runs in the background.
+    let mut program = interruptible(&command).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(program.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("fine-tune: ")), "it ended before it was interrupted");
+    interrupt(program);
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "something was left behind");
+}
+
+/// In the midst of a file that is being fetched.
+#[cfg(unix)]
+#[test]
+fn an_interrupt_removes_what_was_begun() {
+    use std::io::{Read, Write};
+    use std::process::Stdio;
+    let user = User::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/model.safetensors", listener.local_addr().unwrap());
+    let mut command = user.vestibule();
+    command.args(["models", "add", &url, "--sha256", &"0".repeat(64)]);
+    let program = interruptible(&command).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let (mut stream, _) = listener.accept().unwrap();
+    assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n").unwrap();
+    stream.write_all(&vec![0; 2_000_000]).unwrap();
+    let models = user.path("data/vestibule/models");
+    let begun = || fs::read_dir(&models).into_iter().flatten().count();
+    while begun() == 0 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    interrupt(program);
+    assert_eq!(begun(), 0, "something was left behind");
+}
+
+/// Whoever starts the tests may have had interrupts ignored, as shells do for what runs in the background.
+#[cfg(unix)]
+fn interruptible(command: &Command) -> Command {
     let mut fresh = Command::new("env");
     fresh.arg("--default-signal=INT").arg(command.get_program()).args(command.get_args());
     fresh.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let mut program = fresh.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(program.stderr.take().unwrap()).lines();
-    assert!(lines.any(|line| line.unwrap().contains("fine-tune: ")), "it ended before it was interrupted");
+    fresh
+}
+
+#[cfg(unix)]
+fn interrupt(mut program: std::process::Child) {
     let killed = Command::new("kill").args(["-INT", &program.id().to_string()]).status().unwrap();
     assert!(killed.success());
-    assert!(!program.wait().unwrap().success());
-    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "something was left behind");
+    assert_eq!(program.wait().unwrap().code(), Some(130));
 }
 
 #[test]

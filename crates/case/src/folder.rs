@@ -11,6 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::error::CaseError;
+use crate::unfinished::Unfinished;
 
 /// The files a case consists of.
 pub(crate) const CASE_FILES: [&str; 5] = ["case.json", "anatomy.glb", "scan.nii.gz", "labels.nii.gz", "report.html"];
@@ -27,6 +28,7 @@ pub(crate) struct Replacement {
     parent: PathBuf,
     staging: PathBuf,
     in_place: bool,
+    unfinished: Option<Unfinished>,
     // Tells later runs that the staging folder is in use.
     _lock: File,
 }
@@ -46,7 +48,8 @@ impl Replacement {
         clear_leftovers(&parent, name, &target);
         check_occupant(&target)?;
         let (staging, lock) = make_staging(&parent, name)?;
-        Ok(Self { target, parent, staging, in_place: false, _lock: lock })
+        let unfinished = Some(Unfinished::at(&staging));
+        Ok(Self { target, parent, staging, in_place: false, unfinished, _lock: lock })
     }
 
     /// Where to write.
@@ -60,6 +63,8 @@ impl Replacement {
         carry_over(&self.target, &self.staging, &owned)
             .map_err(CaseError::io("carry marks and sessions over from", &self.target))?;
         sync(&self.staging).map_err(CaseError::io("flush", &self.staging))?;
+        // From here on the place holds the new case or the old one.
+        self.unfinished = None;
         let old = swap(&self.staging, &self.target).map_err(CaseError::io("put the case in place at", &self.target))?;
         self.in_place = true;
         if let Some(old) = old {

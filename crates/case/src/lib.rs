@@ -21,6 +21,7 @@ mod manifest;
 mod open;
 mod report;
 mod text;
+mod unfinished;
 mod window;
 mod write;
 
@@ -31,5 +32,6 @@ pub use manifest::{
     ProgramRef, Provenance, RecipeRef, SCHEMA, SegmentEntry, SurfaceEntry,
 };
 pub use open::Case;
+pub use unfinished::{Unfinished, remove_unfinished};
 pub use window::{WindowPreset, default_windows};
 pub use write::{CaseContents, INTERPOLATED, NO_MODEL, REFINED, Trust, write_case};

@@ -8,6 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use case::Unfinished;
 use sha2::{Digest, Sha256};
 use volume::{ImageGeometry, Label, ScanVolume, Volume};
 
@@ -56,6 +57,7 @@ impl Cache {
         let written = fs::create_dir_all(&self.folder)
             .and_then(|()| tempfile::Builder::new().prefix(".writing-").tempfile_in(&self.folder))
             .and_then(|mut file| {
+                let _unfinished = Unfinished::at(file.path());
                 file.write_all(bytes)?;
                 file.persist(self.path(key)).map(drop).map_err(|e| e.error)
             });

@@ -1,10 +1,12 @@
 //! A model alone: its own classes on the scan's grid.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use case::Unfinished;
 use neural::card::{Network, Task};
 use neural::model::RunOptions;
 use serde::Serialize;
@@ -221,12 +223,14 @@ fn write(
         let path = path.to_owned();
         move |source| PipelineError::Io { action: "write", cause: source, path }
     };
+    let begun = RefCell::new(Vec::new());
     let temporary = |beside: &Path, suffix: &str| {
         leftovers::clear(folder(beside), PREFIX);
         let mut builder = tempfile::Builder::new();
         let file = builder.prefix(PREFIX).suffix(suffix).tempfile_in(folder(beside)).map_err(io(beside))?;
         // Held as long as the file lives; without locks others go by its age.
         let _ = file.as_file().try_lock();
+        begun.borrow_mut().push(Unfinished::at(file.path()));
         Ok::<_, PipelineError>(file)
     };
     let voxels = temporary(out, ending(out).unwrap_or_default())?;

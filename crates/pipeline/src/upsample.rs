@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use case::Unfinished;
 use neural::NeuralError;
 use neural::card::{ANY, ScanFacts, Task};
 use neural::model::through_plane;
@@ -18,7 +19,7 @@ use crate::models::{ModelEntry, Models, UsedModel};
 use crate::progress::{Progress, StageTime, Stages};
 
 /// Steps by which a model is taught on the scan itself where scans differ too much for one that was trained before.
-const OWN_STEPS: usize = 2500;
+const OWN_STEPS: usize = 5000;
 
 /// The modality whose grey values depend on the sequence, so that no scan looks like another.
 const VARIED: &str = "MR";
@@ -49,8 +50,8 @@ pub struct UpsampleRequest {
     /// Steps by which the model is first taught on the scan's own sharp planes; if absent, some for MR and for scans of another kind
     /// than the model was trained on, else none.
     pub fine_tune_steps: Option<usize>,
-    /// Take the mean over mirror images of the planes ([`UpsampleOptions::flips`]).
-    pub flips: bool,
+    /// Take the mean over mirror images of the planes ([`UpsampleOptions::flips`]); if absent, where the model is taught on the scan.
+    pub flips: Option<bool>,
 }
 
 /// What was made.
@@ -76,6 +77,8 @@ pub struct UpsampleSummary {
     pub mismatch: f64,
     /// Steps of teaching on the scan itself.
     pub fine_tune_steps: usize,
+    /// Whether mirror images were looked at as well.
+    pub flips: bool,
     /// Wall times.
     pub stages: Vec<StageTime>,
     /// Of all.
@@ -135,7 +138,7 @@ pub fn upsample(request: &UpsampleRequest, progress: &dyn Progress) -> Result<Up
         spacing_mm: request.spacing_mm,
         thickness: request.thickness_mm.map_or(1.0, |thick| thick / apart),
         missing: input.missing_along(axis),
-        flips: request.flips,
+        flips: request.flips.unwrap_or(upsampler.steps > 0),
         ..UpsampleOptions::default()
     };
     let made = upsampler.run(&input, &options, &mut stages)?;
@@ -160,6 +163,7 @@ pub fn upsample(request: &UpsampleRequest, progress: &dyn Progress) -> Result<Up
         inferred_percent: 100.0 * inferred as f64 / mask.data().len() as f64,
         mismatch: made.mismatch,
         fine_tune_steps: upsampler.steps,
+        flips: options.flips,
         stages: stages.times,
         total_s: start.elapsed().as_secs_f64(),
         notes: upsampler.notes.into_iter().chain(notes(&input, geometry.spacing(), made.axis)).collect(),
@@ -200,6 +204,7 @@ impl Upsampler {
         let default = if (foreign || scan.modality == VARIED) && !small { OWN_STEPS } else { 0 };
         let taken = steps.unwrap_or(default);
         let what = match (taken, steps) {
+            (0, _) if small => "its slices are too small to teach it".to_owned(),
             (0, _) => format!("--fine-tune {OWN_STEPS} would teach it on the scan itself first"),
             (n, None) => format!("it was taught on the scan itself in {n} steps first; --fine-tune 0 leaves that out"),
             (n, Some(_)) => format!("it was taught on the scan itself in {n} steps first"),
@@ -304,6 +309,7 @@ fn write(
     leftovers::clear(parent, PREFIX);
     let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent).map_err(io(parent))?;
     let _lock = leftovers::hold(folder.path());
+    let _unfinished = Unfinished::at(folder.path());
     let places = [out, mask].map(|place| (folder.path().join(place.file_name().unwrap_or_default()), place));
     volume::nifti::write_scan(scan, &places[0].0).map_err(volume::formats::FormatError::from)?;
     tell(0.8);

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use case::Unfinished;
 use neural::card::{ModelCard, WeightFile};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -21,6 +22,7 @@ pub(super) struct Staging {
     folder: TempDir,
     models: PathBuf,
     _lock: Option<File>,
+    _unfinished: Unfinished,
 }
 
 impl Staging {
@@ -32,7 +34,8 @@ impl Staging {
         let folder =
             tempfile::Builder::new().prefix(PREFIX).tempdir_in(models).map_err(|e| io("write into", e, models))?;
         let lock = leftovers::hold(folder.path());
-        Ok(Self { folder, models: models.to_owned(), _lock: lock })
+        let unfinished = Unfinished::at(folder.path());
+        Ok(Self { folder, models: models.to_owned(), _lock: lock, _unfinished: unfinished })
     }
 
     /// Where files can be put that are not yet the model's.
