@@ -9,6 +9,7 @@ use neural::card::{
     ExpectedInput, ModelCard, ModelClass, Network, NnUnetPart, NnUnetParts, SCHEMA, Training, WeightFile,
 };
 use neural::nnunet::NnUnetWork;
+use neural::weights::Checkpoint;
 use serde_json::Value;
 use volume::terminology::{self, ClassTable};
 use volume::{BACKGROUND, Label};
@@ -67,6 +68,7 @@ pub(super) fn take(
             path: results.path.clone(),
         });
     }
+    let mut finder = BTreeMap::<Label, usize>::new();
     for (at, results) in found.iter().enumerate() {
         let place = if several { format!("part_{}", at + 1) } else { ".".to_owned() };
         let mut of_part = BTreeMap::new();
@@ -80,9 +82,19 @@ pub(super) fn take(
                 own
             };
             of_part.insert(own, value);
+            let other = finder.insert(value, at).filter(|other| *other != at);
+            if let Some(other) = other.map(|other| &found[other]) {
+                let [first, second] =
+                    [other, results].map(|r| r.path.strip_prefix(folder).unwrap_or(&r.path).display().to_string());
+                let reason = format!(
+                    "both {first} and {second} find `{class}`, so they are no parts of one model; give one of them, or a folder of those that belong together"
+                );
+                return Err(PipelineError::NoModelHere { reason, path: folder.to_owned() });
+            }
             classes.insert(value, class);
         }
         weights.extend(copy(results, &place, staging)?);
+        read_checkpoints(results, &name)?;
         let configuration = results.configuration.clone();
         let work = work(results);
         parts.push(NnUnetPart { folder: place, configuration, classes: of_part, work });
@@ -245,6 +257,17 @@ fn expected(results: &Results) -> ExpectedInput {
         field_of_view_mm: [0.0, 3000.0],
         spacing_mm: [0.0, coarsest],
     }
+}
+
+/// Refuses files that are no checkpoints, or ask for more than data, before they are a model.
+fn read_checkpoints(results: &Results, name: &str) -> Result<(), PipelineError> {
+    for fold in &results.folds {
+        let path = results.path.join(fold).join(CHECKPOINT);
+        let bytes = fs::read(&path).map_err(|e| io("read", e, &path))?;
+        Checkpoint::read(&bytes)
+            .map_err(|source| PipelineError::Model { name: name.to_owned(), cause: Box::new(source) })?;
+    }
+    Ok(())
 }
 
 fn copy(results: &Results, place: &str, staging: &Staging) -> Result<Vec<WeightFile>, PipelineError> {

@@ -187,7 +187,19 @@ fn a_url_needs_the_right_checksum() {
     assert_eq!(with(&url, &right.to_ascii_uppercase()).unwrap().sha256, right);
 }
 
-/// An nnU-Net results folder in small; the checkpoint is not looked into.
+/// A PyTorch checkpoint around a pickle.
+fn checkpoint(pickle: &[u8]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    zip.start_file("checkpoint_final/data.pkl", stored).unwrap();
+    zip.write_all(pickle).unwrap();
+    zip.finish().unwrap().into_inner()
+}
+
+/// An empty dictionary.
+const PICKLE: &[u8] = b"\x80\x02}.";
+
+/// An nnU-Net results folder in small, without weights.
 fn results(shelf: &Shelf, folder: &str, labels: &str) {
     results_of(shelf, folder, r#"{"0": "CT"}"#, labels);
 }
@@ -197,7 +209,7 @@ fn results_of(shelf: &Shelf, folder: &str, channels: &str, labels: &str) {
     let dataset = format!(r#"{{"channel_names": {channels}, "labels": {labels}}}"#);
     shelf.file(&format!("{base}/dataset.json"), dataset.as_bytes());
     shelf.file(&format!("{base}/plans.json"), br#"{"configurations": {"3d_fullres": {"spacing": [3.0, 3.0, 3.0]}}}"#);
-    shelf.file(&format!("{base}/fold_0/checkpoint_final.pth"), folder.as_bytes());
+    shelf.file(&format!("{base}/fold_0/checkpoint_final.pth"), &checkpoint(PICKLE));
 }
 
 #[test]
@@ -259,6 +271,41 @@ fn parts_are_joined_by_the_names_of_their_classes() {
     assert_eq!(parts.parts[0].classes, BTreeMap::from([(1, 1), (2, 5)]));
     assert_eq!(parts.parts[1].classes, BTreeMap::from([(1, 27)]));
     assert_eq!(parts.parts[1].folder, "part_2");
+}
+
+#[test]
+fn networks_that_find_the_same_are_no_parts_of_one() {
+    let shelf = Shelf::new();
+    results(&shelf, "all/Dataset291_organs", r#"{"background": 0, "spleen": 1, "liver": 2}"#);
+    results(&shelf, "all/Dataset297_total_3mm", r#"{"background": 0, "kidney_left": 1, "liver": 2}"#);
+    let refused = shelf.add(shelf.dir.path().join("all").to_str().unwrap()).unwrap_err().to_string();
+    for word in ["Dataset291_organs", "Dataset297_total_3mm", "`liver`", "no parts of one model"] {
+        assert!(refused.contains(word), "{refused}");
+    }
+    shelf.check_names(&[]);
+}
+
+#[test]
+fn a_checkpoint_that_calls_is_refused_when_it_is_added() {
+    let shelf = Shelf::new();
+    for (bytes, word) in [
+        // os.system("true")
+        (checkpoint(b"\x80\x02cos\nsystem\n(U\x04truetR."), "system"),
+        (b"garbage".to_vec(), "no zip archive"),
+    ] {
+        results(&shelf, "up/Dataset009_Spleen", r#"{"background": 0, "spleen": 1}"#);
+        let place = "up/Dataset009_Spleen/nnUNetTrainer__nnUNetPlans__3d_fullres/fold_0/checkpoint_final.pth";
+        shelf.file(place, &bytes);
+        let mut refused: &dyn std::error::Error =
+            &shelf.add(shelf.dir.path().join("up").to_str().unwrap()).unwrap_err();
+        let mut said = refused.to_string();
+        while let Some(cause) = refused.source() {
+            refused = cause;
+            said += &refused.to_string();
+        }
+        assert!(said.contains(word), "{said}");
+        shelf.check_names(&[]);
+    }
 }
 
 #[test]
