@@ -208,7 +208,7 @@ fn read_file(request: &BuildRequest, format: Format, path: &Path) -> Result<Inpu
         modality: String::new(),
         kind,
         kind_is_guess: true,
-        contrast: None,
+        contrast: by_model::contrast_of_file(path, kind),
         body_part: None,
         labels: None,
         identity: None,

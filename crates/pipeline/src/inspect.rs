@@ -127,7 +127,8 @@ fn inspect_file(format: Format, path: &Path, models: &Models) -> Result<Inspecti
     let scan = formats::read_scan(path)?;
     let kind = guess(&scan);
     let geometry = scan.geometry();
-    let look = Look { kind, guess: true, contrast: None, body_part: None, geometry, labelled: false };
+    let contrast = by_model::contrast_of_file(path, kind);
+    let look = Look { kind, guess: true, contrast, body_part: None, geometry, labelled: false };
     let series = InspectedSeries {
         number: 1,
         selector: None,

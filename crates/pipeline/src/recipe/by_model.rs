@@ -1,6 +1,7 @@
 //! `mr-brain`, `ct-organs`: structures drawn by a trained model, and the surface of what they lie in.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use neural::card::{ModelCard, ScanFacts};
 use neural::model::{self, Found, Model, RunOptions};
@@ -11,6 +12,7 @@ use super::{MR_BRAIN, Recipe, ct_basic, mr_head, present_labels};
 use crate::cache::{self, Cache};
 use crate::error::PipelineError;
 use crate::models::ModelEntry;
+use crate::source::Kind;
 
 /// Share of the time that goes into the model; the rest finds what lies around.
 const MODEL_SHARE: f32 = 0.93;
@@ -182,6 +184,12 @@ pub(crate) fn contrast_of_series(series: &dicom::SeriesSummary) -> Option<&'stat
     }
 }
 
+/// The contrast of an MR in a file that tells of nothing, from its name: `sub-01_T1w.nii.gz` as BIDS has it.
+pub(crate) fn contrast_of_file(path: &Path, kind: Kind) -> Option<&'static str> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    contrast_of(&name).filter(|_| kind == Kind::Mr)
+}
+
 /// What MR physics calls a series, from what its operator called it; none if that does not say.
 pub(crate) fn contrast_of(description: &str) -> Option<&'static str> {
     const WORDS: [(&str, &str); 22] = [
@@ -213,7 +221,9 @@ pub(crate) fn contrast_of(description: &str) -> Option<&'static str> {
     // `t1w` and `t2starw` begin so; other short words must stand alone, as `update` is no proton density.
     let says = |key: &str| {
         let begins = key.len() > 3 || key.starts_with('t') && key.len() == 2;
-        words.iter().any(|w| if begins { w.starts_with(key) } else { *w == key })
+        // `MP-RAGE` is one word.
+        let joined = words.windows(2).any(|w| key.len() > 3 && w.concat().starts_with(key) && !w[0].starts_with(key));
+        joined || words.iter().any(|w| if begins { w.starts_with(key) } else { *w == key })
     };
     WORDS.into_iter().find(|(key, _)| says(key)).map(|(_, contrast)| contrast)
 }
@@ -227,7 +237,10 @@ mod tests {
         for (text, expected) in [
             ("anat-T1w", Some("T1")),
             ("t1_mprage_sag_p2_iso", Some("T1")),
-            ("MP-RAGE", None),
+            ("MP-RAGE", Some("T1")),
+            ("Sag MP RAGE iso", Some("T1")),
+            ("sub-01_ses-006_run-001_T1w.nii", Some("T1")),
+            ("colin27_4.nii", None),
             ("MPRAGE", Some("T1")),
             ("AX T2 FLAIR", Some("FLAIR")),
             ("t2_tse_tra", Some("T2")),
