@@ -153,7 +153,7 @@ pub(crate) struct Upsample {
     /// The trained model; the one that fits the scan best unless named
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,
-    /// Teach the model on the scan's own slices first, in so many steps [default: 5000 for MR, and for a scan of another modality than
+    /// Teach the model on the scan's own slices first, in so many steps [default: 4300 for MR, and for a scan of another modality than
     /// the model was trained on, else 0]
     #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u32).range(..=100_000))]
     pub(crate) fine_tune: Option<u32>,

@@ -19,7 +19,7 @@ use crate::models::{ModelEntry, Models, UsedModel};
 use crate::progress::{Progress, StageTime, Stages};
 
 /// Steps by which a model is taught on the scan itself where scans differ too much for one that was trained before.
-const OWN_STEPS: usize = 5000;
+const OWN_STEPS: usize = 4300;
 
 /// The modality whose grey values depend on the sequence, so that no scan looks like another.
 const VARIED: &str = "MR";

