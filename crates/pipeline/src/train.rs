@@ -17,6 +17,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use case::Unfinished;
 use neural::training::{EpochRecord, Predictor, Sample, Trainer, TrainingState};
 use serde::Serialize;
 
@@ -289,6 +290,7 @@ fn csv(state: &TrainingState, recipe: &TrainRecipe) -> String {
 fn write(path: &Path, bytes: &[u8]) -> Result<(), PipelineError> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".part");
+    let _unfinished = Unfinished::at(Path::new(&beside));
     let attempt = || {
         let mut file = File::create(&beside)?;
         file.write_all(bytes)?;

@@ -184,10 +184,13 @@ pub(crate) fn contrast_of_series(series: &dicom::SeriesSummary) -> Option<&'stat
     }
 }
 
-/// The contrast of an MR in a file that tells of nothing, from its name: `sub-01_T1w.nii.gz` as BIDS has it.
+/// The contrast of an MR in a file that tells of nothing, from its name where that speaks of a head: `sub-01_T1w.nii.gz`, as BIDS has
+/// it. A knee may be T1-weighted too.
 pub(crate) fn contrast_of_file(path: &Path, kind: Kind) -> Option<&'static str> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    contrast_of(&name).filter(|_| kind == Kind::Mr)
+    const OF_HEADS: [&str; 6] = ["t1w", "mprage", "mp2rage", "head", "brain", "anat"];
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    let of_head = OF_HEADS.iter().any(|word| name.contains(word));
+    contrast_of(&name).filter(|_| of_head && kind == Kind::Mr)
 }
 
 /// What MR physics calls a series, from what its operator called it; none if that does not say.
@@ -231,6 +234,16 @@ pub(crate) fn contrast_of(description: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_files_tell_the_contrast_of_heads() {
+        let of = |name: &str, kind| contrast_of_file(Path::new(name), kind);
+        assert_eq!(of("data/sub-01_ses-2_T1w.nii.gz", Kind::Mr), Some("T1"));
+        assert_eq!(of("head_t1.nii", Kind::Mr), Some("T1"));
+        for (name, kind) in [("knee_t1.nii", Kind::Mr), ("brain.nii", Kind::Mr), ("sub-01_T1w.nii", Kind::Ct)] {
+            assert_eq!(of(name, kind), None, "{name}");
+        }
+    }
 
     #[test]
     fn descriptions_tell_the_contrast() {
