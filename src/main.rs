@@ -61,7 +61,7 @@ fn without_a_session() {
     }
 }
 
-/// Ctrl-C, and what a system sends before it ends a program: nothing half-written stays. A walk ends by itself.
+/// After Ctrl-C nothing half-written stays. A walk ends by itself.
 fn stop_cleanly(verb: &Verb) {
     if !matches!(verb, Verb::Walk(_) | Verb::Demo(_)) {
         // Without it, what is left behind is removed by the next run.

@@ -22,7 +22,7 @@ pub(super) struct Staging {
     folder: TempDir,
     models: PathBuf,
     _lock: Option<File>,
-    _unfinished: Unfinished,
+    unfinished: Unfinished,
 }
 
 impl Staging {
@@ -35,7 +35,7 @@ impl Staging {
             tempfile::Builder::new().prefix(PREFIX).tempdir_in(models).map_err(|e| io("write into", e, models))?;
         let lock = leftovers::hold(folder.path());
         let unfinished = Unfinished::at(folder.path());
-        Ok(Self { folder, models: models.to_owned(), _lock: lock, _unfinished: unfinished })
+        Ok(Self { folder, models: models.to_owned(), _lock: lock, unfinished })
     }
 
     /// Where files can be put that are not yet the model's.
@@ -81,6 +81,8 @@ impl Staging {
         let path = self.path_of(CARD)?;
         let mut file = File::create(&path).map_err(|e| io("write", e, &path))?;
         file.write_all(&json).and_then(|()| file.sync_all()).map_err(|e| io("write", e, &path))?;
+        // From here on the folder may hold the old model.
+        drop(self.unfinished);
         let target = self.models.join(&card.name);
         let made = self.folder.path().join("model");
         if fs::symlink_metadata(&target).is_ok() {

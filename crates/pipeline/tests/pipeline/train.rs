@@ -137,7 +137,8 @@ fn several_networks_learn_one_after_the_other() {
     assert_eq!(card["network"]["parameters"]["members"], 2);
     let weights = set.read("both/weights.safetensors").len();
     assert_eq!(card["weights"][0]["bytes"], weights);
-    assert!(weights < set.read("both/member-1/best.safetensors").len(), "two of a byte a weight, beside one of four");
+    let one = set.read("both/member-1/best.safetensors").len();
+    assert!((one * 4 / 10..one).contains(&weights), "two of a byte a weight, beside one of four: {weights} of {one}");
     assert_eq!(set.calibrate("both").unwrap().test, both.test);
     recipe["members"] = json!(0);
     set.write_recipe(&recipe);
