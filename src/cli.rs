@@ -167,6 +167,9 @@ pub(crate) struct Upsample {
     /// The series to take where there are several, by its UID or number as `inspect` lists them
     #[arg(long, value_name = "UID")]
     pub(crate) series: Option<String>,
+    /// Neither read nor write the cache
+    #[arg(long)]
+    pub(crate) no_cache: bool,
     /// Print one JSON report on stdout
     #[arg(long)]
     pub(crate) json: bool,

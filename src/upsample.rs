@@ -17,6 +17,7 @@ pub(crate) fn run(arguments: &cli::Upsample) -> Result<()> {
         models: models::all(),
         fine_tune_steps: arguments.fine_tune.map(|steps| steps as usize),
         flips: arguments.flips,
+        no_cache: arguments.no_cache,
     };
     let made = pipeline::upsample(&request, &progress);
     progress.finish();

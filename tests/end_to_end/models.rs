@@ -253,22 +253,32 @@ fn slices_become_thin_and_say_so() {
     fs::create_dir(&folder).unwrap();
     let made = json(user.vestibule().args(["upsample", "--json", "--spacing", "5", "--out"]).arg(&out).arg(&scan));
     assert_eq!((&made["model"]["name"], &made["fine_tune_steps"]), (&"through-plane".into(), &0.into()), "{made}");
-    let (fine, mask) = (volume::formats::read_scan(&out).unwrap(), folder.join("fine.inferred.nii.gz"));
-    let mask = volume::formats::read_labels(&mask).unwrap();
+    let mask_path = folder.join("fine.inferred.nii.gz");
+    let (fine, mask) = (volume::formats::read_scan(&out).unwrap(), volume::formats::read_labels(&mask_path).unwrap());
     assert!(fine.geometry().is_same_grid(mask.geometry(), 1e-3));
     assert!(mask.voxels.data().iter().all(|&m| m == 1));
     assert!((fine.geometry().max_spacing_mm() - 5.0).abs() < 1e-3);
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 2, "the scan and its mask, nothing else");
 
-    // Words for people, and refusals.
-    let again = run(user.vestibule().args(["upsample", "--spacing", "5", "--out"]).arg(&out).arg(&scan));
-    assert!(text(&again.stdout).contains("100.0 % of voxels are inferred"), "{}", text(&again.stdout));
-    assert!(text(&again.stderr).contains("upsample: "), "{}", text(&again.stderr));
+    // Words for people; what was made before is the same, and is not made again.
     let upsample = |more: &[&str]| {
         let mut command = user.vestibule();
         command.args(["upsample", "--out"]).arg(&out).arg(&scan).args(more);
         command
     };
+    let files = || [&out, &mask_path].map(|path| fs::read(path).unwrap());
+    let (before, again) = (files(), run(&mut upsample(&["--spacing", "5"])));
+    let said = text(&again.stdout);
+    assert!(said.contains("100.0 % of voxels are inferred") && said.contains("from the cache"), "{said}");
+    assert!(!text(&again.stderr).contains("upsample: "), "{}", text(&again.stderr));
+    assert!(files() == before);
+    let anew = run(&mut upsample(&["--spacing", "5", "--no-cache"]));
+    assert!(text(&anew.stderr).contains("upsample: "), "{}", text(&anew.stderr));
+    assert!(files() == before);
+    let other = json(&mut upsample(&["--spacing", "5", "--flips", "--json"]));
+    assert_eq!(other["cached"], false, "{other}");
+
+    // Refusals.
     let said = refusal(&mut upsample(&["--spacing", "5", "--model", "hippocampus"]));
     assert!(said.contains("finds structures"), "{said}");
     let said = refusal(&mut upsample(&["--spacing", "10"]));
@@ -343,6 +353,23 @@ fn an_interrupt_removes_what_was_begun() {
     }
     interrupt(program);
     assert_eq!(begun(), 0, "something was left behind");
+}
+
+/// In the midst of the patient that a demo begins with.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_demo_leaves_no_part_of_a_patient() {
+    use std::process::Stdio;
+    let user = User::new();
+    let mut command = user.vestibule();
+    command.args(["demo", "--display", "offscreen", "--out"]).arg(user.path("demo"));
+    let program = interruptible(&command).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let series = user.path("demo/dicom");
+    while fs::read_dir(&series).map_or(0, Iterator::count) < 2 {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    interrupt(program);
+    assert!(!series.exists(), "something was left behind");
 }
 
 /// Whoever starts the tests may have had interrupts ignored, as shells do for what runs in the background.

@@ -1,7 +1,7 @@
-//! Labels of recipes that ran before, by content: the same scan and recipe give the same labels.
+//! What ran before, by content: the same scan and recipe give the same labels, the same scan and model the same finer scan.
 //!
-//! An entry is `KEY.labels`: a magic, the SHA-256 of what follows, then runs of equal labels. Anything unexpected in a
-//! file is as good as no file.
+//! An entry is `KEY.labels` or `KEY.scan`: a magic, the SHA-256 of what follows, then runs of equal labels, or a scan's voxels
+//! in little-endian order. Anything unexpected in a file is as good as no file.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -15,8 +15,18 @@ use volume::{ImageGeometry, Label, ScanVolume, Volume};
 /// Oldest entries go when all together are larger.
 const MAX_BYTES: u64 = 2 << 30;
 
-const MAGIC: &[u8; 16] = b"vestibule-label1";
+const LABELS: Kind = Kind { ending: "labels", magic: b"vestibule-label1" };
+const I16: Kind = Kind { ending: "scan", magic: b"vestibule-scani1" };
+const F32: Kind = Kind { ending: "scan", magic: b"vestibule-scanf1" };
 const SUM: usize = 32;
+
+/// What an entry holds.
+#[derive(Clone, Copy)]
+struct Kind {
+    /// Of the file's name.
+    ending: &'static str,
+    magic: &'static [u8; 16],
+}
 
 /// A folder of entries.
 #[derive(Clone, Debug)]
@@ -40,35 +50,62 @@ impl Cache {
 
     /// The labels of an entry, if it is there, whole, and of this grid.
     pub(crate) fn load(&self, key: &str, geometry: &ImageGeometry) -> Option<Volume<Label>> {
-        let path = self.path(key);
-        let bytes = fs::read(&path).ok()?;
-        let labels = decode(&bytes, geometry.voxel_count())?;
-        // The entries used last are kept longest; a failure here only makes this one look older.
-        let _ = File::options().append(true).open(&path).and_then(|f| f.set_modified(now()));
+        let labels = decode(open(&self.read(key, LABELS)?, LABELS)?, geometry.voxel_count())?;
         Volume::new(*geometry, labels).ok()
+    }
+
+    /// The scan of an entry, if it is there, whole, and of this grid.
+    pub(crate) fn load_scan(&self, key: &str, geometry: &ImageGeometry) -> Option<ScanVolume> {
+        let bytes = self.read(key, I16)?;
+        match open(&bytes, I16) {
+            Some(voxels) => numbers(voxels, geometry, i16::from_le_bytes).map(ScanVolume::I16),
+            None => numbers(open(&bytes, F32)?, geometry, f32::from_le_bytes).map(ScanVolume::F32),
+        }
+    }
+
+    /// A file's bytes; the entries used last are kept longest.
+    fn read(&self, key: &str, kind: Kind) -> Option<Vec<u8>> {
+        let path = self.path(key, kind);
+        let bytes = fs::read(&path).ok()?;
+        // A failure here only makes it look older.
+        let _ = File::options().append(true).open(&path).and_then(|f| f.set_modified(now()));
+        Some(bytes)
     }
 
     /// Keeps labels; a cache that cannot be written is no reason to fail.
     pub(crate) fn store(&self, key: &str, labels: &Volume<Label>) {
-        self.write(key, &encode(labels.data()));
+        self.write(key, LABELS, &encode(labels.data()));
     }
 
-    fn write(&self, key: &str, bytes: &[u8]) {
+    /// Keeps a scan, unless it would leave hardly any room for others.
+    pub(crate) fn store_scan(&self, key: &str, scan: &ScanVolume) {
+        let (kind, voxels): (_, Vec<u8>) = match scan {
+            ScanVolume::I16(v) => (I16, v.data().iter().flat_map(|x| x.to_le_bytes()).collect()),
+            ScanVolume::F32(v) => (F32, v.data().iter().flat_map(|x| x.to_le_bytes()).collect()),
+        };
+        if 2 * voxels.len() as u64 <= self.max_bytes {
+            self.write(key, kind, &voxels);
+        }
+    }
+
+    fn write(&self, key: &str, kind: Kind, content: &[u8]) {
         let written = fs::create_dir_all(&self.folder)
             .and_then(|()| tempfile::Builder::new().prefix(".writing-").tempfile_in(&self.folder))
             .and_then(|mut file| {
                 let _unfinished = Unfinished::at(file.path());
-                file.write_all(bytes)?;
-                file.persist(self.path(key)).map(drop).map_err(|e| e.error)
+                file.write_all(kind.magic)?;
+                file.write_all(&Sha256::digest(content))?;
+                file.write_all(content)?;
+                file.persist(self.path(key, kind)).map(drop).map_err(|e| e.error)
             });
         if written.is_ok() {
             self.prune();
         }
     }
 
-    /// A number that belongs to labels, if it is there.
+    /// A number that belongs to labels or a scan, if it is there.
     pub(crate) fn load_number(&self, key: &str) -> Option<f64> {
-        let words = decode(&fs::read(self.path(key)).ok()?, 4)?;
+        let words = decode(open(&self.read(key, LABELS)?, LABELS)?, 4)?;
         Some(f64::from_bits(words.iter().fold(0, |bits, &word| bits << 16 | u64::from(word))))
     }
 
@@ -76,11 +113,11 @@ impl Cache {
     pub(crate) fn store_number(&self, key: &str, number: f64) {
         let bits = number.to_bits();
         let words = [48, 32, 16, 0].map(|shift| (bits >> shift) as Label);
-        self.write(key, &encode(&words));
+        self.write(key, LABELS, &encode(&words));
     }
 
-    fn path(&self, key: &str) -> PathBuf {
-        self.folder.join(format!("{key}.labels"))
+    fn path(&self, key: &str, kind: Kind) -> PathBuf {
+        self.folder.join(format!("{key}.{}", kind.ending))
     }
 
     /// Removes the oldest entries until the rest fit, and what interrupted runs left.
@@ -110,7 +147,7 @@ impl Cache {
 
 fn is_ours(path: &Path) -> bool {
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    name.ends_with(".labels") || name.starts_with(".writing-")
+    [".labels", ".scan"].iter().any(|ending| name.ends_with(ending)) || name.starts_with(".writing-")
 }
 
 /// The age of entries is wall time; it never enters a result.
@@ -160,19 +197,23 @@ fn encode(labels: &[Label]) -> Vec<u8> {
             runs.extend_from_slice(&(part.len() as u32).to_le_bytes());
         }
     }
-    let mut bytes = Vec::with_capacity(MAGIC.len() + SUM + runs.len());
-    bytes.extend_from_slice(MAGIC);
-    bytes.extend_from_slice(&Sha256::digest(&runs));
-    bytes.extend_from_slice(&runs);
-    bytes
+    runs
+}
+
+/// What an entry of this kind holds, if nothing in it changed.
+fn open(bytes: &[u8], kind: Kind) -> Option<&[u8]> {
+    let (sum, content) = bytes.strip_prefix(kind.magic)?.split_at_checked(SUM)?;
+    (Sha256::digest(content).as_slice() == sum).then_some(content)
+}
+
+/// A voxel's number for each on the grid, or nothing.
+fn numbers<T: Send, const N: usize>(bytes: &[u8], geometry: &ImageGeometry, of: fn([u8; N]) -> T) -> Option<Volume<T>> {
+    let (voxels, rest) = bytes.as_chunks();
+    (rest.is_empty()).then(|| Volume::new(*geometry, voxels.iter().map(|&v| of(v)).collect()).ok())?
 }
 
 /// Exactly `voxels` labels, or nothing.
-fn decode(bytes: &[u8], voxels: usize) -> Option<Vec<Label>> {
-    let (sum, runs) = bytes.strip_prefix(MAGIC)?.split_at_checked(SUM)?;
-    if Sha256::digest(runs).as_slice() != sum {
-        return None;
-    }
+fn decode(runs: &[u8], voxels: usize) -> Option<Vec<Label>> {
     let mut labels = Vec::with_capacity(voxels);
     for run in runs.chunks(6) {
         let &[a, b, c, d, e, f] = run else { return None };
@@ -207,7 +248,7 @@ mod tests {
         cache.store("a", &labels());
         assert_eq!(cache.load("a", &grid([7, 6, 5])), Some(labels()));
         assert!(cache.load("a", &grid([7, 6, 4])).is_none(), "another grid");
-        let path = cache.path("a");
+        let path = cache.path("a", LABELS);
         let whole = fs::read(&path).unwrap();
         for at in [0, 20, 60, whole.len() - 1] {
             let mut damaged = whole.clone();
@@ -228,17 +269,41 @@ mod tests {
     }
 
     #[test]
+    fn scans_are_kept_of_either_kind() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache { folder: dir.path().to_owned(), max_bytes: 2 * 4 * 7 * 6 * 5 };
+        let grid = grid([7, 6, 5]);
+        let whole = ScanVolume::I16(Volume::from_fn(grid, |[i, j, k]| (i * j * k) as i16 - 90));
+        let real = ScanVolume::F32(Volume::from_fn(grid, |[i, j, k]| (i * j * k) as f32 * 0.3 - 20.0));
+        for scan in [whole, real] {
+            cache.store_scan("a", &scan);
+            assert_eq!(cache.load_scan("a", &grid), Some(scan), "the last one counts");
+        }
+        assert!(cache.load_scan("a", &self::grid([7, 6, 4])).is_none(), "another grid");
+        assert!(cache.load("a", &grid).is_none(), "these are no labels");
+        let path = cache.path("a", F32);
+        let mut damaged = fs::read(&path).unwrap();
+        damaged[100] ^= 1;
+        fs::write(&path, &damaged).unwrap();
+        assert!(cache.load_scan("a", &grid).is_none(), "a byte changed");
+        fs::write(&path, &damaged[..20]).unwrap();
+        assert!(cache.load_scan("a", &grid).is_none(), "cut");
+        cache.store_scan("b", &ScanVolume::F32(Volume::filled(self::grid([7, 6, 6]), 1.0)));
+        assert!(!cache.path("b", F32).exists(), "larger than half of the cache");
+    }
+
+    #[test]
     fn oldest_entries_make_room() {
         let dir = tempfile::tempdir().unwrap();
-        let bytes = encode(labels().data()).len() as u64;
+        let bytes = (LABELS.magic.len() + SUM + encode(labels().data()).len()) as u64;
         let cache = Cache { folder: dir.path().to_owned(), max_bytes: 2 * bytes };
         for (age, key) in [(300, "a"), (200, "b"), (100, "c")] {
             cache.store(key, &labels());
-            let file = File::options().append(true).open(cache.path(key)).unwrap();
+            let file = File::options().append(true).open(cache.path(key, LABELS)).unwrap();
             file.set_modified(now() - std::time::Duration::from_secs(age)).unwrap();
         }
         cache.prune();
-        let here = |key| cache.path(key).exists();
+        let here = |key| cache.path(key, LABELS).exists();
         assert_eq!([here("a"), here("b"), here("c")], [false, true, true]);
     }
 

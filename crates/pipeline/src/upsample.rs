@@ -7,11 +7,12 @@ use case::Unfinished;
 use neural::NeuralError;
 use neural::card::{ANY, ScanFacts, Task};
 use neural::model::through_plane;
-use neural::super_resolution::{UpsampleOptions, Upsampled, fine_tune, layout_of, slice_axis};
+use neural::super_resolution::{self, UpsampleOptions, Upsampled, fine_tune, grid_of, layout_of, slice_axis};
 use serde::Serialize;
 use volume::{ImageGeometry, LabelMap, ScanVolume, Volume};
 
 use crate::build::BuildRequest;
+use crate::cache::{self, Cache};
 use crate::error::PipelineError;
 use crate::input::{Input, read_input};
 use crate::leftovers;
@@ -26,6 +27,9 @@ const VARIED: &str = "MR";
 
 /// Planes with fewer voxels along a side have nothing to teach.
 const LEAST_PLANE: usize = 64;
+
+/// What a finer scan is called in the key of the cache.
+const KEPT: &str = "upsample";
 
 /// Prefix of the folder that both files are made in.
 const PREFIX: &str = ".upsample-";
@@ -52,6 +56,8 @@ pub struct UpsampleRequest {
     pub fine_tune_steps: Option<usize>,
     /// Take the mean over mirror images of the planes ([`UpsampleOptions::flips`]); if absent, where the model is taught on the scan.
     pub flips: Option<bool>,
+    /// Neither read nor write the cache.
+    pub no_cache: bool,
 }
 
 /// What was made.
@@ -79,6 +85,8 @@ pub struct UpsampleSummary {
     pub fine_tune_steps: usize,
     /// Whether mirror images were looked at as well.
     pub flips: bool,
+    /// Whether the same was made before and is taken from the cache.
+    pub cached: bool,
     /// Wall times.
     pub stages: Vec<StageTime>,
     /// Of all.
@@ -90,7 +98,8 @@ pub struct UpsampleSummary {
 impl fmt::Display for UpsampleSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ([i, j, k], [x, y, z]) = (self.size, self.spacing_mm);
-        writeln!(f, "{} in {:.1} s", self.scan.display(), self.total_s)?;
+        let cached = if self.cached { ", from the cache" } else { "" };
+        writeln!(f, "{} in {:.1} s{cached}", self.scan.display(), self.total_s)?;
         writeln!(f, "  {i} × {j} × {k} voxels of {x:.3} × {y:.3} × {z:.3} mm")?;
         let UsedModel { name, version, sha256 } = &self.model;
         writeln!(f, "  model {name} {version}, SHA-256 {sha256}")?;
@@ -141,7 +150,27 @@ pub fn upsample(request: &UpsampleRequest, progress: &dyn Progress) -> Result<Up
         flips: request.flips.unwrap_or(upsampler.steps > 0),
         ..UpsampleOptions::default()
     };
-    let made = upsampler.run(&input, &options, &mut stages)?;
+    let cache = if request.no_cache { None } else { Cache::of_user() };
+    let key = cache.as_ref().map(|_| upsampler.key(&input.scan, &options, &[KEPT]));
+    let kept = cache.as_ref().zip(key.as_deref()).and_then(|(cache, key)| {
+        // A model whose bytes changed is not believed.
+        upsampler.entry.files().ok()?;
+        let grid = grid_of(input.scan.geometry(), &options).ok()?;
+        let kept = (cache.load_scan(key, &grid)?, cache.load_number(&mismatch_of(key))?);
+        Upsampled::kept(kept, input.scan.geometry(), &options).ok()
+    });
+    let cached = kept.is_some();
+    let made = match kept {
+        Some(made) => made,
+        None => {
+            let made = upsampler.run(&input, &options, &mut stages)?;
+            if let (Some(cache), Some(key)) = (&cache, &key) {
+                cache.store_number(&mismatch_of(key), made.mismatch);
+                cache.store_scan(key, &made.scan);
+            }
+            made
+        }
+    };
     let mask_path = request.out.with_file_name(format!("{stem}.inferred.nii.gz"));
     let mut mask = made.inferred_mask();
     if made.axis != 2 {
@@ -164,6 +193,7 @@ pub fn upsample(request: &UpsampleRequest, progress: &dyn Progress) -> Result<Up
         mismatch: made.mismatch,
         fine_tune_steps: upsampler.steps,
         flips: options.flips,
+        cached,
         stages: stages.times,
         total_s: start.elapsed().as_secs_f64(),
         notes: upsampler.notes.into_iter().chain(notes(&input, geometry.spacing(), made.axis)).collect(),
@@ -224,6 +254,12 @@ impl Upsampler {
         Ok(Self { entry, steps: taken, notes })
     }
 
+    /// Of the cache: digest of all that [`Upsampler::run`] makes depends on; `more` tells what is made of that.
+    pub(crate) fn key(&self, scan: &ScanVolume, options: &UpsampleOptions, more: &[&str]) -> String {
+        let (digest, how) = (self.entry.digest(), format!("{options:?} {}", self.steps));
+        cache::key(scan, &[more, &[super_resolution::VERSION, &digest, &how]].concat())
+    }
+
     /// Teaches and runs it.
     ///
     /// # Errors
@@ -246,9 +282,14 @@ impl Upsampler {
         }
         let network = weights.network().map_err(failed)?;
         stages
-            .run("upsample", |tell| neural::super_resolution::upsample(&input.scan, Some(&network), options, tell))
+            .run("upsample", |tell| super_resolution::upsample(&input.scan, Some(&network), options, tell))
             .map_err(failed)
     }
+}
+
+/// The entry of the cache for the mismatch that belongs to another.
+pub(crate) fn mismatch_of(key: &str) -> String {
+    format!("{key}-mismatch")
 }
 
 /// Voxels of a slice along its sides.

@@ -68,6 +68,20 @@ pub struct Upsampled {
 }
 
 impl Upsampled {
+    /// What [`upsample`] made of a scan on `geometry` before, by its voxels and its mismatch.
+    ///
+    /// # Errors
+    /// As [`layout_of`].
+    pub fn kept(
+        (scan, mismatch): (ScanVolume, f64),
+        geometry: &ImageGeometry,
+        options: &UpsampleOptions,
+    ) -> Result<Self, NeuralError> {
+        let layout = layout_of(geometry, options)?;
+        let inferred = inferred(&layout, &options.missing);
+        Ok(Self { scan, axis: slice_axis(geometry), inferred, layout, mismatch })
+    }
+
     /// One for every voxel that was not measured, on the new grid.
     pub fn inferred_mask(&self) -> Volume<u8> {
         Volume::from_fn(*self.scan.geometry(), |voxel| u8::from(self.inferred[voxel[self.axis]]))
@@ -159,11 +173,11 @@ pub fn upsample_onto(
     let scale = Scale::of(&slices)?;
     scale.to_unit(&mut slices);
 
-    let same = (layout.factor - 1.0).abs() <= SAME && layout.start.abs() <= SAME;
+    let same = is_same(layout);
     let rounds = if same { 0 } else { options.rounds };
     let base_rounds = if network.is_some() && !same { BASE_ROUNDS } else { rounds };
     let average = layout.average();
-    let inferred: Vec<bool> = (0..layout.voxels).map(|v| !same || missing.contains(&v)).collect();
+    let inferred = inferred(layout, missing);
     let mut values = layout.interpolate(base_rounds).apply(&slices, plane);
     if let Some(network) = network {
         let mut hints = layout.hints(missing);
@@ -245,6 +259,17 @@ fn check(scan: &ScanVolume, axis: usize, layout: &SliceLayout, missing: &[usize]
         return wrong("all of its slices are told to be missing, or one is twice".to_owned());
     }
     Ok(())
+}
+
+/// Whether the new slices are the old ones.
+fn is_same(layout: &SliceLayout) -> bool {
+    (layout.factor - 1.0).abs() <= SAME && layout.start.abs() <= SAME
+}
+
+/// For each new slice, whether it was not measured.
+fn inferred(layout: &SliceLayout, missing: &[usize]) -> Vec<bool> {
+    let same = is_same(layout);
+    (0..layout.voxels).map(|v| !same || missing.contains(&v)).collect()
 }
 
 /// Makes averages over the old slices what was measured, by all rounds of back-projection at once.

@@ -1,14 +1,14 @@
 //! `ct-fine`: `ct-basic` in a scan whose slices were made thinner.
 
-use neural::super_resolution::{self, UpsampleOptions, grid_of, slice_axis};
+use neural::super_resolution::{UpsampleOptions, grid_of, slice_axis};
 use volume::{ImageGeometry, Label, ScanVolume, Volume};
 
 use super::CT_FINE;
-use crate::cache::{self, Cache};
+use crate::cache::Cache;
 use crate::error::PipelineError;
 use crate::input::Input;
 use crate::progress::Stages;
-use crate::upsample::Upsampler;
+use crate::upsample::{Upsampler, mismatch_of};
 
 /// More new slices for one old would be made up from too little.
 const MOST_SLICES: f64 = 8.0;
@@ -62,10 +62,7 @@ pub(crate) fn refine(
     let measured = old.size()[axis] - missing.len();
     let options = UpsampleOptions { spacing_mm, missing, ..UpsampleOptions::default() };
     let grid = grid_of(&old, &options)?;
-    let key = cache.map(|_| {
-        let (digest, how) = (upsampler.entry.digest(), format!("{options:?} {}", upsampler.steps));
-        cache::key(&input.scan, &[CT_FINE.name, CT_FINE.version, super_resolution::VERSION, &digest, &how])
-    });
+    let key = cache.map(|_| upsampler.key(&input.scan, &options, &[CT_FINE.name, CT_FINE.version]));
     let kept = cache.zip(key.as_deref()).and_then(|(cache, key)| {
         // A model whose bytes changed is not believed.
         upsampler.entry.files().ok()?;
@@ -101,11 +98,6 @@ pub(crate) fn refine(
          which hold against the new slices, differ a little from what its voxels add up to"
     ));
     Ok(refined)
-}
-
-/// The entry of the mismatch that belongs to labels.
-fn mismatch_of(key: &str) -> String {
-    format!("{key}-mismatch")
 }
 
 #[cfg(test)]

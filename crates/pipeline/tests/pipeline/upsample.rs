@@ -31,6 +31,7 @@ fn run(scan: &Path, out: &Path, change: impl FnOnce(&mut UpsampleRequest)) -> Re
         out: out.to_owned(),
         spacing_mm: 2.0,
         models: models(shelf.path()),
+        no_cache: true,
         ..UpsampleRequest::default()
     };
     change(&mut request);

@@ -124,6 +124,8 @@ fn missing_slices_are_made_up_and_the_others_kept() {
                 (k * 1760..(k + 1) * 1760).map(|n| (made.scan.value(n) - whole.value(n)).abs()).fold(0.0, f32::max);
             assert!(gap || worst < 0.01, "slice {k} is measured and differs by {worst}");
         }
+        let kept = Upsampled::kept((made.scan.clone(), made.mismatch), whole.geometry(), &options).unwrap();
+        assert_eq!((kept.inferred, kept.axis, kept.layout), (made.inferred.clone(), made.axis, made.layout));
         if network.is_none() {
             assert!(error(&whole, &made.scan) < 12.0, "{}", error(&whole, &made.scan));
         }
