@@ -21,6 +21,7 @@ mod walk;
 use std::panic;
 use std::process::ExitCode;
 
+use bevy::app::TerminalCtrlCHandlerPlugin;
 use clap::Parser;
 
 use crate::cli::{Arguments, Verb};
@@ -61,20 +62,22 @@ fn without_a_session() {
     }
 }
 
-/// After Ctrl-C nothing half-written stays. A walk ends by itself.
-fn stop_cleanly(verb: &Verb) {
-    if !matches!(verb, Verb::Walk(_) | Verb::Demo(_)) {
-        // Without it, what is left behind is removed by the next run.
-        let _ = ctrlc::set_handler(|| {
+/// After Ctrl-C nothing half-written stays; a walk ends as if its user had left it.
+fn stop_cleanly() {
+    // Without it, what is left behind is removed by the next run.
+    let _ = ctrlc::set_handler(|| {
+        if walk::has_begun() {
+            TerminalCtrlCHandlerPlugin::gracefully_exit();
+        } else {
             case::remove_unfinished();
             std::process::exit(INTERRUPTED);
-        });
-    }
+        }
+    });
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
     output::install_panic_hook();
-    arguments.verb.iter().for_each(stop_cleanly);
+    stop_cleanly();
     match &arguments.verb {
         None => output::help(),
         Some(Verb::Demo(demo)) => demo::run(demo),

@@ -1,8 +1,10 @@
 //! `vestibule phantom`: the embedded patient as DICOM.
 
+use std::fs;
 use std::path::Path;
 
 use anyhow::Result;
+use case::Unfinished;
 use phantom::{CtSettings, Imaging, Motion, MrSettings, PhantomOptions, Physique, Sex};
 
 use crate::progress::Progress;
@@ -77,10 +79,14 @@ fn imaging(arguments: &cli::Imaging) -> Imaging {
     }
 }
 
-/// Writes series and truth into `dir`, with progress.
+/// Writes series and truth into `dir`, with progress. A folder that was not there before is gone again if that fails.
 pub(crate) fn write(dir: &Path, options: &PhantomOptions) -> Result<phantom::PhantomSummary> {
     let progress = Progress::new();
+    let unfinished = (!dir.exists()).then(|| Unfinished::at(dir));
     let written = phantom::write_phantom(dir, options, &|fraction| progress.tell("making the patient", fraction));
     progress.finish();
+    if written.is_err() && unfinished.is_some() {
+        let _what_cannot_be_removed_stays = fs::remove_dir_all(dir);
+    }
     Ok(written?)
 }

@@ -7,6 +7,7 @@ mod sounds;
 
 use std::fs::{self, File};
 use std::io::BufWriter;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -25,6 +26,13 @@ use crate::walk::ending::{Outcome, OutcomeSlot};
 use crate::{cli, data, output};
 
 pub(crate) use display::screen;
+
+static HAS_BEGUN: AtomicBool = AtomicBool::new(false);
+
+/// Whether a walk runs or has run.
+pub(crate) fn has_begun() -> bool {
+    HAS_BEGUN.load(Ordering::Relaxed)
+}
 
 /// Runs a walk to its end; prints the report with `--json`.
 pub(crate) fn run(arguments: &cli::Walk) -> Result<()> {
@@ -74,6 +82,7 @@ pub(crate) fn run(arguments: &cli::Walk) -> Result<()> {
         screen: screen().is_some(),
         slot: Arc::clone(&slot),
     });
+    HAS_BEGUN.store(true, Ordering::Relaxed);
     let exit = app.run();
     let outcome = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
     report(arguments, outcome, exit)

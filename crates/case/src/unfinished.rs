@@ -5,6 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+/// A thread may write into a folder while that is being removed, hence more than once.
+const ATTEMPTS: usize = 20;
+
 static ALL: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
 /// Says that something at a path is in the making for as long as it lives.
@@ -30,7 +33,8 @@ pub fn remove_unfinished() {
     // Kept locked, so that nothing new begins.
     let all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
     for path in all.iter() {
-        let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+        let remove = || if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+        let _is_gone = (0..ATTEMPTS).any(|_| remove().is_ok());
     }
     std::mem::forget(all);
 }
