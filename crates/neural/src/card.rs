@@ -248,8 +248,19 @@ impl ModelCard {
             Network::ThroughPlane(config) if !config.is_possible() => {
                 return wrong(format!("no through-plane network is like {config:?}"));
             }
-            Network::MeshNet(config) => config.check()?,
-            Network::UNet(network) => network.check()?,
+            Network::MeshNet(config) => {
+                config.check()?;
+                if let Some(beyond) = values.iter().find(|&&value| usize::from(value) >= config.classes) {
+                    return wrong(format!("its network has {} classes, and it names class {beyond}", config.classes));
+                }
+            }
+            Network::UNet(network) => {
+                network.check()?;
+                let own = network.network.classes - 1;
+                if values.len() != own || values.last().is_some_and(|&last| usize::from(last) != own) {
+                    return wrong(format!("its network finds {own} classes, and it names {} others", values.len()));
+                }
+            }
             Network::NnUnet(_) | Network::ThroughPlane(_) => {}
         }
         if self.network.task() == Task::SuperResolution && !self.classes.is_empty() {

@@ -22,6 +22,14 @@ pub enum NeuralError {
         name: String,
     },
 
+    /// The weights hold a tensor that the network has not.
+    #[error(
+        "the weights hold the tensor `{name}`, which the network's description has not; they belong to another network"
+    )]
+    OtherTensor {
+        /// Its name in the file.
+        name: String,
+    },
     /// A tensor has another shape than the network's description says.
     #[error("the tensor `{name}` is {found:?}, but the network's description asks for {expected:?}")]
     TensorShape {

@@ -149,8 +149,11 @@ impl Model {
     }
 }
 
-/// A scan whose every voxel is a number.
-fn finite(scan: &ScanVolume) -> Result<Cow<'_, ScanVolume>, NeuralError> {
+/// A scan whose every voxel is a number: what is none becomes the lowest.
+///
+/// # Errors
+/// [`NeuralError::Input`] if no voxel is a number.
+pub fn finite(scan: &ScanVolume) -> Result<Cow<'_, ScanVolume>, NeuralError> {
     let ScanVolume::F32(volume) = scan else { return Ok(Cow::Borrowed(scan)) };
     let values = volume.data().par_iter().copied();
     if values.clone().all(f32::is_finite) {

@@ -28,8 +28,8 @@ const NOTHING: f32 = 1e-5;
 /// Voxels of the largest window that is run.
 const MOST_WINDOW: usize = 16 << 20;
 
-/// Levels of the deepest U-Net: each halves the grid, which is filled up to a multiple of all halvings.
-const MOST_LEVELS: usize = 8;
+/// Of a network's voxels, in mm.
+const SPACINGS: std::ops::RangeInclusive<f64> = 0.01..=100.0;
 
 /// The part of a scan that a first look leaves, about: a brain of a head.
 const FOCUS_SHARE: f64 = 0.4;
@@ -157,9 +157,14 @@ impl TrainedUNet {
     /// [`NeuralError::Description`] for networks or windows that cannot be.
     pub fn check(&self) -> Result<(), NeuralError> {
         let wrong = |field: &str, reason: String| Err(NeuralError::Description { field: field.to_owned(), reason });
-        let levels = self.network.channels.len();
-        if !(1..=MOST_LEVELS).contains(&levels) {
-            return wrong("channels", format!("are of {levels} levels; 1 to {MOST_LEVELS} can be"));
+        self.network.check()?;
+        if self.network.inputs != 1 {
+            return wrong("inputs", format!("are {} images, and a scan is one", self.network.inputs));
+        }
+        self.axes()?;
+        if !self.spacing_mm.iter().all(|s| SPACINGS.contains(s)) {
+            let ([low, high], found) = ([SPACINGS.start(), SPACINGS.end()], self.spacing_mm);
+            return wrong("spacing_mm", format!("is {found:?}; {low} to {high} mm can be"));
         }
         if !(1..=MOST_MEMBERS).contains(&self.members) {
             return wrong("members", format!("are {}; 1 to {MOST_MEMBERS} can be", self.members));
@@ -183,9 +188,16 @@ impl TrainedUNet {
         Ok(())
     }
 
+    fn axes(&self) -> Result<AxisCode, NeuralError> {
+        self.axes.parse().map_err(|error| NeuralError::Description {
+            field: "axes".to_owned(),
+            reason: format!("are `{}`: {error}", self.axes),
+        })
+    }
+
     /// Floating-point operations for a scan on this grid, about; none if it cannot be seen.
     pub fn flops(&self, grid: &ImageGeometry) -> Option<f64> {
-        let [i, j, k] = canonical(grid, self.axes.parse().ok()?, self.spacing_mm).ok()?.size();
+        let [i, j, k] = canonical(grid, self.axes().ok()?, self.spacing_mm).ok()?.size();
         let size = [k, j, i];
         let whole = size.into_iter().product::<usize>() as f64;
         let flips = self.flips.iter().filter(|f| **f).count() as i32;
@@ -215,11 +227,7 @@ impl TrainedUNet {
     /// # Errors
     /// [`NeuralError::Input`] if all voxels are the same, [`NeuralError::Description`] if the axes are none.
     pub fn view(&self, scan: &ScanVolume) -> Result<(Sample, ImageGeometry), NeuralError> {
-        let axes: AxisCode = self.axes.parse().map_err(|error| NeuralError::Description {
-            field: "axes".to_owned(),
-            reason: format!("are `{}`: {error}", self.axes),
-        })?;
-        let grid = canonical(scan.geometry(), axes, self.spacing_mm)?;
+        let grid = canonical(scan.geometry(), self.axes()?, self.spacing_mm)?;
         if grid.voxel_count() > MOST_VOXELS {
             return Err(NeuralError::Input {
                 reason: format!(

@@ -236,6 +236,34 @@ pub enum PipelineError {
         /// Where.
         path: PathBuf,
     },
+    /// A result in the place of what is read, of another result, or of somebody's work.
+    #[error("the result would take the place of what is read, or of another file that is not ours; name another: {}", path.display())]
+    WouldReplace {
+        /// Where it would go.
+        path: PathBuf,
+    },
+    /// Two programs at work on one folder.
+    #[error("another training is at work there; wait for it, or name another folder: {}", path.display())]
+    Busy {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A training that cannot be taken up again.
+    #[error("it cannot be gone on with: {cause}; put back a copy of the file, or begin anew in another folder: {}", path.display())]
+    Checkpoint {
+        /// Why.
+        cause: Box<neural::NeuralError>,
+        /// Where the training was left.
+        path: PathBuf,
+    },
+    /// A folder that is no training's.
+    #[error("{what} lies there, and no training that could go on; name another folder: {}", path.display())]
+    NoTraining {
+        /// What it holds.
+        what: &'static str,
+        /// The folder.
+        path: PathBuf,
+    },
     /// Thin slices of a label map would be made-up labels.
     #[error("this is a label map, and only grey values can be made finer; give the scan it belongs to: {}", path.display())]
     LabelsAreNoScan {
@@ -271,10 +299,10 @@ pub enum PipelineError {
         path: PathBuf,
     },
     /// A file of confidence that is none.
-    #[error("confidence is in percent from 0 to 100, and {} where no model spoke; found {found}: {}", case::NO_MODEL, path.display())]
+    #[error("confidence is in whole percent from 0 to 100, and {} where no model spoke; found {found}: {}", case::NO_MODEL, path.display())]
     NoConfidence {
         /// A value in it.
-        found: u16,
+        found: f32,
         /// The file.
         path: PathBuf,
     },

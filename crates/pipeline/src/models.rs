@@ -215,7 +215,7 @@ impl Models {
                 .into_iter()
                 .flatten()
                 .flatten()
-                .filter(|e| e.path().join(CARD).is_file())
+                .filter(|e| e.path().is_dir())
                 .filter_map(|e| Some((e.file_name().into_string().ok()?, Place::Folder(e.path()))))
                 .filter(|(name, _)| neural::card::is_name(name))
                 .collect();
@@ -247,6 +247,13 @@ impl ModelEntry {
             Place::Folder(folder) => {
                 let path = folder.join(CARD);
                 let io = |action, source| PipelineError::Io { action, cause: source, path: path.clone() };
+                if !path.is_file() {
+                    let reason = format!(
+                        "there is no {CARD} in its folder; add the model again, or remove {}",
+                        folder.display()
+                    );
+                    return Err(model(neural::NeuralError::Card { reason }));
+                }
                 let size = std::fs::metadata(&path).map_err(|e| io("look at", e))?.len();
                 if size > MAX_CARD_BYTES {
                     let reason = format!("{size} bytes are too many for a card");

@@ -25,6 +25,7 @@ use self::calibrate::Finished;
 pub use self::calibrate::{CalibrationSummary, calibrate};
 pub use self::evaluation::{CalibrationScore, CaseScore, ClassScore};
 pub use self::recipe::{DataRecipe, DrawnRecipe, NetworkRecipe, PhantomRecipe, Split, TrainRecipe, TrainedClass};
+use crate::models::CARD;
 use crate::plot::{Curve, curves};
 use crate::{PipelineError, Progress};
 
@@ -36,6 +37,9 @@ const CHECKPOINT: &str = "checkpoint.safetensors";
 
 /// Name of the weights with the best score on the validation part.
 const BEST: &str = "best.safetensors";
+
+/// What the name of a file that is being written ends in.
+const PART: &str = ".part";
 
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
@@ -113,10 +117,13 @@ pub fn train(request: &TrainRequest, progress: &dyn Progress) -> Result<TrainSum
     let start = Instant::now();
     let recipe = TrainRecipe::read(&request.recipe)?;
     let data = data::DataSet::find(&recipe, &request.data)?;
+    check_out(&request.out, &recipe)?;
     std::fs::create_dir_all(&request.out).map_err(|e| io(&request.out, e))?;
+    let _lock = hold(&request.out)?;
     recipe.goes_on(&request.out, &request.recipe)?;
     progress.stage("read", 0.0);
     let training = data.samples(&data.training, &recipe)?;
+    recipe.check_present(&training, &request.data)?;
     let validation = data.samples(&data.validation, &recipe)?;
     // A network that will look through windows is judged by what it sees in them.
     let judged = match recipe.view().windows {
@@ -148,6 +155,34 @@ pub fn train(request: &TrainRequest, progress: &dyn Progress) -> Result<TrainSum
         test,
         calibration,
     })
+}
+
+/// Refuses a folder of something else, and that of a model which no training can go on from.
+fn check_out(out: &Path, recipe: &TrainRecipe) -> Result<(), PipelineError> {
+    let begun = folder_of(out, recipe, 0).join(CHECKPOINT).exists();
+    let entries = std::fs::read_dir(out).into_iter().flatten().flatten();
+    let names: Vec<_> = entries.map(|e| e.file_name()).filter(|n| !n.to_string_lossy().ends_with(PART)).collect();
+    let holds = |name: &str| names.iter().any(|n| n == name);
+    let what = if begun || names.is_empty() {
+        return Ok(());
+    } else if holds(WEIGHTS) || holds(CARD) {
+        "a model"
+    } else if holds(recipe::KEPT) {
+        return Ok(());
+    } else {
+        "something else"
+    };
+    Err(PipelineError::NoTraining { what, path: out.to_owned() })
+}
+
+/// Says that this process trains in a folder for as long as what comes back lives; where there are no locks, nobody is told.
+fn hold(folder: &Path) -> Result<Option<File>, PipelineError> {
+    let Ok(file) = File::open(folder) else { return Ok(None) };
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(std::fs::TryLockError::WouldBlock) => Err(PipelineError::Busy { path: folder.to_owned() }),
+        Err(std::fs::TryLockError::Error(_)) => Ok(None),
+    }
 }
 
 /// Where a network's own files lie, counted from 0.
@@ -220,7 +255,8 @@ impl<'a> Leg<'a> {
         let mut config = self.recipe.training.clone();
         config.seed = self.recipe.seed(member);
         Ok(match std::fs::read(&checkpoint) {
-            Ok(bytes) => Trainer::resume(network, config, &bytes)?,
+            Ok(bytes) => Trainer::resume(network, config, &bytes)
+                .map_err(|cause| PipelineError::Checkpoint { cause: Box::new(cause), path: checkpoint })?,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => match &self.request.from {
                 Some(weights) => {
                     let bytes = std::fs::read(weights).map_err(|e| io(weights, e))?;
@@ -289,7 +325,7 @@ fn csv(state: &TrainingState, recipe: &TrainRecipe) -> String {
 /// Writes beside the place, then renames.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), PipelineError> {
     let mut beside = path.as_os_str().to_owned();
-    beside.push(".part");
+    beside.push(PART);
     let _unfinished = Unfinished::at(Path::new(&beside));
     let attempt = || {
         let mut file = File::create(&beside)?;
@@ -297,7 +333,10 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), PipelineError> {
         file.sync_all()?;
         std::fs::rename(&beside, path)
     };
-    attempt().map_err(|e| io(path, e))
+    attempt().map_err(|e| {
+        let _what_cannot_be_removed_stays = std::fs::remove_file(&beside);
+        io(path, e)
+    })
 }
 
 fn io(path: &Path, source: std::io::Error) -> PipelineError {

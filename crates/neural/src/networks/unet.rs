@@ -9,12 +9,25 @@ use candle_core::{Module, Result, Tensor, bail};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
+use crate::NeuralError;
 use crate::nn::{
     Activation, Conv3d, Conv3dOptions, ConvTranspose3d, InstanceNorm, Interpolation, Pool3dOptions, max_pool3d, resize,
 };
 
 /// PyTorch's default.
 const EPS: f64 = 1e-5;
+
+/// Levels of the deepest network: each halves the grid, which is filled up to a multiple of all halvings.
+const MOST_LEVELS: usize = 8;
+
+/// Convolutions of a level, at most.
+const MOST_CONVOLUTIONS: usize = 8;
+
+/// Classes have numbers of one byte.
+const MOST_CLASSES: usize = 256;
+
+/// Numbers in the weights of the largest network: learning takes four times as many, so 2 GiB.
+const MOST_WEIGHTS: usize = 1 << 27;
 
 /// How a level is made from the finer one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +77,47 @@ impl UNetConfig {
     /// Voxels along each axis must be a multiple of this.
     pub fn divisor(&self) -> usize {
         1 << self.channels.len().saturating_sub(1).min(16)
+    }
+
+    /// Whether there can be such a network.
+    ///
+    /// # Errors
+    /// [`NeuralError::Description`], with the field.
+    pub fn check(&self) -> std::result::Result<(), NeuralError> {
+        let wrong = |field: &str, reason: String| Err(NeuralError::Description { field: field.to_owned(), reason });
+        let levels = self.channels.len();
+        if !(1..=MOST_LEVELS).contains(&levels) {
+            return wrong("channels", format!("are of {levels} levels; 1 to {MOST_LEVELS} can be"));
+        }
+        if self.inputs == 0 || self.channels.contains(&0) {
+            return wrong("inputs, channels", "must not be 0".to_owned());
+        }
+        if !(2..=MOST_CLASSES).contains(&self.classes) {
+            return wrong("classes", format!("are {}; 2 to {MOST_CLASSES} can be", self.classes));
+        }
+        if !(1..=MOST_CONVOLUTIONS).contains(&self.convolutions) {
+            return wrong("convolutions", format!("are {}; 1 to {MOST_CONVOLUTIONS} can be", self.convolutions));
+        }
+        if !self.slope.is_finite() {
+            return wrong("slope", "is no number".to_owned());
+        }
+        let weights = self.weight_count();
+        if weights > MOST_WEIGHTS {
+            return wrong("channels", format!("make {weights} weights; {MOST_WEIGHTS} can be"));
+        }
+        Ok(())
+    }
+
+    /// Numbers in the kernels of its convolutions, about; the greatest number where there are more.
+    fn weight_count(&self) -> usize {
+        let product = |factors: &[usize]| factors.iter().fold(1, |a: usize, &b| a.saturating_mul(b));
+        let level = |(level, &width): (usize, &usize)| {
+            let above = if level == 0 { self.inputs } else { self.channels[level - 1] };
+            // On either side the first convolution and the others; beside what went down lies as much that comes up.
+            let own = product(&[2 * self.convolutions, 27, width, width]);
+            own.saturating_add(product(&[27, above, width])).saturating_add(product(&[27, width, width]))
+        };
+        self.channels.iter().enumerate().map(level).fold(0, usize::saturating_add)
     }
 
     /// Floating-point operations of its convolutions for one voxel of the finest level.

@@ -55,7 +55,7 @@ impl Default for UpsampleOptions {
 /// A scan with thin slices.
 #[derive(Clone, Debug)]
 pub struct Upsampled {
-    /// Whole numbers if the scan had them.
+    /// Whole numbers if the scan had them and they fit 16 bits.
     pub scan: ScanVolume,
     /// The axis of its slices.
     pub axis: usize,
@@ -112,6 +112,12 @@ pub fn layout_of(geometry: &ImageGeometry, options: &UpsampleOptions) -> Result<
     let input = |reason: String, remedy: &str| Err(NeuralError::Input { reason, remedy: remedy.to_owned() });
     let axis = slice_axis(geometry);
     let (slices, spacing) = (geometry.size()[axis], geometry.spacing()[axis]);
+    if slices < 2 {
+        return input(
+            "it has one slice, which tells nothing of what lies beside it".to_owned(),
+            "give a scan of several",
+        );
+    }
     if !(options.spacing_mm.is_finite() && options.spacing_mm > 0.0) {
         return input(format!("slices cannot lie {} mm apart", options.spacing_mm), "ask for a distance above 0");
     }
@@ -200,11 +206,13 @@ pub fn upsample_onto(
 
     let new = new_grid(old, axis, layout)?;
     let values = permuted(&values, order.map(|a| new.size()[a]), inverse(order));
+    let whole = f32::from(i16::MIN)..=f32::from(i16::MAX);
     let scan = match scan {
-        ScanVolume::I16(_) => {
+        // Edges may swing beyond what was measured, and beyond what fits.
+        ScanVolume::I16(_) if values.par_iter().all(|v| whole.contains(&v.round())) => {
             ScanVolume::I16(Volume::new(new, values.par_iter().map(|&v| i16::from_f32(v)).collect())?)
         }
-        ScanVolume::F32(_) => ScanVolume::F32(Volume::new(new, values)?),
+        _ => ScanVolume::F32(Volume::new(new, values)?),
     };
     Ok(Upsampled { scan, axis, inferred, layout: *layout, mismatch: mismatch * f64::from(scale.unit) })
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::random::Rng;
 use super::sample::Sample;
+use crate::NeuralError;
 pub use synthesis::Synthesis;
 
 /// A value that is drawn with a probability, and else left out.
@@ -74,6 +75,55 @@ pub struct Augmentation {
     pub gamma: Chance,
     /// The same upside down.
     pub gamma_inverted: Chance,
+}
+
+impl Augmentation {
+    /// Whether all of this can be.
+    ///
+    /// # Errors
+    /// [`NeuralError::Description`], with the field.
+    pub(super) fn check(&self) -> Result<(), NeuralError> {
+        let wrong = |field: &str, reason: String| {
+            Err(NeuralError::Description { field: format!("augmentation.{field}"), reason })
+        };
+        let probable = |p: f64| (0.0..=1.0).contains(&p);
+        let ascends = |[from, to]: [f64; 2], least: f64| from >= least && from <= to && to.is_finite();
+        if !probable(self.foreground) {
+            return wrong("foreground", format!("is {}; 0 to 1 can be", self.foreground));
+        }
+        /// A size, a resolution or an exponent of nothing.
+        const ABOVE_NOTHING: f64 = 0.01;
+        for (field, chance, least) in [
+            ("rotation_deg", self.rotation_deg, f64::MIN),
+            ("scale", self.scale, ABOVE_NOTHING),
+            ("noise", self.noise, 0.0),
+            ("blur", self.blur, 0.0),
+            ("brightness", self.brightness, f64::MIN),
+            ("contrast", self.contrast, f64::MIN),
+            ("resolution", self.resolution, ABOVE_NOTHING),
+            ("gamma", self.gamma, ABOVE_NOTHING),
+            ("gamma_inverted", self.gamma_inverted, ABOVE_NOTHING),
+        ] {
+            let Chance { probability, range } = chance;
+            if !probable(probability) {
+                return wrong(field, format!("has the probability {probability}; 0 to 1 can be"));
+            }
+            if probability > 0.0 && !ascends(range, least) {
+                let bound = if least > f64::MIN { format!(", from {least} on") } else { String::new() };
+                return wrong(field, format!("has the range {range:?}; two numbers that ascend can be{bound}"));
+            }
+        }
+        if let Some(elastic) = self.elastic {
+            let knots = elastic.knots_mm.is_finite() && elastic.knots_mm >= ABOVE_NOTHING;
+            if !(probable(elastic.probability) && knots && ascends(elastic.deviation_mm, 0.0)) {
+                return wrong("elastic", format!("{elastic:?} cannot be"));
+            }
+        }
+        match &self.synthesis {
+            Some(synthesis) if !synthesis.is_possible() => wrong("synthesis", format!("{synthesis:?} cannot be")),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A patch of `size` (depth, height, width) of a sample. Zeros and background lie outside of it.

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::parameters::Parameters;
+use crate::NeuralError;
 
 /// How weights follow their gradients.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,7 +56,41 @@ pub enum Schedule {
     },
 }
 
+impl OptimizerConfig {
+    /// # Errors
+    /// [`NeuralError::Description`] for numbers that cannot be.
+    pub(super) fn check(&self) -> std::result::Result<(), NeuralError> {
+        let decay = |value: f64| (0.0..1.0).contains(&value);
+        let possible = match *self {
+            Self::AdamW { betas, eps, weight_decay } => {
+                betas.into_iter().all(decay)
+                    && eps.is_finite()
+                    && eps > 0.0
+                    && weight_decay.is_finite()
+                    && weight_decay >= 0.0
+            }
+            Self::Nesterov { momentum, weight_decay } => {
+                decay(momentum) && weight_decay.is_finite() && weight_decay >= 0.0
+            }
+        };
+        let (field, reason) = ("optimizer".to_owned(), format!("{self:?} cannot be"));
+        if possible { Ok(()) } else { Err(NeuralError::Description { field, reason }) }
+    }
+}
+
 impl Schedule {
+    /// # Errors
+    /// [`NeuralError::Description`] for numbers that cannot be.
+    pub(super) fn check(&self) -> std::result::Result<(), NeuralError> {
+        let possible = match *self {
+            Self::Constant => true,
+            Self::Poly { power } => power.is_finite() && power >= 0.0,
+            Self::Cosine { warmup } => (0.0..=1.0).contains(&warmup),
+        };
+        let (field, reason) = ("schedule".to_owned(), format!("{self:?} cannot be"));
+        if possible { Ok(()) } else { Err(NeuralError::Description { field, reason }) }
+    }
+
     /// Factor of the learning rate at `step` of `steps`.
     pub fn factor(self, step: usize, steps: usize) -> f64 {
         let done = (step as f64 / steps.max(1) as f64).min(1.0);

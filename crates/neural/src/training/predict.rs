@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use candle_core::{DType, Device, Module, Tensor};
 use candle_nn::VarBuilder;
 
+use super::parameters::Parameters;
 use super::sample::Sample;
 use super::trainer::Network;
 use crate::NeuralError;
@@ -30,12 +31,10 @@ impl Predictor {
     /// [`NeuralError`] if the bytes are no weights, or those of other networks.
     pub fn load(kind: &dyn Network, bytes: &[u8], members: usize) -> Result<Self, NeuralError> {
         let content = Content::read(bytes)?;
+        check(kind, &content, members)?;
         let mut tensors = HashMap::new();
         for (name, (shape, values)) in content.tensors {
             tensors.insert(name, Tensor::from_vec(values, shape, &Device::Cpu)?);
-        }
-        if members == 0 {
-            return Err(NeuralError::Description { field: "members".to_owned(), reason: "are none".to_owned() });
         }
         let all = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
         let networks = match members {
@@ -101,6 +100,35 @@ impl Predictor {
         let Some(sum) = sum else { candle_core::bail!("nothing was run") };
         let [d, h, w] = sample.size;
         (sum / count)?.narrow(2, 0, d)?.narrow(3, 0, h)?.narrow(4, 0, w)?.contiguous()
+    }
+}
+
+/// Refuses weights that lack a tensor of the networks, have one of another shape, or one that none of them has.
+fn check(kind: &dyn Network, content: &Content, members: usize) -> Result<(), NeuralError> {
+    if members == 0 {
+        return Err(NeuralError::Description { field: "members".to_owned(), reason: "are none".to_owned() });
+    }
+    let parameters = Parameters::new(0);
+    kind.load(&parameters.builder())?;
+    let own = parameters.all();
+    let mut expected = BTreeMap::new();
+    for member in 0..members {
+        let prefix = if members == 1 { String::new() } else { format!("{member}.") };
+        expected.extend(own.iter().map(|(name, var)| (format!("{prefix}{name}"), var.dims().to_vec())));
+    }
+    for (name, shape) in &expected {
+        match content.tensors.get(name) {
+            None => return Err(NeuralError::MissingTensor { name: name.clone() }),
+            Some((found, _)) if found != shape => {
+                let (name, found, expected) = (name.clone(), found.clone(), shape.clone());
+                return Err(NeuralError::TensorShape { name, found, expected });
+            }
+            Some(_) => {}
+        }
+    }
+    match content.tensors.keys().find(|name| !expected.contains_key(*name)) {
+        Some(name) => Err(NeuralError::OtherTensor { name: name.clone() }),
+        None => Ok(()),
     }
 }
 

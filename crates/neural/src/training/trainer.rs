@@ -96,6 +96,43 @@ fn one() -> usize {
     1
 }
 
+/// Voxels of the patches of a step, at most.
+const MOST_VOXELS: usize = 1 << 24;
+
+impl TrainingConfig {
+    /// Whether one can train like this.
+    ///
+    /// # Errors
+    /// [`NeuralError::Description`], with the field.
+    pub fn check(&self) -> Result<(), NeuralError> {
+        let wrong = |field: &str, reason: &str| {
+            Err(NeuralError::Description { field: field.to_owned(), reason: reason.to_owned() })
+        };
+        let positive = |value: f64| value.is_finite() && value > 0.0;
+        if self.batch == 0 || self.epochs == 0 || self.patches_per_sample == 0 {
+            return wrong("batch, epochs, patches_per_sample", "must not be 0");
+        }
+        let voxels = self.patch.into_iter().fold(self.batch, usize::saturating_mul);
+        if voxels == 0 || voxels > MOST_VOXELS {
+            return wrong("batch, patch", &format!("make {voxels} voxels a step; 1 to {MOST_VOXELS} can be"));
+        }
+        if !positive(self.learning_rate) {
+            return wrong("learning_rate", "is no number above 0");
+        }
+        if self.clip_norm.is_some_and(|norm| !positive(norm)) {
+            return wrong("clip_norm", "is no number above 0");
+        }
+        let LossConfig { cross_entropy, dice, smooth } = self.loss;
+        let part = |value: f32| value.is_finite() && value >= 0.0;
+        if !(part(cross_entropy) && part(dice) && cross_entropy + dice > 0.0 && part(smooth)) {
+            return wrong("loss", "has a part below 0, or none above 0");
+        }
+        self.schedule.check()?;
+        self.optimizer.check()?;
+        self.augmentation.check()
+    }
+}
+
 /// What came out of an epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
@@ -171,9 +208,7 @@ impl<'a> Trainer<'a> {
             let reason = format!("{:?} is not a multiple of {} along every axis", config.patch, kind.divisor());
             return wrong("patch", reason);
         }
-        if config.batch == 0 || config.epochs == 0 || config.patches_per_sample == 0 {
-            return wrong("batch, epochs, patches_per_sample", "must not be 0".to_owned());
-        }
+        config.check()?;
         if kind.classes() < 2 || kind.classes() > 256 {
             return wrong("classes", format!("{} are not from 2 to 256", kind.classes()));
         }

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use neural::NeuralError;
-use neural::card::ModelCard;
+use neural::card::{ModelCard, Network};
+use neural::model::{Model, WeightFiles};
 use neural::safetensors::Safetensors;
 use neural::super_resolution::THROUGH_PLANE;
 use serde::Serialize;
@@ -94,7 +95,13 @@ impl Models {
         if archive::is_zip(source)? {
             let folder = staging.scratch()?.join("unpacked");
             archive::unpack(source, &folder)?;
-            return take_folder(&folder, &stem(source), staging);
+            return take_folder(&folder, &stem(source), staging).map_err(|error| match error {
+                // Where it was unpacked is nobody's business.
+                PipelineError::NoModelHere { reason, .. } => {
+                    PipelineError::NoModelHere { reason, path: source.to_owned() }
+                }
+                other => other,
+            });
         }
         take_file(source, staging)
     }
@@ -169,6 +176,7 @@ fn take_carded(folder: &Path, staging: &Staging) -> Result<ModelCard, PipelineEr
         return Err(model(NeuralError::Card { reason: format!("{size} bytes are too many for a card") }));
     }
     let card = ModelCard::parse(&fs::read(&path).map_err(|e| io("read", e, &path))?).map_err(model)?;
+    let mut files = WeightFiles::new();
     for listed in &card.weights {
         let from = folder.join(&listed.file);
         if !from.is_file() {
@@ -181,6 +189,13 @@ fn take_carded(folder: &Path, staging: &Staging) -> Result<ModelCard, PipelineEr
             let found = format!("it has {} bytes and SHA-256 {}", found.bytes, found.sha256);
             return Err(PipelineError::ModelChanged { model, file, found });
         }
+        // Those of nnU-Nets are large, and their own reader looks at them.
+        if !matches!(card.network, Network::NnUnet(_)) {
+            files.insert(listed.file.clone(), fs::read(&from).map_err(|e| io("read", e, &from))?);
+        }
+    }
+    if !matches!(card.network, Network::NnUnet(_)) {
+        Model::load(&card, files).map_err(model)?;
     }
     Ok(card)
 }

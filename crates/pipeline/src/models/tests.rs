@@ -2,6 +2,7 @@ use std::fs;
 use std::io::Write;
 
 use neural::card::{ExpectedInput, Network};
+use serde_json::{Value, json};
 use space::Point;
 use volume::ImageGeometry;
 
@@ -167,6 +168,35 @@ fn a_model_can_be_passed_on_as_a_zip() {
     other.check_refused(&other.file("evil.zip", &zip(&[("../evil.safetensors", &bytes)])), "no file inside");
     let whole = zip(&[("net.safetensors", &bytes)]);
     other.check_refused(&other.file("broken.zip", &whole[..whole.len() / 2]), "cannot be read");
+}
+
+#[test]
+fn a_card_of_another_network_than_its_weights_is_refused() {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/hippocampus");
+    let card: Value = serde_json::from_slice(&fs::read(shipped.join(CARD)).unwrap()).unwrap();
+    let weights = fs::read(shipped.join("weights.safetensors")).unwrap();
+    let shelf = Shelf::new();
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut card = card.clone();
+        change(&mut card);
+        let packed = zip(&[("model.json", card.to_string().as_bytes()), ("weights.safetensors", &weights)]);
+        shelf.file("hippocampus.zip", &packed)
+    };
+    let channels =
+        |all: Value| move |card: &mut Value| card["network"]["parameters"]["network"]["channels"] = all.clone();
+    shelf.check_refused(&with(&channels(json!([16, 32, 64]))), "which the network's description has not");
+    shelf.check_refused(&with(&channels(json!([16, 32, 64, 128]))), "asks for");
+    shelf.check_refused(&with(&channels(json!([16, 32, 64, 96, 96]))), "lack the tensor");
+    shelf.check_refused(&with(&channels(json!([16, 1_000_000, 64, 96]))), "weights; ");
+    shelf.check_refused(&with(&|c| c["classes"][1]["value"] = json!(300)), "finds 2 classes");
+    shelf.check_refused(&with(&|c| drop(c["classes"].as_array_mut().unwrap().pop())), "finds 2 classes");
+    shelf.check_refused(&with(&|c| c["network"]["parameters"]["spacing_mm"] = json!([0, 1, 1])), "`spacing_mm`");
+    shelf.add(&with(&|_| ())).unwrap();
+    // A folder without a card is seen.
+    fs::create_dir(shelf.models.user.as_ref().unwrap().join("empty")).unwrap();
+    let listed = shelf.models.list().into_iter().find(|m| m.name == "empty").unwrap();
+    assert!(listed.problem.as_ref().unwrap().contains("no model.json"), "{listed:?}");
+    assert!(!shelf.models.verify(&["empty".to_owned()]).unwrap()[0].ok);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use neural::model::finite;
 use neural::training::Sample;
 use phantom::{Motion, PhantomOptions, Phase};
 use rayon::prelude::*;
@@ -125,7 +126,7 @@ impl Case {
     /// Reads or makes the case.
     pub(super) fn load(&self, recipe: &TrainRecipe) -> Result<LoadedCase, PipelineError> {
         let wrong = |reason: String| PipelineError::DataSet { reason, path: self.path() };
-        let (scan, truth) = match &self.source {
+        let (scan, mut truth) = match &self.source {
             Source::Files { image, labels } => (read_scan(image)?, read_labels(labels)?),
             Source::Phantom(seed, spacing_mm) => {
                 let body = phantom::body(&person(*seed, *spacing_mm), &|_| ()).map_err(|e| wrong(e.to_string()))?;
@@ -139,7 +140,8 @@ impl Case {
         if !scan.geometry().is_same_grid(truth.geometry(), 0.01) {
             return Err(wrong("image and labels lie on different grids".to_owned()));
         }
-        let mut truth = truth;
+        // As when the network is used.
+        let scan = finite(&scan).map_err(|e| wrong(e.to_string()))?.into_owned();
         let classes = recipe.classes_of(&truth);
         for label in truth.voxels.data_mut() {
             // What is not to be found is background.

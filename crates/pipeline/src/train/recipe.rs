@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use neural::card::ModelCard;
 use neural::networks::unet::UNetConfig;
 use neural::trained::{Division, Normalization, TrainedUNet};
-use neural::training::{Network, Precision, TrainingConfig};
+use neural::training::{Network, Precision, Sample, TrainingConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -23,7 +24,7 @@ pub(super) type Card = serde_json::Map<String, Value>;
 pub(super) const SCHEMA: &str = "vestibule.training/1";
 
 /// Name of the recipe in the folder where it is trained.
-const KEPT: &str = "recipe.json";
+pub(super) const KEPT: &str = "recipe.json";
 
 /// A network, the data it learns from, and how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -217,16 +218,42 @@ impl TrainRecipe {
             return Err(wrong(reason));
         }
         recipe.view().check().map_err(|e| wrong(e.to_string()))?;
-        if recipe.data.split.modulus < 2 {
+        recipe.training.check().map_err(|e| wrong(e.to_string()))?;
+        let Split { modulus, test, validation } = &recipe.data.split;
+        if *modulus < 2 {
             return Err(wrong("a split needs a modulus of 2 or more".to_owned()));
+        }
+        if let Some(part) = test.iter().chain(validation).find(|part| *part >= modulus) {
+            return Err(wrong(format!("no number has the remainder {part} modulo {modulus}, as the split asks for")));
+        }
+        if let Some(part) = test.iter().find(|part| validation.contains(part)) {
+            return Err(wrong(format!("the split has the remainder {part} for the test and for validation")));
         }
         if recipe.data.phantoms.is_some_and(|p| !(p.spacing_mm.is_finite() && p.spacing_mm > 0.0)) {
             return Err(wrong("phantoms need a spacing of more than 0 mm".to_owned()));
         }
-        if !recipe.data.spacing_mm.iter().all(|s| s.is_finite() && *s > 0.0) {
-            return Err(wrong(format!("a spacing of {:?} mm cannot be", recipe.data.spacing_mm)));
-        }
+        // What it will say of the model is known now, but for the weights and the figures.
+        let card = serde_json::to_vec(&recipe.card(&[])).map_err(|e| io(path, e.into()))?;
+        ModelCard::parse(&card).map_err(|e| wrong(e.to_string()))?;
         Ok(recipe)
+    }
+
+    /// Refuses data that has no voxel of a class to learn from.
+    ///
+    /// # Errors
+    /// [`PipelineError::DataSet`], with the class.
+    pub(super) fn check_present(&self, training: &[Sample], data: &Path) -> Result<(), PipelineError> {
+        let mut present = [false; 256];
+        training.iter().flat_map(|sample| &sample.labels).for_each(|&label| present[usize::from(label)] = true);
+        match self.classes.iter().zip(1..).find(|(_, number)| !present[*number]) {
+            None => Ok(()),
+            Some((TrainedClass { name, value, .. }, _)) => Err(PipelineError::DataSet {
+                reason: format!(
+                    "no case to train on has a voxel of {name}, the label {value}; look at the recipe's classes"
+                ),
+                path: data.to_owned(),
+            }),
+        }
     }
 
     /// Compares it with the recipe in the folder where it is trained.

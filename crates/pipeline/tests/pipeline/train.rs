@@ -30,7 +30,8 @@ fn recipe() -> Value {
         "precision": "half",
         "test_time_flips": [false, false, true],
         "division": { "axis": 1, "before": 2, "after": 1 },
-        "card": { "what": "Two balls", "licence": "CC0-1.0", "training": { "command": "train" } }
+        "card": { "what": "Two balls", "licence": "CC0-1.0", "training": { "command": "train" },
+            "input": { "modality": "MR", "body_part": "box", "field_of_view_mm": [8.0, 40.0], "spacing_mm": [0.5, 2.0] } }
     })
 }
 
@@ -292,6 +293,59 @@ fn recipes_that_cannot_be_are_refused() {
         refused(|r| r["division"] = division.clone(), "`division` is between");
     }
     refused(|r| r["data"]["drawn"] = json!({"labels": "atlases", "copies": 2}), "atlases");
+    // What would only show when the model is to be used, or not at all.
+    refused(|r| r["name"] = json!("../evil"), "no name");
+    refused(|r| r["classes"][1]["name"] = json!("front_ball"), "there twice");
+    refused(|r| r["card"] = json!({}), "what");
+    refused(|r| r["card"]["input"]["spacing_mm"] = json!([2.0, 1.0]), "range of its input");
+    refused(|r| r["data"]["split"]["test"] = json!([5]), "remainder 5");
+    refused(|r| r["data"]["split"]["test"] = json!([1]), "for the test and for validation");
+    refused(|r| r["classes"][1]["value"] = json!(8), "no case to train on has a voxel of back_ball");
+    refused(|r| r["network"]["parameters"]["channels"] = json!([4, 1_000_000]), "channels");
+    refused(|r| r["training"]["batch"] = json!(1_000_000), "batch");
+    refused(|r| r["training"]["learning_rate"] = json!(0.0), "learning_rate");
+    refused(|r| r["training"]["clip_norm"] = json!(0.0), "clip_norm");
+    refused(|r| r["training"]["loss"] = json!({"cross_entropy": 0.0, "dice": 0.0, "smooth": 1.0}), "`loss`");
+    refused(|r| r["training"]["schedule"] = json!({"cosine": {"warmup": 2.0}}), "`schedule`");
+    refused(
+        |r| r["training"]["optimizer"] = json!({"nesterov": {"momentum": 1.0, "weight_decay": 0.0}}),
+        "`optimizer`",
+    );
+    let augmented = |field: &str, value: Value| {
+        refused(|r| r["training"]["augmentation"][field] = value.clone(), &format!("`augmentation.{field}`"));
+    };
+    augmented("scale", json!({"probability": 0.5, "range": [0.0, 0.0]}));
+    augmented("noise", json!({"probability": 5.0, "range": [0.0, 1.0]}));
+    augmented("gamma", json!({"probability": 0.5, "range": [2.0, 1.0]}));
+    augmented("elastic", json!({"probability": 0.5, "knots_mm": 0.0, "deviation_mm": [1.0, 2.0]}));
+    augmented(
+        "synthesis",
+        json!({"probability": 0.5, "mean": [0, 1], "deviation": [0, 1], "parts": [0, 1], "bias": [0, 0], "bias_knots_mm": 9}),
+    );
+}
+
+#[test]
+fn only_folders_of_trainings_are_trained_in() {
+    let set = Set::new(7);
+    let refuse = |out: &str, expected: &str| {
+        let error = set.train(out, Some(0.0)).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    refuse("images", "something else lies there");
+    assert!(!set.folder.path().join("images/recipe.json").exists());
+    let model = set.folder.path().join("model");
+    std::fs::create_dir(&model).unwrap();
+    std::fs::write(model.join("weights.safetensors"), "of somebody").unwrap();
+    refuse("model", "a model lies there");
+    // One at a time.
+    set.train("out", Some(0.0)).unwrap();
+    let out = std::fs::File::open(set.folder.path().join("out")).unwrap();
+    out.lock().unwrap();
+    refuse("out", "another training is at work there");
+    out.unlock().unwrap();
+    // What it was left at is damaged.
+    std::fs::write(set.folder.path().join("out/checkpoint.safetensors"), "").unwrap();
+    refuse("out", "begin anew in another folder");
 }
 
 #[test]

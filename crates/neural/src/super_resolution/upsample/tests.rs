@@ -133,6 +133,16 @@ fn missing_slices_are_made_up_and_the_others_kept() {
 }
 
 #[test]
+fn what_swings_beyond_16_bits_is_kept() {
+    let steep = |[_, _, k]: [usize; 3]| if k < 3 { i16::MIN } else { i16::MAX };
+    let scan = ScanVolume::I16(Volume::from_fn(grid([8, 8, 6], [1.0, 1.0, 3.0]), steep));
+    let made = upsample(&scan, None, &plain(1.0), &|_| ()).unwrap();
+    assert!(matches!(made.scan, ScanVolume::F32(_)));
+    let most = (0..made.scan.geometry().voxel_count()).map(|n| made.scan.value(n)).fold(0.0, f32::max);
+    assert!(most > 33_000.0, "{most}");
+}
+
+#[test]
 fn what_cannot_be_is_refused() {
     let scan = ScanVolume::I16(Volume::filled(grid([8, 8, 4], [1.0, 1.0, 3.0]), 0));
     let refused = |options: UpsampleOptions| {

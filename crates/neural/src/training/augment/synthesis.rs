@@ -30,6 +30,19 @@ pub struct Synthesis {
     pub bias_knots_mm: f64,
 }
 
+impl Synthesis {
+    /// Whether images can be made like this.
+    pub(super) fn is_possible(&self) -> bool {
+        let ascends = |[from, to]: [f64; 2]| from.is_finite() && from <= to && to.is_finite();
+        (0.0..=1.0).contains(&self.probability)
+            && [self.mean, self.deviation, self.bias].into_iter().all(ascends)
+            && self.deviation[0] >= 0.0
+            && !self.parts.contains(&0)
+            && self.bias_knots_mm.is_finite()
+            && self.bias_knots_mm > 0.0
+    }
+}
+
 /// Replaces the values of a channel; without `onto_image` they have mean 0 and deviation 1 afterwards.
 pub(super) fn synthesize(values: &mut [f32], labels: &[u8], lattice: Lattice, synthesis: &Synthesis, rng: &mut Rng) {
     // As many draws whether it happens or not.
