@@ -78,11 +78,16 @@ pub struct EvaluatedStructure {
 /// [`PipelineError`], [`metrics::MetricsError::Grids`] among them.
 pub fn evaluate(request: &EvaluateRequest) -> Result<Evaluation, PipelineError> {
     let mut notes = Vec::new();
-    let truth = read(&request.truth, "truth", &mut notes)?;
+    let mut truth = read(&request.truth, "truth", &mut notes)?;
     let mut prediction = read(&request.prediction, "prediction", &mut notes)?;
-    let by_name = !truth.segments.is_empty() && !prediction.segments.is_empty();
+    join_namesakes(&mut truth, "truth", &mut notes);
+    join_namesakes(&mut prediction, "prediction", &mut notes);
+    let both_named = !truth.segments.is_empty() && !prediction.segments.is_empty();
+    let by_name = both_named && share_a_name(&truth, &prediction);
     if by_name {
-        rename(&mut prediction, &truth);
+        rename(&mut prediction, &truth, &mut notes);
+    } else if both_named {
+        notes.push("no name is in both, so numbers say which structure is which".to_owned());
     }
     let own = |map: &LabelMap| -> BTreeSet<Label> {
         present_labels(map).into_iter().chain(map.segments.keys().copied()).collect()
@@ -97,6 +102,13 @@ pub fn evaluate(request: &EvaluateRequest) -> Result<Evaluation, PipelineError> 
     let extra = structures.iter().filter(|s| s.truth_mm3 <= 0.0).map(|s| s.name.as_str()).collect::<Vec<_>>();
     if !extra.is_empty() {
         notes.push(format!("only in the prediction, so not in the means: {}", extra.join(", ")));
+    }
+    let missed = held().filter(|s| s.prediction_mm3 <= 0.0).map(|s| s.name.as_str()).collect::<Vec<_>>();
+    if !missed.is_empty() {
+        notes.push(format!(
+            "not in the prediction, so without a distance, which the mean HD95 leaves out: {}",
+            missed.join(", ")
+        ));
     }
     let confidence = match &request.confidence {
         Some(path) => Some(confidence::evaluate(truth, &prediction, path, &mut notes)?),
@@ -132,9 +144,41 @@ fn read(path: &Path, which: &str, notes: &mut Vec<String>) -> Result<LabelMap, P
     Ok(map)
 }
 
-/// Gives the prediction's structures the labels that the truth has for their names; others get labels that nobody has.
-fn rename(prediction: &mut LabelMap, truth: &LabelMap) {
+/// Makes one structure of labels that have the same name.
+fn join_namesakes(map: &mut LabelMap, which: &str, notes: &mut Vec<String>) {
+    let mut first: BTreeMap<String, Label> = BTreeMap::new();
+    let mut to: BTreeMap<Label, Label> = BTreeMap::new();
+    for (&label, segment) in &map.segments {
+        let own = *first.entry(segment.name.clone()).or_insert(label);
+        if own != label && segment.parts.is_empty() {
+            to.insert(label, own);
+        }
+    }
+    if to.is_empty() {
+        return;
+    }
+    map.voxels.data_mut().par_iter_mut().for_each(|l| *l = to.get(l).copied().unwrap_or(*l));
+    let names: BTreeSet<&str> = to.keys().filter_map(|l| map.segments.get(l)).map(|s| s.name.as_str()).collect();
+    let names = names.into_iter().collect::<Vec<_>>().join(", ");
+    notes.push(format!("{which}: several labels have one name and count as one structure: {names}"));
+    map.segments.retain(|label, _| !to.contains_key(label));
+    for segment in map.segments.values_mut() {
+        segment.parts.iter_mut().for_each(|part| *part = to.get(part).copied().unwrap_or(*part));
+    }
+}
+
+fn share_a_name(a: &LabelMap, b: &LabelMap) -> bool {
+    let names: BTreeSet<&str> = a.segments.values().map(|s| s.name.as_str()).collect();
+    b.segments.values().any(|s| names.contains(s.name.as_str()))
+}
+
+/// Gives the prediction's structures the labels that the truth has for their names, or keeps their numbers where one of both maps has
+/// no name for them; others get labels that nobody has.
+fn rename(prediction: &mut LabelMap, truth: &LabelMap, notes: &mut Vec<String>) {
     let of_name: BTreeMap<&str, Label> = truth.segments.iter().map(|(&l, s)| (s.name.as_str(), l)).collect();
+    let claimed: BTreeSet<Label> =
+        prediction.segments.values().filter_map(|s| of_name.get(s.name.as_str()).copied()).collect();
+    let in_truth: BTreeSet<Label> = present_labels(truth).into_iter().collect();
     let present = present_labels(prediction);
     let taken: BTreeSet<Label> = truth
         .segments
@@ -144,12 +188,26 @@ fn rename(prediction: &mut LabelMap, truth: &LabelMap) {
         .chain(truth.segments.values().flat_map(|s| s.parts.iter().copied()))
         .collect();
     let mut free = (1..=Label::MAX).rev().filter(|l| !taken.contains(l));
-    let mut to: BTreeMap<Label, Label> = BTreeMap::new();
+    let (mut to, mut unnamed_here): (BTreeMap<Label, Label>, Vec<_>) = Default::default();
     let all: BTreeSet<Label> = prediction.segments.keys().copied().chain(present).collect();
     for label in all {
         let name = prediction.segments.get(&label).map(|s| s.name.as_str());
-        let target = name.and_then(|n| of_name.get(n).copied()).or_else(|| free.next());
-        to.insert(label, target.unwrap_or(BACKGROUND));
+        let unnamed = name.is_none() || !truth.segments.contains_key(&label);
+        let same_number = unnamed && in_truth.contains(&label) && !claimed.contains(&label);
+        let target = match name.and_then(|n| of_name.get(n)) {
+            Some(&target) => Some(target),
+            None if same_number => {
+                notes.push(format!("label {label} has no name in one of both, so its number says what it is"));
+                Some(label)
+            }
+            None => free.next(),
+        };
+        let target = target.unwrap_or(BACKGROUND);
+        if name.is_none() && target != label {
+            // What is shown is the number it has in its file.
+            unnamed_here.push(terminology::segment(target, &format!("label_{label}")));
+        }
+        to.insert(label, target);
     }
     let mut table = vec![BACKGROUND; usize::from(Label::MAX) + 1];
     to.iter().for_each(|(&from, &to)| table[usize::from(from)] = to);
@@ -160,6 +218,7 @@ fn rename(prediction: &mut LabelMap, truth: &LabelMap) {
         segment.parts = segment.parts.iter().map(|&p| table[usize::from(p)]).filter(|&p| p != BACKGROUND).collect();
         prediction.segments.insert(segment.label, segment);
     }
+    prediction.segments.extend(unnamed_here.into_iter().map(|s| (s.label, s)));
 }
 
 fn structure(
@@ -269,6 +328,27 @@ mod tests {
     }
 
     #[test]
+    fn labels_of_one_name_are_one_structure() {
+        let found = compare(Some(r#"{"1": "liver", "2": "liver"}"#), Some(r#"{"4": "liver"}"#), [4, 9]);
+        let [liver, other] = found.structures.as_slice() else { panic!("{found:?}") };
+        assert_eq!((liver.name.as_str(), liver.truth_mm3, liver.prediction_mm3), ("liver", 2000.0, 1000.0));
+        assert_eq!((other.name.as_str(), other.truth_mm3), ("label_9", 0.0), "by the number it has in its file");
+        assert!(found.notes.iter().any(|n| n.contains("truth: several labels have one name")), "{:?}", found.notes);
+    }
+
+    #[test]
+    fn numbers_say_which_is_which_where_names_do_not() {
+        let found = compare(Some(r#"{"1": "liver", "2": "spleen"}"#), Some(r#"{"1": "x", "2": "y"}"#), [1, 2]);
+        assert_eq!((found.matched_by, found.structures[0].dice), ("numbers", Some(1.0)), "{found:?}");
+        assert!(found.notes.iter().any(|n| n.contains("no name is in both")), "{:?}", found.notes);
+        // One of two has a name.
+        let found = compare(Some(r#"{"1": "liver"}"#), Some(r#"{"1": "liver", "2": "spleen"}"#), [1, 2]);
+        assert_eq!(found.structures.len(), 2, "{found:?}");
+        assert!(found.structures[1].dice.unwrap() > 0.7, "{found:?}");
+        assert!(found.notes.iter().any(|n| n.contains("label 2 has no name in one")), "{:?}", found.notes);
+    }
+
+    #[test]
     fn names_say_which_is_which_and_what_is_missing_counts() {
         let truth = r#"{"1": "liver", "2": "spleen"}"#;
         let found = compare(Some(truth), Some(r#"{"7": "spleen", "1": "liver"}"#), [1, 7]);
@@ -280,6 +360,7 @@ mod tests {
         assert_eq!((spleen.dice, spleen.hd95_mm, spleen.prediction_mm3), (Some(0.0), None, 0.0));
         assert_eq!(found.mean_dice, Some(0.5));
         assert!(found.notes.iter().any(|n| n.contains("aorta")), "{:?}", found.notes);
+        assert!(found.notes.iter().any(|n| n.ends_with("leaves out: spleen")), "{:?}", found.notes);
         let table = found.to_string();
         assert!(table.contains("spleen") && table.contains("0.000"), "{table}");
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use metrics::{Calibration, CalibrationScope, RELIABILITY_BINS, ReliabilityBin, calibration};
 use rayon::prelude::*;
 use serde::Serialize;
-use volume::{BACKGROUND, Label, LabelMap};
+use volume::{BACKGROUND, Label, LabelMap, Volume};
 
 use crate::error::PipelineError;
 use crate::recipe::present_labels;
@@ -43,13 +43,14 @@ pub(super) fn evaluate(
     path: &Path,
     notes: &mut Vec<String>,
 ) -> Result<EvaluatedConfidence, PipelineError> {
-    let percent = volume::formats::read_labels(path)?.voxels;
-    let most = Label::from(case::NO_MODEL);
-    let wrong = |value: &&Label| **value > 100 && **value != most;
-    if let Some(&found) = percent.data().iter().find(wrong) {
+    let percent = volume::formats::read_scan(path)?;
+    let most = f32::from(case::NO_MODEL);
+    let values = (0..percent.geometry().voxel_count()).map(|n| percent.value(n));
+    let wrong = |value: &f32| value.fract() != 0.0 || !((0.0..=100.0).contains(value) || *value == most);
+    if let Some(found) = values.clone().find(wrong) {
         return Err(PipelineError::NoConfidence { found, path: path.to_owned() });
     }
-    let confidence = percent.map(|&p| p.min(most) as u8);
+    let confidence = Volume::new(*percent.geometry(), values.map(|p| p as u8).collect())?;
     if confidence.data().iter().all(|&p| p == case::NO_MODEL) {
         notes.push("confidence: no model spoke of any voxel".to_owned());
     }

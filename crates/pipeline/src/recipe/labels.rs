@@ -110,6 +110,10 @@ pub(crate) fn read(path: &Path) -> Result<(LabelMap, Vec<String>), volume::forma
                  ending in .json"
                     .to_owned(),
             ),
+            Beside::Unreadable(file) => notes.push(format!(
+                "{} beside the label map names nothing that can be read; it should be like {{\"1\": \"liver\", …}}",
+                file.file_name().unwrap_or_default().to_string_lossy()
+            )),
             Beside::Nothing => notes.push(
                 "the label map names nothing; write {\"1\": \"liver\", …} into a JSON file beside it, called like it"
                     .to_owned(),
@@ -122,6 +126,8 @@ pub(crate) fn read(path: &Path) -> Result<(LabelMap, Vec<String>), volume::forma
 enum Beside {
     Names(PathBuf, BTreeMap<Label, String>),
     Unclear,
+    /// There is the file that should have names.
+    Unreadable(PathBuf),
     Nothing,
 }
 
@@ -155,7 +161,10 @@ fn names_beside(path: &Path) -> Beside {
     }
     candidates.sort_by(|a, b| (b.0, &a.1).cmp(&(a.0, &b.1)));
     match &candidates[..] {
-        [] => Beside::Nothing,
+        [] => {
+            let own = path.with_file_name(format!("{stem}.json"));
+            if own.is_file() { Beside::Unreadable(own) } else { Beside::Nothing }
+        }
         [first, second, ..] if first.0 == second.0 => Beside::Unclear,
         _ => candidates.into_iter().next().map_or(Beside::Nothing, |(_, file, names)| Beside::Names(file, names)),
     }
@@ -182,7 +191,7 @@ pub(crate) fn names_of(file: &Path) -> Option<BTreeMap<Label, String>> {
             Value::Object(entry) => (key.parse::<Label>().ok()?, entry.get("name")?.as_str()?.to_owned()),
             _ => return None,
         };
-        if label != BACKGROUND {
+        if label != BACKGROUND && !name.trim().is_empty() {
             names.insert(label, name);
         }
     }
