@@ -5,16 +5,31 @@ use std::path::Path;
 use crate::PipelineError;
 
 const SIZE: [usize; 2] = [960, 540];
-/// Left, top, right, bottom.
-const MARGIN: [usize; 4] = [70, 50, 20, 50];
+/// Left, top but for the legend's lines, right, bottom.
+const MARGIN: [usize; 4] = [70, 34, 20, 50];
 const INK: [u8; 3] = [60, 60, 70];
 const PALE: [u8; 3] = [225, 226, 230];
 /// Of the first curves.
 const FIRST: [[u8; 3]; 2] = [[214, 110, 30], [30, 90, 190]];
 /// Of the others, again from the first after the last.
-const OTHERS: [[u8; 3]; 4] = [[20, 140, 80], [140, 60, 160], [190, 40, 70], [90, 130, 20]];
+const OTHERS: [[u8; 3]; 10] = [
+    [20, 140, 80],
+    [140, 60, 160],
+    [190, 40, 70],
+    [90, 130, 20],
+    [0, 160, 190],
+    [120, 80, 40],
+    [240, 120, 180],
+    [110, 110, 120],
+    [170, 150, 0],
+    [90, 70, 210],
+];
 /// Pixels of a dot of the letters.
 const DOT: usize = 2;
+/// Pixels from one letter to the next.
+const LETTER: usize = 4 * DOT;
+/// Pixels from one line of the legend to the next.
+const LEGEND_LINE: usize = 16;
 
 /// What is drawn as a line.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,28 +49,48 @@ pub fn curves(curves: &[Curve], places: &str, right: usize) -> Result<Vec<u8>, P
     let heights = curves.iter().flat_map(|c| &c.points).map(|p| p[1]).filter(|height| height.is_finite());
     let top = heights.fold(1.0, f64::max) * 1.02;
     let right = curves.iter().flat_map(|c| &c.points).map(|p| p[0] as usize).fold(right.max(2), usize::max);
-    let plot = Plot { top, right };
+    let legend = legend(curves);
+    let lines = legend.last().map_or(0, |at| at[1] + 1);
+    let plot = Plot { top, right, above: MARGIN[1] + LEGEND_LINE * lines };
     plot.axes(&mut canvas);
     let colored = || curves.iter().zip(FIRST.iter().chain(OTHERS.iter().cycle()));
     // The first on top.
     colored().collect::<Vec<_>>().into_iter().rev().for_each(|(curve, &color)| plot.line(&mut canvas, curve, color));
-    let mut x = MARGIN[0];
-    for (curve, &color) in colored() {
-        canvas.fill([x, 24], [18, 4], color);
-        x = canvas.text(&curve.name, [x + 24, 20], INK) + 24;
+    for ((curve, &color), [x, line]) in colored().zip(legend) {
+        let y = 20 + LEGEND_LINE * line;
+        canvas.fill([x, y + 4], [18, 4], color);
+        canvas.text(&curve.name, [x + 24, y], INK);
     }
     canvas.text(places, [SIZE[0] / 2 - 20, SIZE[1] - 18], INK);
     canvas.encode()
 }
 
+/// Where each curve's mark begins, and in which line.
+fn legend(curves: &[Curve]) -> Vec<[usize; 2]> {
+    let mut next = [MARGIN[0], 0];
+    let place = |curve: &Curve| {
+        let width = 24 + LETTER * curve.name.chars().count();
+        if next[0] + width > SIZE[0] - MARGIN[2] && next[0] > MARGIN[0] {
+            next = [MARGIN[0], next[1] + 1];
+        }
+        let at = next;
+        next[0] += width + 24;
+        at
+    };
+    curves.iter().map(place).collect()
+}
+
 struct Plot {
     top: f64,
     right: usize,
+    /// Pixels over it.
+    above: usize,
 }
 
 impl Plot {
     fn place(&self, at: f64, value: f64) -> [f64; 2] {
-        let [left, top, right, bottom] = MARGIN.map(|m| m as f64);
+        let [left, _, right, bottom] = MARGIN.map(|m| m as f64);
+        let top = self.above as f64;
         let (w, h) = (SIZE[0] as f64 - left - right, SIZE[1] as f64 - top - bottom);
         [left + w * (at - 1.0) / (self.right as f64 - 1.0), top + h * (1.0 - (value / self.top).clamp(0.0, 1.0))]
     }
@@ -79,7 +114,7 @@ impl Plot {
             canvas.text(&text, [x - text.len() * 4, y + 10], INK);
         }
         let [x, y] = self.place(1.0, self.top).map(|v| v as usize);
-        canvas.fill([x, y], [1, SIZE[1] - MARGIN[1] - MARGIN[3]], INK);
+        canvas.fill([x, y], [1, SIZE[1] - self.above - MARGIN[3]], INK);
     }
 
     fn line(&self, canvas: &mut Canvas, curve: &Curve, color: [u8; 3]) {
@@ -114,17 +149,15 @@ impl Canvas {
         }
     }
 
-    /// Returns where the text ends.
-    fn text(&mut self, text: &str, [mut x, y]: [usize; 2], color: [u8; 3]) -> usize {
+    fn text(&mut self, text: &str, [mut x, y]: [usize; 2], color: [u8; 3]) {
         for letter in text.chars() {
             for (row, bits) in glyph(letter).into_iter().enumerate() {
                 for column in (0..3).filter(|column| bits >> (2 - column) & 1 == 1) {
                     self.fill([x + column * DOT, y + row * DOT], [DOT, DOT], color);
                 }
             }
-            x += 4 * DOT;
+            x += LETTER;
         }
-        x
     }
 
     fn encode(&self) -> Result<Vec<u8>, PipelineError> {
@@ -194,6 +227,20 @@ mod tests {
         for color in [FIRST[0], FIRST[1], OTHERS[0]] {
             // The mark in the legend alone has 72.
             assert!(count(color) > 300, "{color:?}: {}", count(color));
+        }
+    }
+
+    #[test]
+    fn a_long_legend_has_several_lines() {
+        let many: Vec<Curve> = (1..25).map(|n| Curve { name: format!("DICE {n}"), points: Vec::new() }).collect();
+        let places = legend(&many);
+        assert_eq!(places[0], [MARGIN[0], 0]);
+        assert_eq!(places[23][1], 2);
+        for (curve, [x, _]) in many.iter().zip(&places) {
+            assert!(x + 24 + LETTER * curve.name.len() <= SIZE[0] - MARGIN[2], "{}", curve.name);
+        }
+        for pair in places.windows(2) {
+            assert!(pair[1][1] > pair[0][1] || pair[1][0] >= pair[0][0] + 24 + LETTER * 6, "{pair:?}");
         }
     }
 }
