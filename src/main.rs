@@ -18,9 +18,11 @@ mod train;
 mod upsample;
 mod walk;
 
+use std::ffi::OsString;
 use std::panic;
 use std::process::ExitCode;
 
+use anyhow::bail;
 use bevy::app::TerminalCtrlCHandlerPlugin;
 use clap::Parser;
 
@@ -40,7 +42,7 @@ fn main() -> ExitCode {
             return ExitCode::from(error.exit_code().clamp(0, 2) as u8);
         }
     };
-    let done = panic::catch_unwind(|| run(&arguments));
+    let done = panic::catch_unwind(|| run(&arguments).and_then(|()| output::check()));
     match done {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
@@ -78,6 +80,10 @@ fn stop_cleanly() {
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
     output::install_panic_hook();
     stop_cleanly();
+    let words: Vec<OsString> = std::env::args_os().collect();
+    if let (Some(word), true) = (words.iter().find(|w| w.to_str().is_none()), words.iter().any(|w| w == "--json")) {
+        bail!("JSON cannot hold this path, which is no UTF-8; rename it, or leave out --json: {}", word.display());
+    }
     match &arguments.verb {
         None => output::help(),
         Some(Verb::Demo(demo)) => demo::run(demo),

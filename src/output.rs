@@ -1,17 +1,31 @@
 //! What the program says: one JSON document on stdout where asked, words otherwise, errors on stderr.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::panic;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::CommandFactory;
 use serde::Serialize;
 
 use crate::cli::Arguments;
 
+/// Whether something could not be said on stdout for another reason than a closed pipe.
+static LOST: AtomicBool = AtomicBool::new(false);
+
 /// Prints lines for people on stdout; a closed pipe is their choice.
 pub(crate) fn say(text: &str) {
-    let _closed_pipe = writeln!(std::io::stdout(), "{text}");
+    let said = writeln!(std::io::stdout(), "{text}").and_then(|()| std::io::stdout().flush());
+    if said.is_err_and(|error| error.kind() != ErrorKind::BrokenPipe) {
+        LOST.store(true, Ordering::Relaxed);
+    }
+}
+
+/// # Errors
+/// If something that was to be said was lost, as on a full disk.
+pub(crate) fn check() -> Result<()> {
+    ensure!(!LOST.load(Ordering::Relaxed), "standard output cannot be written; is its disk full?");
+    Ok(())
 }
 
 /// Prints the one JSON document.

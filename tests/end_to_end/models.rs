@@ -228,6 +228,44 @@ fn scans_outside_the_card_are_refused_with_the_reason() {
     assert!(!out.exists() && !user.path("case").exists());
 }
 
+#[test]
+fn results_take_nobodys_place() {
+    let Some(crops) = data("hippocampus") else { return };
+    let user = User::new();
+    let crop = walk(&crops.join("images")).into_iter().next().unwrap();
+    let scan = user.path("sub-01_T1w.nii.gz");
+    fs::copy(crop, &scan).unwrap();
+    let before = fs::read(&scan).unwrap();
+    let segment = |out: &str, more: &[&str]| {
+        let mut command = user.vestibule();
+        command.args(["segment", "--model", "hippocampus", "--out"]).arg(user.path(out)).arg(&scan).args(more);
+        command
+    };
+    for mut command in [segment("sub-01_T1w.nii.gz", &[]), segment("./sub-01_T1w.nii.gz", &[])] {
+        let said = refusal(&mut command);
+        assert!(said.contains("name another"), "{said}");
+    }
+    let both = user.path("labels.nii.gz");
+    refusal(&mut segment("labels.nii.gz", &["--confidence", both.to_str().unwrap()]));
+    fs::write(user.path("sub-01_T1w.json"), r#"{"RepetitionTime": 2.3}"#).unwrap();
+    let said = refusal(&mut segment("sub-01_T1w.nrrd", &[]));
+    assert!(said.contains("sub-01_T1w.json"), "{said}");
+    let said = refusal(user.vestibule().args(["upsample", "--spacing", "0.5", "--out"]).arg(&scan).arg(&scan));
+    assert!(said.contains("name another"), "{said}");
+    assert!(fs::read(&scan).unwrap() == before && fs::read_dir(user.path("")).unwrap().count() == 2);
+    // Its own names of before are no obstacle.
+    for _ in 0..2 {
+        assert!(run(&mut segment("labels.nii.gz", &[])).status.success());
+    }
+    #[cfg(target_os = "linux")]
+    {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = segment("labels.nii.gz", &["--json"]).stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(text(&output.stderr).contains("standard output"), "{}", text(&output.stderr));
+    }
+}
+
 fn walk(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {

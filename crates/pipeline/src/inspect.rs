@@ -158,8 +158,7 @@ fn inspect_file(format: Format, path: &Path, models: &Models) -> Result<Inspecti
 }
 
 /// What is said of a file that does not tell how the patient lies.
-pub(crate) const UNORIENTED: &str =
-    "the file does not say how the patient lies in it; left and right are a guess and may be swapped";
+pub(crate) const UNORIENTED: &str = "the file does not say how the patient lies in it; left and right, and front and back, are guesses and may be swapped";
 
 pub(crate) const fn format_name(format: Format) -> &'static str {
     match format {

@@ -21,9 +21,13 @@ use crate::leftovers;
 use crate::models::{ModelEntry, Models, UsedModel};
 use crate::progress::{Progress, StageTime, Stages};
 use crate::recipe::{Recipe, by_model};
+use crate::target;
 
 /// Prefix of files that are being written.
 const PREFIX: &str = ".writing-";
+
+/// What the schema of names begins with; its version follows.
+const NAMES: &str = "vestibule.labels/";
 
 /// What to segment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,12 +100,16 @@ pub struct FoundStructure {
 pub fn segment(request: &SegmentRequest, progress: &dyn Progress) -> Result<SegmentSummary, PipelineError> {
     let start = std::time::Instant::now();
     let entry = request.models.find_for(Task::Segmentation, &request.model)?;
-    check_out(&request.out)?;
-    if let Some(path) = &request.confidence {
-        check_out(path)?;
-    }
     if !request.scan.exists() {
         return Err(PipelineError::NotFound { path: request.scan.clone() });
+    }
+    let names = names_path(&request.out);
+    let outs = [Some(request.out.as_path()), Some(names.as_path()), request.confidence.as_deref()];
+    let outs: Vec<&Path> = outs.into_iter().flatten().collect();
+    outs.iter().filter(|out| **out != names).try_for_each(|out| check_ending(out))?;
+    target::check_files(&outs, &[&request.scan])?;
+    if names.exists() && !are_names(&names) {
+        return Err(PipelineError::WouldReplace { path: names });
     }
     let recipe = Recipe::of_model(&entry.card);
     let mut stages = Stages::new(progress);
@@ -130,7 +138,6 @@ pub fn segment(request: &SegmentRequest, progress: &dyn Progress) -> Result<Segm
     let mut segments = entry.card.segments();
     segments.retain(|label, _| volumes.contains_key(label));
     let structures = structures(&segments, &volumes, found.network_mm3.as_ref());
-    let names = names_path(&request.out);
     let map = LabelMap { voxels: found.labels, segments };
     if request.confidence.is_some() && found.confidence.is_none() {
         notes.push("no confidence is there to be written; --no-cache runs the model again".to_owned());
@@ -173,34 +180,24 @@ fn structures(
 /// Endings that label maps are written with.
 const ENDINGS: [&str; 3] = [".nii.gz", ".nii", ".nrrd"];
 
-/// What can be refused before the long work.
-fn check_out(out: &Path) -> Result<(), PipelineError> {
-    let wrong = |kind, reason: &str| PipelineError::Io {
-        action: "write",
-        cause: io::Error::new(kind, reason.to_owned()),
-        path: out.to_owned(),
-    };
-    if ending(out).is_none() {
-        let reason = "a label map ends in .nii.gz, .nii or .nrrd; choose such a name";
-        return Err(wrong(io::ErrorKind::InvalidInput, reason));
+fn check_ending(out: &Path) -> Result<(), PipelineError> {
+    if ending(out).is_some() {
+        return Ok(());
     }
-    if out.is_dir() {
-        return Err(wrong(io::ErrorKind::IsADirectory, "it is a folder; name a file"));
-    }
-    if folder(out).is_dir() {
-        Ok(())
-    } else {
-        Err(wrong(io::ErrorKind::NotFound, "its folder does not exist; make it first"))
-    }
+    let cause =
+        io::Error::new(io::ErrorKind::InvalidInput, "a label map ends in .nii.gz, .nii or .nrrd; choose such a name");
+    Err(PipelineError::Io { action: "write", cause, path: out.to_owned() })
+}
+
+/// True if a file holds names that this module wrote.
+fn are_names(path: &Path) -> bool {
+    let document = std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
+    document.is_some_and(|d| d.get("schema").and_then(|s| s.as_str()).is_some_and(|s| s.starts_with(NAMES)))
 }
 
 fn ending(out: &Path) -> Option<&'static str> {
     let name = out.file_name()?.to_string_lossy().to_ascii_lowercase();
     ENDINGS.into_iter().find(|e| name.len() > e.len() && name.ends_with(e))
-}
-
-fn folder(out: &Path) -> &Path {
-    out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn names_path(out: &Path) -> PathBuf {
@@ -225,9 +222,9 @@ fn write(
     };
     let begun = RefCell::new(Vec::new());
     let temporary = |beside: &Path, suffix: &str| {
-        leftovers::clear(folder(beside), PREFIX);
+        leftovers::clear(target::folder(beside), PREFIX);
         let mut builder = tempfile::Builder::new();
-        let file = builder.prefix(PREFIX).suffix(suffix).tempfile_in(folder(beside)).map_err(io(beside))?;
+        let file = builder.prefix(PREFIX).suffix(suffix).tempfile_in(target::folder(beside)).map_err(io(beside))?;
         // Held as long as the file lives; without locks others go by its age.
         let _ = file.as_file().try_lock();
         begun.borrow_mut().push(Unfinished::at(file.path()));
@@ -256,7 +253,7 @@ fn write(
         })
         .collect();
     let document = json!({
-        "schema": "vestibule.labels/1",
+        "schema": format!("{NAMES}1"),
         "model": entry.used(),
         "background": BACKGROUND,
         "labels": table,
@@ -320,13 +317,25 @@ mod tests {
     }
 
     #[test]
-    fn places_that_cannot_be_written_are_refused_first() {
-        let dir = tempfile::tempdir().unwrap();
-        assert!(check_out(&dir.path().join("labels.nii.gz")).is_ok());
-        for bad in ["labels.png", ".nii.gz", "absent/labels.nii.gz"] {
-            assert!(check_out(&dir.path().join(bad)).is_err(), "{bad}");
+    fn only_label_maps_can_be_written() {
+        assert!(check_ending(Path::new("labels.nii.gz")).is_ok());
+        for bad in ["labels.png", ".nii.gz"] {
+            assert!(check_ending(Path::new(bad)).is_err(), "{bad}");
         }
-        std::fs::create_dir(dir.path().join("folder.nii")).unwrap();
-        assert!(check_out(&dir.path().join("folder.nii")).is_err());
+    }
+
+    #[test]
+    fn names_of_others_are_no_names_of_ours() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.json");
+        for (text, ours) in [
+            (r#"{"schema": "vestibule.labels/1", "labels": {}}"#, true),
+            (r#"{"1": "liver"}"#, false),
+            (r#"{"RepetitionTime": 2.3}"#, false),
+            ("not json", false),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(are_names(&path), ours, "{text}");
+        }
     }
 }

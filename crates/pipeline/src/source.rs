@@ -33,6 +33,10 @@ impl Source {
         let Ok(metadata) = std::fs::metadata(path) else {
             return Err(PipelineError::NotFound { path: path.to_owned() });
         };
+        if !(metadata.is_file() || metadata.is_dir()) {
+            let reasons = "it is neither a file nor a folder".to_owned();
+            return Err(PipelineError::NoVolume { reasons, path: path.to_owned() });
+        }
         if metadata.is_file() {
             if let Some(format) = formats::detect(path)? {
                 return Ok(Self::File { format, path: path.to_owned() });
@@ -99,7 +103,10 @@ pub(crate) fn guess(scan: &volume::ScanVolume) -> Kind {
     sample.retain(|v| v.is_finite());
     sample.sort_by(f32::total_cmp);
     let at = |share: f64| sample.get((share * sample.len() as f64) as usize).copied().unwrap_or(0.0);
-    if at(0.005) <= -700.0 && at(0.999) >= 80.0 && at(0.0) >= -4096.0 {
+    if sample.first() == sample.last() {
+        // Of one value, or of none.
+        Kind::Other
+    } else if at(0.005) <= -700.0 && at(0.999) >= 80.0 && at(0.0) >= -4096.0 {
         Kind::Ct
     } else if at(0.001) >= 0.0 {
         Kind::Mr

@@ -18,6 +18,7 @@ use crate::input::{Input, read_input};
 use crate::leftovers;
 use crate::models::{ModelEntry, Models, UsedModel};
 use crate::progress::{Progress, StageTime, Stages};
+use crate::target;
 
 /// Steps by which a model is taught on the scan itself where scans differ too much for one that was trained before.
 const OWN_STEPS: usize = 4300;
@@ -119,7 +120,8 @@ impl fmt::Display for UpsampleSummary {
 /// [`PipelineError`]; older files at `out` are then as they were.
 pub fn upsample(request: &UpsampleRequest, progress: &dyn Progress) -> Result<UpsampleSummary, PipelineError> {
     let stem = stem(&request.out)?;
-    check_out(&request.out)?;
+    let mask_path = request.out.with_file_name(format!("{stem}.inferred.nii.gz"));
+    target::check_files(&[&request.out, &mask_path], &[&request.scan])?;
     if let Some(name) = &request.model {
         request.models.find_for(Task::SuperResolution, name)?;
     }
@@ -171,7 +173,6 @@ pub fn upsample(request: &UpsampleRequest, progress: &dyn Progress) -> Result<Up
             made
         }
     };
-    let mask_path = request.out.with_file_name(format!("{stem}.inferred.nii.gz"));
     let mut mask = made.inferred_mask();
     if made.axis != 2 {
         // A gap across the axis that was made finer is no more measured than before.
@@ -323,30 +324,13 @@ fn stem(out: &Path) -> Result<String, PipelineError> {
     stem.map(str::to_owned).ok_or_else(|| PipelineError::NotNifti { path: out.to_owned() })
 }
 
-/// What can be refused before the long work.
-fn check_out(out: &Path) -> Result<(), PipelineError> {
-    let wrong = |kind, reason: &str| io(out)(std::io::Error::new(kind, reason.to_owned()));
-    if out.is_dir() {
-        return Err(wrong(std::io::ErrorKind::IsADirectory, "it is a folder; name a file"));
-    }
-    if folder(out).is_dir() {
-        Ok(())
-    } else {
-        Err(wrong(std::io::ErrorKind::NotFound, "its folder does not exist; make it first"))
-    }
-}
-
-fn folder(out: &Path) -> &Path {
-    out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
 /// Writes both into a folder beside their places first.
 fn write(
     (out, scan): (&Path, &ScanVolume),
     (mask, inferred): (&Path, &Volume<u8>),
     tell: &(dyn Fn(f32) + Sync),
 ) -> Result<(), PipelineError> {
-    let parent = folder(out);
+    let parent = target::folder(out);
     leftovers::clear(parent, PREFIX);
     let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent).map_err(io(parent))?;
     let _lock = leftovers::hold(folder.path());

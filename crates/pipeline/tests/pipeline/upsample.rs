@@ -148,6 +148,14 @@ fn what_cannot_be_made_finer_is_refused() {
     refuse("slices lie 8.00 mm apart", &scan, &out, |r| r.spacing_mm = 8.0);
     refuse("nothing there", &dir.path().join("absent.nii"), &out, |_| ());
     refuse("let its name end in .nii.gz", &scan, &dir.path().join("fine.nrrd"), |_| ());
+    assert!(
+        matches!(run(&scan, &scan, |_| ()), Err(PipelineError::WouldReplace { .. })),
+        "the scan is not to be overwritten"
+    );
+    let one = dir.path().join("one.nii.gz");
+    let noise = |[i, j, _]: [usize; 3]| (i * 7919 + j * 104_729) as i16 % 1009;
+    write_nifti(&Volume::from_fn(grid.cropped([0; 3], [72, 68, 1]).unwrap(), noise), &one);
+    refuse("it has one slice", &one, &out, |_| ());
     refuse("no model `absent`", &scan, &out, |r| r.model = Some("absent".to_owned()));
     refuse("no model here makes slices thinner", &scan, &out, |r| r.models = Models::default());
     refuse("its folder does not exist", &scan, &dir.path().join("absent/fine.nii.gz"), |_| ());
