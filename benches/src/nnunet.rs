@@ -78,8 +78,8 @@ pub(crate) fn run(arguments: &BenchArgs) -> Result<Vec<Record>> {
                 finer.map(|n| n.to_string()).join("×")
             ),
             as_used,
-            "parts of that beside the windows",
-            1.0 - windows / as_used,
+            "parts of that more than at 3 mm",
+            1.0 - whole / as_used,
         ),
     ])
 }

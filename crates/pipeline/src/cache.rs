@@ -79,12 +79,15 @@ impl Cache {
 
     /// Keeps a scan, unless it would leave hardly any room for others.
     pub(crate) fn store_scan(&self, key: &str, scan: &ScanVolume) {
-        let (kind, voxels): (_, Vec<u8>) = match scan {
-            ScanVolume::I16(v) => (I16, v.data().iter().flat_map(|x| x.to_le_bytes()).collect()),
-            ScanVolume::F32(v) => (F32, v.data().iter().flat_map(|x| x.to_le_bytes()).collect()),
-        };
-        if 2 * voxels.len() as u64 <= self.max_bytes {
-            self.write(key, kind, &voxels);
+        let voxels = scan.geometry().voxel_count() as u64;
+        match scan {
+            ScanVolume::I16(v) if 2 * 2 * voxels <= self.max_bytes => {
+                self.write(key, I16, &v.data().iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>());
+            }
+            ScanVolume::F32(v) if 2 * 4 * voxels <= self.max_bytes => {
+                self.write(key, F32, &v.data().iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>());
+            }
+            _ => {}
         }
     }
 

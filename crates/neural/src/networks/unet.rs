@@ -196,12 +196,10 @@ impl UNet {
     /// With the weights of the builder's path.
     ///
     /// # Errors
-    /// If the configuration has no level, or a tensor is missing or has another shape.
+    /// If the configuration cannot be, or a tensor is missing or has another shape.
     pub fn load(vb: &VarBuilder<'_>, config: &UNetConfig) -> Result<Self> {
         let UNetConfig { inputs, classes, ref channels, convolutions, down, up, slope } = *config;
-        if convolutions == 0 || channels.is_empty() || channels.contains(&0) || inputs * classes == 0 {
-            bail!("a U-Net has at least one level, convolution, channel, input and class: {config:?}");
-        }
+        config.check().map_err(candle_core::Error::wrap)?;
         let blocks = |vb: VarBuilder<'_>, first: usize, width: usize, stride: usize| -> Result<Vec<Block>> {
             let block = |i: usize| {
                 let (from, stride) = if i == 0 { (first, stride) } else { (width, 1) };

@@ -1,5 +1,6 @@
 //! Cases, on disk or made here, and the samples they become.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use neural::model::finite;
@@ -141,7 +142,11 @@ impl Case {
             return Err(wrong("image and labels lie on different grids".to_owned()));
         }
         // As when the network is used.
-        let scan = finite(&scan).map_err(|e| wrong(e.to_string()))?.into_owned();
+        let cleaned = match finite(&scan).map_err(|e| wrong(e.to_string()))? {
+            Cow::Owned(cleaned) => Some(cleaned),
+            Cow::Borrowed(_) => None,
+        };
+        let scan = cleaned.unwrap_or(scan);
         let classes = recipe.classes_of(&truth);
         for label in truth.voxels.data_mut() {
             // What is not to be found is background.
