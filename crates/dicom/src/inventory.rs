@@ -283,8 +283,13 @@ impl Inventory {
         if duplicates > 0 {
             common.push(Finding::DuplicateFiles { files: duplicates });
         }
-        if let Some(obstacle) = left_out.first().and_then(|&m| obstacle_of(m)) {
-            common.push(Finding::ImagesLeftOut { images: left_out.len(), reason: obstacle.to_string() });
+        // A damaged image is no image left out: without it the series is no volume.
+        let others: Vec<usize> = left_out
+            .into_iter()
+            .filter(|&m| !matches!(instances[m].obstacle, Some(Obstacle::Damaged { .. })))
+            .collect();
+        if let Some(obstacle) = others.first().and_then(|&m| obstacle_of(m)) {
+            common.push(Finding::ImagesLeftOut { images: others.len(), reason: obstacle.to_string() });
         }
         let stacks = stacks(instances, &usable);
         let several = stacks.len() > 1;
