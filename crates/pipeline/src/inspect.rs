@@ -34,7 +34,7 @@ pub struct Inspection {
 pub struct InspectedSeries {
     /// For `--series`, from 1.
     pub number: usize,
-    /// For `--series` too: the UID, with the number of the stack where the series holds several. DICOM only.
+    /// For `--series` too: the UID, with the number of the stack where the series holds several. DICOM with a UID only.
     pub selector: Option<String>,
     /// `CT`, `MR`, …; with a question mark if it is a guess from the values.
     pub modality: String,
@@ -177,7 +177,7 @@ fn inspect_dicom(inventory: &dicom::Inventory, models: &Models) -> Inspection {
             let labelled = !labels[at].is_empty();
             InspectedSeries {
                 number: at + 1,
-                selector: Some(s.selector()),
+                selector: (!s.uid.is_empty()).then(|| s.selector()),
                 modality: s.modality.to_string(),
                 body_part: s.body_part.clone(),
                 description: s.description.clone(),
