@@ -8,6 +8,9 @@ use crate::error::NeuralError;
 /// Between them intensities run from 0 to 1.
 const QUANTILES: [f64; 2] = [0.005, 0.995];
 
+/// Larger values are no intensities, and sums over them would overflow.
+const GREATEST: f32 = 1e30;
+
 /// Values that are looked at for quantiles.
 const SAMPLES: usize = 400_000;
 
@@ -19,11 +22,14 @@ pub(super) struct Scale {
 }
 
 impl Scale {
-    /// From the values of a scan, all of which must be finite.
+    /// From the values of a scan.
+    ///
+    /// # Errors
+    /// [`NeuralError::Input`] if there is a NaN or a value whose sums and differences would overflow.
     pub(super) fn of(values: &[f32]) -> Result<Self, NeuralError> {
-        if !values.par_iter().all(|v| v.is_finite()) {
+        if !values.par_iter().all(|v| v.abs() <= GREATEST) {
             return Err(NeuralError::Input {
-                reason: "it holds values that are no numbers".to_owned(),
+                reason: format!("it holds values that are no numbers, or beyond {GREATEST:e}"),
                 remedy: "replace them by what the scanner writes for air".to_owned(),
             });
         }
