@@ -20,12 +20,11 @@ pub struct NnUnetWork {
 }
 
 impl NnUnetWork {
-    /// From `plans.json` and `dataset.json`; `often` is how many times each window is seen.
+    /// `often` is how many times each window is seen.
     ///
     /// # Errors
     /// As [`Plans::configuration`].
-    pub fn of(plans: &[u8], dataset: &[u8], configuration: &str, often: usize) -> Result<Self, NeuralError> {
-        let (plans, dataset) = (Plans::read(plans)?, Dataset::read(dataset)?);
+    pub fn of(plans: &Plans, dataset: &Dataset, configuration: &str, often: usize) -> Result<Self, NeuralError> {
         let found = plans.configuration(configuration, dataset.channels.len(), dataset.heads.len())?;
         let flops_per_voxel = found.architecture.flops_per_voxel() * often as f64;
         Ok(Self { spacing_mm: found.spacing, patch: found.patch_size, flops_per_voxel })
@@ -106,8 +105,9 @@ mod tests {
             }}
         });
         let dataset = json!({"channel_names": {"0": "MRI"}, "labels": {"background": 0, "liver": 1, "spleen": 2}});
-        let [plans, dataset] = [plans, dataset].map(|json| json.to_string());
-        let work = NnUnetWork::of(plans.as_bytes(), dataset.as_bytes(), "3d_fullres", 8).unwrap();
+        let plans = Plans::read(plans.to_string().as_bytes()).unwrap();
+        let dataset = Dataset::read(dataset.to_string().as_bytes()).unwrap();
+        let work = NnUnetWork::of(&plans, &dataset, "3d_fullres", 8).unwrap();
         let down = 27 * 4 + 27 * 16 + 9 * 32 / 8;
         let up = 32 + 27 * 32 + 27 * 16;
         let by_hand = 2.0 * f64::from(down + up + 12) * 8.0;

@@ -1,18 +1,18 @@
 //! Takes results folders of nnU-Net v2, as TotalSegmentator ships them, into the user's folder.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use neural::NeuralError;
 use neural::card::{
     ExpectedInput, ModelCard, ModelClass, Network, NnUnetPart, NnUnetParts, SCHEMA, Training, WeightFile,
 };
-use neural::nnunet::NnUnetWork;
+use neural::nnunet::{Dataset, Heads, NnUnetWork, Plans};
 use neural::weights::Checkpoint;
 use serde_json::Value;
+use volume::Label;
 use volume::terminology::{self, ClassTable};
-use volume::{BACKGROUND, Label};
 
 use super::file_name;
 use super::store::{Staging, io};
@@ -27,13 +27,15 @@ const MAX_JSON_BYTES: u64 = 64 << 20;
 /// A network that knows so many of TotalSegmentator's classes and no others is one of its own.
 const MANY_CLASSES: usize = 20;
 
+const PLANS: &str = "plans.json";
+const DATASET: &str = "dataset.json";
 const CHECKPOINT: &str = "checkpoint_final.pth";
 
 /// A results folder that was found.
 struct Results {
     path: PathBuf,
     configuration: String,
-    dataset: Value,
+    dataset: Dataset,
     plans: Value,
     folds: Vec<String>,
 }
@@ -54,15 +56,12 @@ pub(super) fn take(
         return Ok(None);
     }
     let name = model_name(&found, name);
-    let model = |reason: String| PipelineError::Model {
-        name: name.clone(),
-        cause: Box::new(NeuralError::Description { field: "dataset.json".to_owned(), reason }),
-    };
     let total: BTreeMap<&str, Label> =
         ClassTable::TotalSegmentatorV2.classes().map(|(value, structure)| (structure.name, value)).collect();
     let several = found.len() > 1;
     let (mut parts, mut classes, mut weights) = (Vec::new(), BTreeMap::<Label, String>::new(), Vec::new());
-    if let Some((results, count)) = found.iter().map(|r| (r, channels(&r.dataset))).find(|(_, n)| *n != 1) {
+    if let Some(results) = found.iter().find(|r| r.dataset.channels.len() != 1) {
+        let count = results.dataset.channels.len();
         return Err(PipelineError::NoModelHere {
             reason: format!("its network takes {count} images at once, and a scan is one"),
             path: results.path.clone(),
@@ -72,11 +71,12 @@ pub(super) fn take(
     for (at, results) in found.iter().enumerate() {
         let place = if several { format!("part_{}", at + 1) } else { ".".to_owned() };
         let mut of_part = BTreeMap::new();
-        for (own, class) in labels(&results.dataset).map_err(&model)? {
+        for (&own, class) in &results.dataset.names {
             let value = if several {
-                let structure = terminology::find(&class).and_then(|s| total.get(s.name).copied());
-                structure.ok_or_else(|| {
-                    model(format!("names `{class}`, which is no class of TotalSegmentator, so parts cannot be joined"))
+                let structure = terminology::find(class).and_then(|s| total.get(s.name).copied());
+                structure.ok_or_else(|| PipelineError::NoModelHere {
+                    reason: format!("`{class}` is no class of TotalSegmentator, so parts cannot be joined"),
+                    path: results.path.join(DATASET),
                 })?
             } else {
                 own
@@ -91,7 +91,7 @@ pub(super) fn take(
                 );
                 return Err(PipelineError::NoModelHere { reason, path: folder.to_owned() });
             }
-            classes.insert(value, class);
+            classes.insert(value, class.clone());
         }
         weights.extend(copy(results, &place, staging)?);
         read_checkpoints(results, &name)?;
@@ -126,11 +126,21 @@ pub(super) fn take(
     } else {
         "it sees scans as they are stored, as nnU-Net's reader does"
     };
-    let notes = vec![
+    let notes = found.iter().filter_map(|r| regions_note(&r.dataset)).chain([
         turned.to_owned(),
         "its folder does not tell under which licence the weights may be used; look where they come from".to_owned(),
-    ];
-    Ok(Some((card, notes)))
+    ]);
+    Ok(Some((card, notes.collect())))
+}
+
+/// How to read classes that are regions, which may lie within each other.
+fn regions_note(dataset: &Dataset) -> Option<String> {
+    let Heads::Regions(order) = &dataset.heads else { return None };
+    let names: Vec<&str> = order.iter().filter_map(|label| dataset.names.get(label)).map(String::as_str).collect();
+    Some(format!(
+        "its classes are regions that may lie within each other; a voxel is of the last that holds it of: {}",
+        names.join(", ")
+    ))
 }
 
 /// True if its plans or its folders say that it is TotalSegmentator's.
@@ -145,25 +155,19 @@ fn is_named_total(results: &Results) -> bool {
 
 /// How much its networks do, if its plans tell: in every fold, and in mirror images along all axes unless its trainer left them out.
 fn work(results: &Results) -> Option<NnUnetWork> {
-    let [plans, dataset] = [&results.plans, &results.dataset].map(|json| json.to_string());
     let mirrors = if file_name(&results.path).contains("NoMirroring") { 1 } else { 8 };
     let often = results.folds.len() * mirrors;
-    NnUnetWork::of(plans.as_bytes(), dataset.as_bytes(), &results.configuration, often).ok()
-}
-
-/// Images that a network takes at once.
-fn channels(dataset: &Value) -> usize {
-    let named = dataset.get("channel_names").or_else(|| dataset.get("modality"));
-    named.and_then(Value::as_object).map_or(1, serde_json::Map::len)
+    let plans = Plans::read(results.plans.to_string().as_bytes()).ok()?;
+    NnUnetWork::of(&plans, &results.dataset, &results.configuration, often).ok()
 }
 
 fn search(folder: &Path, depth: usize, found: &mut Vec<Results>) -> Result<(), PipelineError> {
-    if folder.join("plans.json").is_file() && folder.join("dataset.json").is_file() {
+    if folder.join(PLANS).is_file() && folder.join(DATASET).is_file() {
         let folds = folds(folder)?;
         if !folds.is_empty() {
-            let [plans, dataset] = ["plans.json", "dataset.json"].map(|f| json(&folder.join(f)));
+            let plans = read(&folder.join(PLANS), |bytes| serde_json::from_slice::<Value>(bytes))?;
+            let dataset = read(&folder.join(DATASET), Dataset::read)?;
             let configuration = file_name(folder).rsplit("__").next().unwrap_or_default().to_owned();
-            let (plans, dataset) = (plans?, dataset?);
             let known = |c: &str| plans.pointer("/configurations").and_then(|all| all.get(c)).is_some();
             let configuration = if known(&configuration) { configuration } else { "3d_fullres".to_owned() };
             found.push(Results { path: folder.to_owned(), configuration, dataset, plans, folds });
@@ -194,14 +198,13 @@ fn folds(folder: &Path) -> Result<Vec<String>, PipelineError> {
     Ok(folds.filter(|n| n.starts_with("fold_")).collect())
 }
 
-fn json(path: &Path) -> Result<Value, PipelineError> {
+fn read<T, E: Display>(path: &Path, parse: impl Fn(&[u8]) -> Result<T, E>) -> Result<T, PipelineError> {
     let wrong = |reason: String| PipelineError::NoModelHere { reason, path: path.to_owned() };
     let size = fs::metadata(path).map_err(|e| io("look at", e, path))?.len();
     if size > MAX_JSON_BYTES {
         return Err(wrong(format!("{size} bytes are too many for this file")));
     }
-    serde_json::from_slice(&fs::read(path).map_err(|e| io("read", e, path))?)
-        .map_err(|e| wrong(format!("it is no JSON: {e}")))
+    parse(&fs::read(path).map_err(|e| io("read", e, path))?).map_err(|e| wrong(e.to_string()))
 }
 
 /// Where a data set was trained in several configurations, the one at full resolution is taken.
@@ -223,23 +226,8 @@ fn model_name(found: &[Results], given: &str) -> String {
     name.chars().map(safe).collect::<String>().trim_start_matches(['.', '-']).to_owned()
 }
 
-/// Classes with their names, background left out.
-fn labels(dataset: &Value) -> Result<BTreeMap<Label, String>, String> {
-    let table = dataset.get("labels").and_then(Value::as_object).ok_or("has no `labels`")?;
-    let mut labels = BTreeMap::new();
-    for (name, value) in table {
-        let value = value.as_u64().and_then(|v| Label::try_from(v).ok());
-        let value = value.ok_or_else(|| format!("gives `{name}` no single number; regions are not known here"))?;
-        if value != BACKGROUND && labels.insert(value, name.clone()).is_some() {
-            return Err(format!("gives class {value} to two names"));
-        }
-    }
-    if labels.is_empty() { Err("names no classes".to_owned()) } else { Ok(labels) }
-}
-
 fn expected(results: &Results) -> ExpectedInput {
-    let channel = results.dataset.pointer("/channel_names/0").and_then(Value::as_str).unwrap_or_default();
-    let upper = channel.to_ascii_uppercase();
+    let upper = results.dataset.channels[0].to_ascii_uppercase();
     let contrast = ["T1", "T2", "FLAIR"].into_iter().find(|c| upper.starts_with(c)).map(str::to_owned);
     let modality = if upper.contains("CT") { "CT" } else { "MR" };
     // It is resampled to the network's own spacing; three times that is where structures are lost.
@@ -272,7 +260,7 @@ fn read_checkpoints(results: &Results, name: &str) -> Result<(), PipelineError> 
 
 fn copy(results: &Results, place: &str, staging: &Staging) -> Result<Vec<WeightFile>, PipelineError> {
     let checkpoints = results.folds.iter().map(|fold| format!("{fold}/{CHECKPOINT}"));
-    ["plans.json", "dataset.json"]
+    [PLANS, DATASET]
         .map(str::to_owned)
         .into_iter()
         .chain(checkpoints)

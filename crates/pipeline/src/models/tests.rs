@@ -272,6 +272,22 @@ fn networks_of_others_see_scans_as_they_are_stored() {
 }
 
 #[test]
+fn regions_are_classes_and_a_note_tells_which_lies_in_which() {
+    let shelf = Shelf::new();
+    let base = "kidneys/Dataset220_KiTS/nnUNetTrainer__nnUNetPlans__3d_fullres";
+    results(&shelf, "kidneys/Dataset220_KiTS", r#"{"background": 0}"#);
+    let labels = r#"{"background": 0, "kidney": [1, 2, 3], "masses": [2, 3], "tumor": 2, "ignore": 4}"#;
+    let dataset =
+        format!(r#"{{"channel_names": {{"0": "CT"}}, "labels": {labels}, "regions_class_order": [1, 3, 2]}}"#);
+    shelf.file(&format!("{base}/dataset.json"), dataset.as_bytes());
+    let added = shelf.add(shelf.dir.path().join("kidneys").to_str().unwrap()).unwrap();
+    assert!(added.notes.iter().any(|n| n.ends_with("of: kidney, masses, tumor")), "{:?}", added.notes);
+    let classes: Vec<_> = shelf.models.find(&added.name).unwrap().card.classes;
+    let classes: Vec<_> = classes.iter().map(|c| (c.value, c.name.as_str())).collect();
+    assert_eq!(classes, [(1, "kidney"), (2, "tumor"), (3, "masses")]);
+}
+
+#[test]
 fn heads_get_models_of_heads() {
     let shelf = Shelf::new();
     results_of(&shelf, "a/Dataset002_Heart", r#"{"0": "MRI"}"#, r#"{"background": 0, "heart": 1}"#);
