@@ -46,7 +46,7 @@ pub use recipe::{CT_BASIC, CT_FINE, CT_ORGANS, LABELS, MR_BRAIN, MR_HEAD, RECIPE
 pub use segment::{FoundStructure, SegmentRequest, SegmentSummary, segment};
 pub use summary::{BuildSummary, BuiltSegment};
 pub use train::{
-    CalibrationScore, CalibrationSummary, CaseScore, ClassScore, DataRecipe, DrawnRecipe, NetworkRecipe, PhantomRecipe,
-    Split, TrainRecipe, TrainRequest, TrainSummary, TrainedClass, calibrate, train,
+    CalibrationScore, CalibrationSummary, CaseScore, ClassScore, DataRecipe, DrawnRecipe, HeldBack, NetworkRecipe,
+    PhantomRecipe, Split, TrainRecipe, TrainRequest, TrainSummary, TrainedClass, calibrate, train,
 };
 pub use upsample::{UpsampleRequest, UpsampleSummary, upsample};

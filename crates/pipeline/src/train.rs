@@ -11,6 +11,7 @@ mod drawn;
 mod evaluation;
 mod recipe;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::fs::File;
 use std::io::Write;
@@ -24,7 +25,9 @@ use serde::Serialize;
 use self::calibrate::Finished;
 pub use self::calibrate::{CalibrationSummary, calibrate};
 pub use self::evaluation::{CalibrationScore, CaseScore, ClassScore};
-pub use self::recipe::{DataRecipe, DrawnRecipe, NetworkRecipe, PhantomRecipe, Split, TrainRecipe, TrainedClass};
+pub use self::recipe::{
+    DataRecipe, DrawnRecipe, HeldBack, NetworkRecipe, PhantomRecipe, Split, TrainRecipe, TrainedClass,
+};
 use crate::models::CARD;
 use crate::plot::{Curve, curves};
 use crate::{PipelineError, Progress};
@@ -63,7 +66,7 @@ pub struct TrainSummary {
     pub name: String,
     /// True if training is over; else another leg goes on.
     pub done: bool,
-    /// Cases to train on, to validate, to test.
+    /// Cases to train on, to validate, to test. What is held back from one of several networks may teach the others.
     pub cases: [usize; 3],
     /// Numbers in the weights of a network.
     pub parameters: usize,
@@ -122,19 +125,21 @@ pub fn train(request: &TrainRequest, progress: &dyn Progress) -> Result<TrainSum
     let _lock = hold(&request.out)?;
     recipe.goes_on(&request.out, &request.recipe)?;
     progress.stage("read", 0.0);
-    let training = data.samples(&data.training, &recipe)?;
-    recipe.check_present(&training, &request.data)?;
-    let validation = data.samples(&data.validation, &recipe)?;
-    // A network that will look through windows is judged by what it sees in them.
-    let judged = match recipe.view().windows {
-        Some(window) => validation.iter().flat_map(|sample| sample.tiles(window)).collect(),
-        None => validation.clone(),
-    };
+    let samples = data::samples(&data.cases, &recipe)?;
     progress.stage("read", 1.0);
 
     let mut leg = Leg { request, recipe: &recipe, start, longest: 0.0, progress };
     let mut member = 0;
     let trainer = loop {
+        let both = samples.iter().zip(&data.cases);
+        let (validation, training): (Vec<_>, Vec<_>) = both.partition(|(_, case)| case.is_held_back(&recipe, member));
+        let training: Vec<&Sample> = training.into_iter().map(|(sample, _)| sample).collect();
+        recipe.check_present(&training, &request.data)?;
+        // A network that will look through windows is judged by what it sees in them.
+        let judged: Vec<Cow<'_, Sample>> = match recipe.view().windows {
+            Some(window) => validation.iter().flat_map(|(sample, _)| sample.tiles(window)).map(Cow::Owned).collect(),
+            None => validation.into_iter().map(|(sample, _)| Cow::Borrowed(sample)).collect(),
+        };
         let trainer = leg.learn(member, &training, &judged)?;
         if !trainer.is_done() || member + 1 == recipe.members {
             break trainer;
@@ -142,12 +147,12 @@ pub fn train(request: &TrainRequest, progress: &dyn Progress) -> Result<TrainSum
         member += 1;
     };
     let done = trainer.is_done();
-    let finished = if done { Some(finish(request, &recipe, &data, &validation, progress)?) } else { None };
+    let finished = if done { Some(finish(request, &recipe, &data, &samples, progress)?) } else { None };
     let (test, calibration) = finished.map_or((Vec::new(), None), |f| (f.test, Some(f.calibration)));
     Ok(TrainSummary {
         name: recipe.name.clone(),
         done,
-        cases: [&data.training, &data.validation, &data.test].map(Vec::len),
+        cases: data.counts(&recipe),
         parameters: trainer.parameter_count(),
         member: [member + 1, recipe.members],
         state: trainer.state().clone(),
@@ -202,7 +207,12 @@ struct Leg<'a> {
 
 impl<'a> Leg<'a> {
     /// Takes a network up, counted from 0, until it is done or the time is up.
-    fn learn(&mut self, member: usize, training: &[Sample], judged: &[Sample]) -> Result<Trainer<'a>, PipelineError> {
+    fn learn(
+        &mut self,
+        member: usize,
+        training: &[&Sample],
+        judged: &[Cow<'_, Sample>],
+    ) -> Result<Trainer<'a>, PipelineError> {
         let Self { request, recipe, progress, .. } = *self;
         let folder = folder_of(&request.out, recipe, member);
         std::fs::create_dir_all(&folder).map_err(|e| io(&folder, e))?;
@@ -275,7 +285,7 @@ fn finish(
     request: &TrainRequest,
     recipe: &TrainRecipe,
     data: &data::DataSet,
-    validation: &[Sample],
+    samples: &[Sample],
     progress: &dyn Progress,
 ) -> Result<Finished, PipelineError> {
     let best = |member| {
@@ -285,7 +295,8 @@ fn finish(
     let members = (0..recipe.members).map(best).collect::<Result<Vec<_>, _>>()?;
     let weights = Predictor::join(&members, recipe.precision)?;
     let predictor = recipe.view().load(&weights)?;
-    let measured = calibrate::measure(&predictor, recipe, data, validation, progress)?;
+    let held_back: Vec<_> = data.held_back(recipe).map(|(case, strangers)| (&samples[case], strangers)).collect();
+    let measured = calibrate::measure(&predictor, recipe, data, &held_back, progress)?;
     write(&request.out.join(WEIGHTS), &weights)?;
     measured.write(&request.out, recipe, recipe.card(&weights))
 }

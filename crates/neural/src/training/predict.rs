@@ -1,6 +1,7 @@
 //! A trained network at work on samples.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use candle_core::{DType, Device, Module, Tensor};
 use candle_nn::VarBuilder;
@@ -14,7 +15,7 @@ use crate::safetensors::{Content, Precision};
 /// Networks of one shape with weights that stay as they are; of several, the mean of their probabilities counts (Lakshminarayanan
 /// et al., NeurIPS 2017).
 pub struct Predictor {
-    networks: Vec<Box<dyn Module + Send + Sync>>,
+    networks: Vec<Arc<dyn Module + Send + Sync>>,
     divisor: usize,
 }
 
@@ -38,8 +39,8 @@ impl Predictor {
         }
         let all = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
         let networks = match members {
-            1 => vec![kind.load(&all)?],
-            n => (0..n).map(|member| kind.load(&all.pp(member))).collect::<Result<_, _>>()?,
+            1 => vec![kind.load(&all)?.into()],
+            n => (0..n).map(|member| Ok(kind.load(&all.pp(member))?.into())).collect::<Result<_, NeuralError>>()?,
         };
         Ok(Self { networks, divisor: kind.divisor() })
     }
@@ -60,6 +61,15 @@ impl Predictor {
             }
         }
         joined.write(precision)
+    }
+
+    /// Some of the networks, counted from 0.
+    ///
+    /// # Panics
+    /// If there is no network of a number.
+    pub fn only(&self, members: &[usize]) -> Self {
+        let networks = members.iter().map(|&member| Arc::clone(&self.networks[member])).collect();
+        Self { networks, divisor: self.divisor }
     }
 
     /// Probabilities `[class, depth, height, width]`; the mean over all flips of the axes (depth, height, width) named.

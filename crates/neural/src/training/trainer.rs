@@ -1,5 +1,6 @@
 //! One network in training, epoch by epoch.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -252,13 +253,13 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// [`NeuralError::Stopped`], after which the state is that of no epoch and must be taken up from a checkpoint;
     /// [`NeuralError::Diverged`]; [`NeuralError::Input`] if a sample does not fit the network.
-    pub fn epoch(
+    pub fn epoch<T: Borrow<Sample> + Sync, V: Borrow<Sample>>(
         &mut self,
-        training: &[Sample],
-        validation: &[Sample],
+        training: &[T],
+        validation: &[V],
         tell: &mut dyn FnMut(usize, usize) -> bool,
     ) -> Result<bool, NeuralError> {
-        for sample in training.iter().chain(validation) {
+        for sample in training.iter().map(T::borrow).chain(validation.iter().map(V::borrow)) {
             sample.check(self.kind.inputs(), self.kind.classes())?;
         }
         if training.is_empty() || validation.is_empty() {
@@ -281,7 +282,7 @@ impl<'a> Trainer<'a> {
                 .map(|(i, &at)| {
                     let drawn = (step * self.config.batch + i) as u64;
                     let mut rng = Rng::of(&[self.config.seed, SAMPLE, epoch as u64, drawn]);
-                    let sample = &training[order[at] % training.len()];
+                    let sample = training[order[at] % training.len()].borrow();
                     augment(sample, self.config.patch, &self.config.augmentation, &mut rng)
                 })
                 .collect();
@@ -329,10 +330,10 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     /// [`NeuralError::Candle`].
-    pub fn score(&self, samples: &[Sample]) -> Result<Score, NeuralError> {
+    pub fn score<S: Borrow<Sample>>(&self, samples: &[S]) -> Result<Score, NeuralError> {
         let network = self.kind.load(&self.parameters.constants())?;
         let (mut loss, mut dice) = (0.0, Vec::new());
-        for sample in samples {
+        for sample in samples.iter().map(S::borrow) {
             let padded = padded(sample, self.kind.divisor());
             let logits = network.forward(&tensor(&padded)?)?;
             let one = dice_cross_entropy(&logits, padded.labels.as_slice().into(), self.config.loss)?;

@@ -80,24 +80,30 @@ pub fn calibrate(request: &TrainRequest, progress: &dyn Progress) -> Result<Cali
     }
     let data = data::DataSet::find(&recipe, &request.data)?;
     progress.stage("read", 0.0);
-    let validation = data.samples(&data.validation, &recipe)?;
+    let (cases, strangers): (Vec<_>, Vec<_>) = data.held_back(&recipe).unzip();
+    let samples = data::samples(cases.into_iter().map(|case| &data.cases[case]), &recipe)?;
+    let held_back: Vec<_> = samples.iter().zip(strangers).collect();
     progress.stage("read", 1.0);
     let predictor = recipe.view().load(&weights)?;
-    let measured = measure(&predictor, &recipe, &data, &validation, progress)?;
+    let measured = measure(&predictor, &recipe, &data, &held_back, progress)?;
     let Finished { test, calibration } = measured.write(&request.out, &recipe, card)?;
-    let cases = [&data.validation, &data.test].map(Vec::len);
+    let [_, validation, test_cases] = data.counts(&recipe);
+    let cases = [validation, test_cases];
     Ok(CalibrationSummary { name: recipe.name, cases, test, calibration })
 }
 
-/// Fits the temperature on the validation part, then looks at the test part.
+/// A case, and the networks that did not learn from it.
+pub(super) type HeldBackSample<'a> = (&'a Sample, Vec<usize>);
+
+/// Fits the temperature on what was held back, then looks at the test part.
 pub(super) fn measure(
     predictor: &Predictor,
     recipe: &TrainRecipe,
     data: &data::DataSet,
-    validation: &[Sample],
+    held_back: &[HeldBackSample<'_>],
     progress: &dyn Progress,
 ) -> Result<Measured, PipelineError> {
-    let fit = fitted(predictor, recipe, validation, progress)?;
+    let fit = fitted(predictor, recipe, held_back, progress)?;
     let temperature = (fit.temperature().unwrap_or(1.0) * 1e4).round() / 1e4;
     let tested = evaluation::evaluate(predictor, recipe, data, temperature, progress)?;
     let test = evaluation::summarize(&tested.cases, recipe);
@@ -108,17 +114,17 @@ pub(super) fn measure(
 fn fitted(
     predictor: &Predictor,
     recipe: &TrainRecipe,
-    validation: &[Sample],
+    held_back: &[HeldBackSample<'_>],
     progress: &dyn Progress,
 ) -> Result<TemperatureFit, PipelineError> {
     let mut fit = TemperatureFit::new(recipe.classes.len() + 1);
-    let voxels: usize = validation.iter().map(Sample::voxels).sum();
+    let voxels: usize = held_back.iter().map(|(sample, _)| sample.voxels()).sum();
     let view = recipe.view();
-    for (at, sample) in validation.iter().enumerate() {
-        // As the network is used, so that what is fitted is what is shown.
-        let probabilities = view.probabilities(predictor, sample, &|_| ())?;
+    for (at, (sample, strangers)) in held_back.iter().enumerate() {
+        // As the networks are used, so that what is fitted is what is shown; but each case by those that it is new to.
+        let probabilities = view.probabilities(&predictor.only(strangers), sample, &|_| ())?;
         fit.add(&probabilities, &sample.labels, voxels.div_ceil(MOST_VOXELS));
-        progress.stage("calibrate", (at + 1) as f32 / validation.len() as f32);
+        progress.stage("calibrate", (at + 1) as f32 / held_back.len() as f32);
     }
     Ok(fit)
 }

@@ -20,6 +20,8 @@ pub(super) struct Case {
     /// File name without what comes after the first dot, or what it is made from.
     pub(super) name: String,
     source: Source,
+    /// Its remainder by the split; none if it is to learn from in any case.
+    part: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -37,8 +39,8 @@ enum Source {
 /// All cases, by what they are for.
 #[derive(Default)]
 pub(super) struct DataSet {
-    pub(super) training: Vec<Case>,
-    pub(super) validation: Vec<Case>,
+    /// To learn from, or held back from some or all networks and what those are judged by.
+    pub(super) cases: Vec<Case>,
     pub(super) test: Vec<Case>,
 }
 
@@ -56,45 +58,59 @@ impl DataSet {
             if !labels.is_file() {
                 return Err(wrong("there is no label map of the same name"));
             }
-            all.part(recipe, number).push(Case { name, source: Source::Files { image: image.clone(), labels } });
+            all.add(recipe, name, number, Source::Files { image: image.clone(), labels });
         }
         if let Some(PhantomRecipe { seeds: [first, last], spacing_mm }) = recipe.data.phantoms {
             for seed in first..=last {
-                let case = Case { name: format!("phantom_{seed}"), source: Source::Phantom(seed, spacing_mm) };
-                all.part(recipe, seed).push(case);
+                all.add(recipe, format!("phantom_{seed}"), seed, Source::Phantom(seed, spacing_mm));
             }
         }
         if let Some(drawn) = &recipe.data.drawn {
             for labels in volumes_in(&folder.join(&drawn.labels))? {
                 for copy in 0..drawn.copies {
                     let name = format!("{}_{copy}", stem(&labels));
-                    all.training.push(Case { name, source: Source::Drawn(labels.clone(), copy) });
+                    all.cases.push(Case { name, source: Source::Drawn(labels.clone(), copy), part: None });
                 }
             }
         }
-        if all.training.is_empty() || all.validation.is_empty() {
-            let reason = "it has no cases to train on, or none to validate".to_owned();
-            return Err(PipelineError::DataSet { reason, path: images });
+        for member in 0..recipe.members {
+            let held_back = all.cases.iter().filter(|case| case.is_held_back(recipe, member)).count();
+            if held_back == 0 || held_back == all.cases.len() {
+                let reason = "it has no cases to train on, or none to validate".to_owned();
+                return Err(PipelineError::DataSet { reason, path: images });
+            }
         }
         Ok(all)
     }
 
-    /// Where the case of a number belongs.
-    fn part(&mut self, recipe: &TrainRecipe, number: u64) -> &mut Vec<Case> {
+    fn add(&mut self, recipe: &TrainRecipe, name: String, number: u64, source: Source) {
         let split = &recipe.data.split;
         let part = number % split.modulus;
-        if split.test.contains(&part) {
-            &mut self.test
-        } else if split.validation.contains(&part) {
-            &mut self.validation
-        } else {
-            &mut self.training
-        }
+        let cases = if split.test.contains(&part) { &mut self.test } else { &mut self.cases };
+        cases.push(Case { name, source, part: Some(part) });
     }
 
-    pub(super) fn samples(&self, cases: &[Case], recipe: &TrainRecipe) -> Result<Vec<Sample>, PipelineError> {
-        cases.par_iter().map(|case| case.load(recipe)?.sample(recipe)).collect()
+    /// Which cases are held back, each with the networks that do not learn from it.
+    pub(super) fn held_back(&self, recipe: &TrainRecipe) -> impl Iterator<Item = (usize, Vec<usize>)> {
+        let strangers = |case: &Case| (0..recipe.members).filter(|&n| case.is_held_back(recipe, n)).collect::<Vec<_>>();
+        self.cases.iter().map(strangers).enumerate().filter(|(_, strangers)| !strangers.is_empty())
     }
+
+    /// Cases that some network learns from, that are held back from some, and for the test.
+    pub(super) fn counts(&self, recipe: &TrainRecipe) -> [usize; 3] {
+        let of = |wanted: bool| {
+            let is = |case: &&Case| (0..recipe.members).any(|member| case.is_held_back(recipe, member) == wanted);
+            self.cases.iter().filter(is).count()
+        };
+        [of(false), of(true), self.test.len()]
+    }
+}
+
+pub(super) fn samples<'a>(
+    cases: impl IntoIterator<Item = &'a Case>,
+    recipe: &TrainRecipe,
+) -> Result<Vec<Sample>, PipelineError> {
+    cases.into_iter().collect::<Vec<_>>().into_par_iter().map(|case| case.load(recipe)?.sample(recipe)).collect()
 }
 
 /// NIfTI files of a folder, by name.
@@ -124,6 +140,11 @@ fn number(name: &str) -> Option<u64> {
 }
 
 impl Case {
+    /// True if a network, counted from 0, does not learn from it but is judged by it.
+    pub(super) fn is_held_back(&self, recipe: &TrainRecipe, member: usize) -> bool {
+        self.part.is_some_and(|part| recipe.data.split.validation.of(member).contains(&part))
+    }
+
     /// Reads or makes the case.
     pub(super) fn load(&self, recipe: &TrainRecipe) -> Result<LoadedCase, PipelineError> {
         let wrong = |reason: String| PipelineError::DataSet { reason, path: self.path() };

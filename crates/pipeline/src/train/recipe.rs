@@ -121,7 +121,7 @@ pub struct DrawnRecipe {
     pub copies: u64,
 }
 
-/// Cases by the number in their file names, modulo `modulus`; what is neither for test nor validation is for training.
+/// Cases by the number in their file names, modulo `modulus`; what is neither for the test nor held back is for training.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Split {
@@ -130,7 +130,35 @@ pub struct Split {
     /// Remainders that are for the test.
     pub test: Vec<u64>,
     /// Remainders that are for validation.
-    pub validation: Vec<u64>,
+    pub validation: HeldBack,
+}
+
+/// Remainders of the cases that networks do not learn from, and are judged by instead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "validation is a list of remainders, or such a list for each network")]
+pub enum HeldBack {
+    /// The same from all networks.
+    FromAll(Vec<u64>),
+    /// Others from each network, so that together they learn from all cases.
+    FromEach(Vec<Vec<u64>>),
+}
+
+impl HeldBack {
+    /// From a network, counted from 0.
+    pub(super) fn of(&self, member: usize) -> &[u64] {
+        match self {
+            Self::FromAll(parts) => parts,
+            Self::FromEach(lists) => lists.get(member).map_or(&[], Vec::as_slice),
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &u64> {
+        let lists = match self {
+            Self::FromAll(parts) => std::slice::from_ref(parts),
+            Self::FromEach(lists) => lists,
+        };
+        lists.iter().flatten()
+    }
 }
 
 /// A structure and its label in the data.
@@ -223,10 +251,20 @@ impl TrainRecipe {
         if *modulus < 2 {
             return Err(wrong("a split needs a modulus of 2 or more".to_owned()));
         }
-        if let Some(part) = test.iter().chain(validation).find(|part| *part >= modulus) {
+        if let HeldBack::FromEach(lists) = validation
+            && lists.len() != recipe.members
+        {
+            let reason = format!(
+                "the split has {} lists for validation and there are {} networks (`members`)",
+                lists.len(),
+                recipe.members
+            );
+            return Err(wrong(reason));
+        }
+        if let Some(part) = test.iter().chain(validation.all()).find(|part| *part >= modulus) {
             return Err(wrong(format!("no number has the remainder {part} modulo {modulus}, as the split asks for")));
         }
-        if let Some(part) = test.iter().find(|part| validation.contains(part)) {
+        if let Some(part) = validation.all().find(|part| test.contains(part)) {
             return Err(wrong(format!("the split has the remainder {part} for the test and for validation")));
         }
         if recipe.data.phantoms.is_some_and(|p| !(p.spacing_mm.is_finite() && p.spacing_mm > 0.0)) {
@@ -242,7 +280,7 @@ impl TrainRecipe {
     ///
     /// # Errors
     /// [`PipelineError::DataSet`], with the class.
-    pub(super) fn check_present(&self, training: &[Sample], data: &Path) -> Result<(), PipelineError> {
+    pub(super) fn check_present(&self, training: &[&Sample], data: &Path) -> Result<(), PipelineError> {
         let mut present = [false; 256];
         training.iter().flat_map(|sample| &sample.labels).for_each(|&label| present[usize::from(label)] = true);
         match self.classes.iter().zip(1..).find(|(_, number)| !present[*number]) {

@@ -148,6 +148,50 @@ fn several_networks_learn_one_after_the_other() {
 }
 
 #[test]
+fn each_network_may_have_cases_of_its_own_held_back() {
+    let set = Set::new(11);
+    let mut recipe = recipe();
+    recipe["training"]["epochs"] = json!(2);
+    let train = |recipe: &Value, out: &str| {
+        set.write_recipe(recipe);
+        set.train(out, None).unwrap()
+    };
+    recipe["data"]["split"]["validation"] = json!([2]);
+    recipe["training"]["seed"] = json!(6);
+    train(&recipe, "alone");
+    recipe["training"]["seed"] = json!(5);
+    recipe["members"] = json!(2);
+    recipe["data"]["split"]["validation"] = json!([[1], [2]]);
+    let both = train(&recipe, "both");
+    // Of 11 numbers 3 are divided by 5, and 2 have each other remainder.
+    assert_eq!(both.cases, [8, 4, 3], "what is held back from one teaches the other");
+    assert_eq!(
+        set.read("both/member-2/best.safetensors"),
+        set.read("alone/best.safetensors"),
+        "the second has its part"
+    );
+    let calibration = both.calibration.unwrap();
+    let calibrated = set.calibrate("both").unwrap();
+    assert_eq!((calibrated.cases, &calibrated.calibration), ([4, 3], &calibration));
+
+    // The same part from each is that part from all, and one network's word is not that of both.
+    recipe["data"]["split"]["validation"] = json!([[1, 2], [1, 2]]);
+    let each = train(&recipe, "each").calibration.unwrap();
+    recipe["data"]["split"]["validation"] = json!([1, 2]);
+    let all = train(&recipe, "all").calibration.unwrap();
+    assert_eq!(each, all);
+    std::fs::copy(
+        set.folder.path().join("both/weights.safetensors"),
+        set.folder.path().join("all/weights.safetensors"),
+    )
+    .unwrap();
+    std::fs::copy(set.folder.path().join("both/model.json"), set.folder.path().join("all/model.json")).unwrap();
+    let together = set.calibrate("all").unwrap().calibration;
+    assert_eq!(together.fitted_on, calibration.fitted_on);
+    assert_ne!(together.temperature, calibration.temperature, "a case is judged by those that it is new to");
+}
+
+#[test]
 fn legs_lead_to_the_same_model() {
     let set = Set::new(11);
     let through = set.train("through", None).unwrap();
@@ -300,6 +344,13 @@ fn recipes_that_cannot_be_are_refused() {
     refused(|r| r["card"]["input"]["spacing_mm"] = json!([2.0, 1.0]), "range of its input");
     refused(|r| r["data"]["split"]["test"] = json!([5]), "remainder 5");
     refused(|r| r["data"]["split"]["test"] = json!([1]), "for the test and for validation");
+    refused(
+        |r| r["data"]["split"]["validation"] = json!([[1], [2]]),
+        "2 lists for validation and there are 1 networks",
+    );
+    refused(|r| r["data"]["split"]["validation"] = json!([[1, 5]]), "remainder 5");
+    refused(|r| r["data"]["split"]["validation"] = json!([[]]), "none to validate");
+    refused(|r| r["data"]["split"]["validation"] = json!("1"), "validation is a list of remainders");
     refused(|r| r["classes"][1]["value"] = json!(8), "no case to train on has a voxel of back_ball");
     refused(|r| r["network"]["parameters"]["channels"] = json!([4, 1_000_000]), "channels");
     refused(|r| r["training"]["batch"] = json!(1_000_000), "batch");

@@ -156,7 +156,7 @@ fn what_does_not_fit_is_refused() {
     let mut not_a_number = case(1);
     not_a_number.image[5] = f32::NAN;
     assert!(trainer.epoch(&[not_a_number], &[case(2)], &mut |_, _| true).is_err());
-    assert!(trainer.epoch(&[], &[case(2)], &mut |_, _| true).is_err());
+    assert!(trainer.epoch::<Sample, _>(&[], &[case(2)], &mut |_, _| true).is_err());
     let bytes = trainer.checkpoint().unwrap();
     let other = TrainingConfig { learning_rate: 1.0, ..config() };
     assert!(Trainer::resume(&kind, other, &bytes).is_err());
