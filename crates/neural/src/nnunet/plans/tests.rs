@@ -102,6 +102,7 @@ fn what_cannot_be_used_is_named() {
     fails(|p| p["configurations"]["3d_fullres"]["normalization_schemes"] = json!(["MyNorm"]), "MyNorm");
     fails(|p| p["configurations"]["3d_fullres"]["spacing"] = json!([1.0, 1.0]), "3D");
     fails(|p| p["configurations"]["3d_fullres"]["patch_size"] = json!([0, 4, 4]), "patch_size");
+    fails(|p| p["configurations"]["3d_fullres"]["patch_size"] = json!([4096, 4096, 4096]), "patch_size");
     fails(|p| p["configurations"]["3d_fullres"]["resampling_fn_data"] = json!("resample_torch_fornnunet"), "torch");
     let kwargs = |p: &mut Value, key: &str, value: Value| {
         p["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"][key] = value;
