@@ -78,6 +78,9 @@ fn a_file_cut_anywhere_is_an_error() {
     let mut series = files(&axial(&[0.0, 1.0, 2.0], |_| 0.0));
     let length = series[1].1.len();
     series[1].1.truncate(length - 50);
+    let inventory = inspect_memory(series.clone()).unwrap();
+    assert!(matches!(inventory.series[0].obstacle, Some(Obstacle::Damaged { .. })));
+    assert_eq!(inventory.series[0].findings, [], "what keeps it from being a volume was not left out");
     check_refused(series, &["cut short", "0002.dcm", "take it out"]);
 }
 
