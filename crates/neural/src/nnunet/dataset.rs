@@ -11,7 +11,7 @@ use crate::NeuralError;
 pub struct Dataset {
     /// Names of the image's channels, in their order: `CT`, `T1`, ….
     pub channels: Vec<String>,
-    /// Names of the labels that the network can give, without background; of regions, by the label that stands for them.
+    /// Names of the labels that the network can give, without background; of regions what is left of each: `kidney without masses`.
     pub names: BTreeMap<u16, String>,
     /// How outputs become labels.
     pub heads: Heads,
@@ -106,7 +106,7 @@ fn labels(dataset: &Value) -> Result<(BTreeMap<u16, String>, Heads), NeuralError
                 format!("has {} entries for {} regions", order.len(), regions.len()),
             ));
         }
-        let names = order.iter().zip(&regions).map(|(&label, (name, _))| (label, (*name).to_owned())).collect();
+        let names = order.iter().enumerate().map(|(at, &label)| (label, left_of(&regions[at..]))).collect();
         return Ok((names, Heads::Regions(order)));
     }
     let mut all = entries.iter().map(|(_, values)| values[0]).collect::<Vec<_>>();
@@ -118,6 +118,16 @@ fn labels(dataset: &Value) -> Result<(BTreeMap<u16, String>, Heads), NeuralError
     let names =
         entries.iter().filter(|(_, values)| values[0] != 0).map(|(name, values)| (values[0], (*name).to_owned()));
     Ok((names.collect(), Heads::Classes(all)))
+}
+
+/// What the first of some regions is called once the others were written over it. Of those within each other the larger is named.
+fn left_of(regions: &[&(&str, Vec<u16>)]) -> String {
+    let Some(((name, own), later)) = regions.split_first() else { return String::new() };
+    let over: Vec<_> = later.iter().filter(|(_, values)| values.iter().any(|v| own.contains(v))).collect();
+    let lies_within = |own: &[u16], all: &[u16]| all.len() > own.len() && own.iter().all(|v| all.contains(v));
+    let named = over.iter().filter(|(_, own)| !over.iter().any(|(_, all)| lies_within(own, all)));
+    let named: Vec<&str> = named.map(|(name, _)| *name).collect();
+    if named.is_empty() { (*name).to_owned() } else { format!("{name} without {}", named.join(" and ")) }
 }
 
 #[cfg(test)]
@@ -144,7 +154,8 @@ mod tests {
         let labels = json!({"background": 0, "whole": [1, 2, 3], "core": [2, 3], "enhancing": 3, "ignore": 4});
         let dataset = read(&labels, &json!([1, 2, 3])).unwrap();
         assert_eq!(dataset.heads, Heads::Regions(vec![1, 2, 3]));
-        assert_eq!(dataset.names[&2], "core");
+        assert_eq!(dataset.names[&1], "whole without core", "which enhancing lies in");
+        assert_eq!((dataset.names[&2].as_str(), dataset.names[&3].as_str()), ("core without enhancing", "enhancing"));
         assert!(read(&labels, &json!([1, 2])).unwrap_err().to_string().contains("regions"));
         assert!(read(&labels, &Value::Null).unwrap_err().to_string().contains("regions_class_order"));
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use neural::card::{
     ExpectedInput, ModelCard, ModelClass, Network, NnUnetPart, NnUnetParts, SCHEMA, Training, WeightFile,
 };
-use neural::nnunet::{Dataset, Heads, NnUnetWork, Plans};
+use neural::nnunet::{Dataset, NnUnetWork, Plans};
 use neural::weights::Checkpoint;
 use serde_json::Value;
 use volume::Label;
@@ -126,21 +126,11 @@ pub(super) fn take(
     } else {
         "it sees scans as they are stored, as nnU-Net's reader does"
     };
-    let notes = found.iter().filter_map(|r| regions_note(&r.dataset)).chain([
+    let notes = vec![
         turned.to_owned(),
         "its folder does not tell under which licence the weights may be used; look where they come from".to_owned(),
-    ]);
-    Ok(Some((card, notes.collect())))
-}
-
-/// How to read classes that are regions, which may lie within each other.
-fn regions_note(dataset: &Dataset) -> Option<String> {
-    let Heads::Regions(order) = &dataset.heads else { return None };
-    let names: Vec<&str> = order.iter().filter_map(|label| dataset.names.get(label)).map(String::as_str).collect();
-    Some(format!(
-        "its classes are regions that may lie within each other; a voxel is of the last that holds it of: {}",
-        names.join(", ")
-    ))
+    ];
+    Ok(Some((card, notes)))
 }
 
 /// True if its plans or its folders say that it is TotalSegmentator's.
