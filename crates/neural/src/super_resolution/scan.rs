@@ -116,6 +116,15 @@ mod tests {
     }
 
     #[test]
+    fn values_that_would_overflow_are_refused() {
+        for wrong in [f32::NAN, f32::INFINITY, -3e38] {
+            let refused = Scale::of(&[0.0, 1.0, wrong]).unwrap_err().to_string();
+            assert!(refused.contains("beyond 1e30"), "{refused}");
+        }
+        assert!(Scale::of(&[0.0, 1.0, -1e30]).is_ok());
+    }
+
+    #[test]
     fn quantiles_span_a_unit_and_flat_scans_survive() {
         let mut values: Vec<f32> = (0..=1000).map(|v| v as f32).collect();
         let scale = Scale::of(&values).unwrap();

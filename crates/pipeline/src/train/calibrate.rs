@@ -87,8 +87,7 @@ pub fn calibrate(request: &TrainRequest, progress: &dyn Progress) -> Result<Cali
     let predictor = recipe.view().load(&weights)?;
     let measured = measure(&predictor, &recipe, &data, &held_back, progress)?;
     let Finished { test, calibration } = measured.write(&request.out, &recipe, card)?;
-    let [_, validation, test_cases] = data.counts(&recipe);
-    let cases = [validation, test_cases];
+    let cases = [held_back.len(), data.test.len()];
     Ok(CalibrationSummary { name: recipe.name, cases, test, calibration })
 }
 
