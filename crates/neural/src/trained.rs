@@ -14,7 +14,7 @@ use crate::confidence::percent;
 use crate::error::NeuralError;
 use crate::grid::{binned, canonical};
 use crate::networks::unet::UNetConfig;
-use crate::training::{Predictor, Sample, turned};
+use crate::training::{Predictor, Sample};
 
 /// Voxels of the largest grid that is run as a whole: the first layers of a small network then take some gigabytes.
 const MOST_VOXELS: usize = 24 << 20;
@@ -30,9 +30,6 @@ const MOST_WINDOW: usize = 16 << 20;
 
 /// Of a network's voxels, in mm.
 const SPACINGS: std::ops::RangeInclusive<f64> = 0.01..=100.0;
-
-/// By which a scan can be turned, in degrees.
-const TURNS: std::ops::RangeInclusive<f64> = 0.0..=45.0;
 
 /// The part of a scan that a first look leaves, about: a brain of a head.
 const FOCUS_SHARE: f64 = 0.4;
@@ -115,9 +112,6 @@ pub struct TrainedUNet {
     pub normalization: Normalization,
     /// Axes (depth, height, width) that are flipped, the results averaged.
     pub flips: [bool; 3],
-    /// Degrees by which a scan is turned about each of these axes, either way, the results averaged too; 0 for none.
-    #[serde(default, skip_serializing_if = "is_straight")]
-    pub turns_deg: [f64; 3],
     /// Voxels (depth, height, width) of the windows that go over a scan; none if it is run as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub windows: Option<[usize; 3]>,
@@ -143,10 +137,6 @@ const fn one() -> usize {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn is_one(members: &usize) -> bool {
     *members == 1
-}
-
-fn is_straight(turns_deg: &[f64; 3]) -> bool {
-    turns_deg.iter().all(|&degrees| degrees == 0.0)
 }
 
 /// What such a network found in a scan.
@@ -186,10 +176,6 @@ impl TrainedUNet {
                 format!("are {:?}; at least a voxel and at most {MOST_WINDOW} can be", self.windows),
             );
         }
-        if !self.turns_deg.iter().all(|degrees| TURNS.contains(degrees)) {
-            let ([low, high], found) = ([TURNS.start(), TURNS.end()], self.turns_deg);
-            return wrong("turns_deg", format!("are {found:?}; {low} to {high} can be"));
-        }
         if let Some(Division { axis, before, after }) = self.division {
             let is_class = |class: Label| (1..self.network.classes).contains(&usize::from(class));
             if axis > 2 || before == after || !is_class(before) || !is_class(after) {
@@ -216,7 +202,6 @@ impl TrainedUNet {
         let whole = size.into_iter().product::<usize>() as f64;
         let flips = self.flips.iter().filter(|f| **f).count() as i32;
         let often = 2f64.powi(flips) * self.members as f64;
-        let looks = 1.0 + self.turns().count() as f64;
         let seen = match self.windows {
             Some(window) => {
                 let along = |a: usize| (windows::count(size[a], window[a]) * window[a]) as f64;
@@ -226,7 +211,7 @@ impl TrainedUNet {
             }
             None => whole * often,
         };
-        Some(self.network.flops_per_voxel() * seen * looks)
+        Some(self.network.flops_per_voxel() * seen)
     }
 
     /// The network with its weights.
@@ -264,12 +249,6 @@ impl TrainedUNet {
         Ok((Sample { size: [k, j, i], spacing_mm: [z, y, x], image, labels }, grid))
     }
 
-    /// Axes and angles of the turned looks at a scan.
-    fn turns(&self) -> impl Iterator<Item = (usize, f64)> {
-        let turned = self.turns_deg.into_iter().enumerate().filter(|(_, degrees)| *degrees != 0.0);
-        turned.flat_map(|(axis, degrees)| [(axis, degrees), (axis, -degrees)])
-    }
-
     /// Probabilities `[classes, voxels]` of a scan as the network sees it.
     ///
     /// # Errors
@@ -280,32 +259,15 @@ impl TrainedUNet {
         sample: &Sample,
         tell: &(dyn Fn(f32) + Sync),
     ) -> Result<Vec<f32>, NeuralError> {
-        let looks = 1.0 + self.turns().count() as f32;
-        let mut probabilities = self.look(predictor, sample, &|share| tell(share / looks))?;
-        for ((axis, degrees), look) in self.turns().zip(1_u8..) {
-            let tell = |share| tell((f32::from(look) + share) / looks);
-            let image = self.look(predictor, &turned(sample, axis, degrees), &tell)?;
-            // Classes in place of channels.
-            let back = turned(&Sample { image, labels: sample.labels.clone(), ..*sample }, axis, -degrees);
-            // Cubic convolution swings a little below 0 at borders.
-            probabilities.iter_mut().zip(back.image).for_each(|(sum, p)| *sum += p.max(0.0));
-        }
-        if looks > 1.0 {
-            to_shares(&mut probabilities, sample.voxels());
-        }
+        let mut probabilities = match self.windows {
+            Some(window) if self.focus => in_focus(predictor, sample, window, self.flips, tell)?,
+            Some(window) => in_windows(predictor, sample, window, self.flips, tell)?,
+            None => predictor.probabilities(sample, self.flips)?,
+        };
         if let Some(division) = self.division {
             division.apply(&mut probabilities, sample.size);
         }
         Ok(probabilities)
-    }
-
-    /// Probabilities of a scan looked at from one side.
-    fn look(&self, predictor: &Predictor, sample: &Sample, tell: &dyn Fn(f32)) -> Result<Vec<f32>, NeuralError> {
-        match self.windows {
-            Some(window) if self.focus => in_focus(predictor, sample, window, self.flips, tell),
-            Some(window) => in_windows(predictor, sample, window, self.flips, tell),
-            None => predictor.probabilities(sample, self.flips),
-        }
     }
 
     /// How probable each class is at each voxel of a scan.
@@ -347,13 +309,6 @@ impl TrainedUNet {
         tell(1.0);
         labels
     }
-}
-
-/// Divides what each class has at a voxel by what all have.
-fn to_shares(sums: &mut [f32], voxels: usize) {
-    let mut all = vec![0.0_f32; voxels];
-    sums.chunks_exact(voxels).for_each(|class| all.iter_mut().zip(class).for_each(|(all, p)| *all += p));
-    sums.chunks_exact_mut(voxels).for_each(|class| class.iter_mut().zip(&all).for_each(|(p, all)| *p /= all));
 }
 
 /// Makes background of what is apart from the largest piece of all classes but background, the first.

@@ -13,7 +13,7 @@ mod sample;
 mod trainer;
 
 pub use crate::safetensors::Precision;
-pub use augment::{Augmentation, Chance, Elastic, Synthesis, augment, turned};
+pub use augment::{Augmentation, Chance, Elastic, Synthesis, augment};
 pub use loss::{LossConfig, dice_cross_entropy};
 pub use optimizer::{Optimizer, OptimizerConfig, Schedule};
 pub use parameters::Parameters;

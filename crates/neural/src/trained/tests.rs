@@ -136,7 +136,6 @@ fn answers_do_not_depend_on_how_a_scan_is_stored() {
         spacing_mm: [1.0; 3],
         normalization: Normalization::ZScore,
         flips: [false, false, true],
-        turns_deg: [0.0; 3],
         windows: None,
         focus: false,
         one_piece: false,
@@ -159,11 +158,8 @@ fn answers_do_not_depend_on_how_a_scan_is_stored() {
     let turned = grid("ILP", [24, 16, 20], [-7.0, -9.0, 11.0]);
     let other = resample::nearest(&scan, &turned, f32::NAN);
     assert!(other.data().iter().all(|x| x.is_finite()), "the grids hold the same voxels");
-    let whole = None;
-    let cut = Some([16, 16, 8]);
-    let ways = [(whole, false, 0.0), (cut, false, 0.0), (cut, true, 0.0), (cut, false, 15.0)];
-    for (windows, focus, about_width) in ways {
-        (model.windows, model.focus, model.turns_deg[2]) = (windows, focus, about_width);
+    for (windows, focus) in [(None, false), (Some([16, 16, 8]), false), (Some([16, 16, 8]), true)] {
+        (model.windows, model.focus) = (windows, focus);
         let find = |scan| model.segment(&predictor, &ScanVolume::F32(scan), 1.0, &|_| {}).unwrap();
         let (first, second) = (find(scan.clone()), find(other.clone()));
         assert_eq!(*first.labels.geometry(), stored);
@@ -171,65 +167,5 @@ fn answers_do_not_depend_on_how_a_scan_is_stored() {
         assert!(most - least > 5, "the answer depends on the place, from {least} to {most} %");
         assert_eq!(resample::nearest(&second.labels, &stored, 9), first.labels);
         assert_eq!(resample::nearest(&second.confidence, &stored, 0), first.confidence);
-    }
-}
-
-#[test]
-fn turned_looks_count_like_the_straight_one() {
-    let mut model = TrainedUNet {
-        network: small(),
-        members: 1,
-        axes: "RAS".to_owned(),
-        spacing_mm: [1.0, 1.0, 2.0],
-        normalization: Normalization::ZScore,
-        flips: [false; 3],
-        turns_deg: [0.0; 3],
-        windows: None,
-        focus: false,
-        one_piece: false,
-        single: Vec::new(),
-        division: None,
-    };
-    let config =
-        r#"{"seed": 3, "patch": [8, 8, 8], "batch": 1, "epochs": 1, "learning_rate": 0.01, "schedule": "constant"}"#;
-    let trainer = Trainer::new(&model.network, serde_json::from_str(config).unwrap()).unwrap();
-    let predictor = model.load(&trainer.weights(Precision::Single, BTreeMap::new()).unwrap()).unwrap();
-    let size = [8, 16, 16];
-    let image = (0..8 * 256).map(|n| ((n / 256) as f32).sin() * 2.0 + (n as f32 * 0.3).cos()).collect();
-    let sample = Sample { size, spacing_mm: [2.0, 1.0, 1.0], image, labels: vec![0; 8 * 256] };
-    let straight = model.probabilities(&predictor, &sample, &|_| ()).unwrap();
-
-    model.turns_deg = [0.0, 12.0, 0.0];
-    let told = std::sync::Mutex::new(Vec::new());
-    let found = model.probabilities(&predictor, &sample, &|share| told.lock().unwrap().push(share)).unwrap();
-    let back = |degrees: f64| {
-        let image = predictor.probabilities(&turned(&sample, 1, degrees), [false; 3]).unwrap();
-        turned(&Sample { image, ..sample.clone() }, 1, -degrees).image
-    };
-    let (one, other) = (back(12.0), back(-12.0));
-    // Away from where a turned look ends.
-    let inner = |at: usize| (3..5).contains(&(at / 256)) && (6..10).contains(&(at % 16));
-    let mut most = 0.0_f32;
-    for class in 0..3 {
-        for at in (0..8 * 256).filter(|&at| inner(at)) {
-            let n = class * 8 * 256 + at;
-            let mean = (straight[n] + one[n] + other[n]) / 3.0;
-            assert!((found[n] - mean).abs() < 0.01, "{} is not {mean}", found[n]);
-            most = most.max((found[n] - straight[n]).abs());
-        }
-    }
-    assert!(most > 0.02, "another look is another answer: {most}");
-    for at in 0..8 * 256 {
-        let sum: f32 = (0..3).map(|class| found[class * 8 * 256 + at]).sum();
-        assert!((sum - 1.0).abs() < 1e-5, "at its corners too");
-    }
-    assert!(told.into_inner().unwrap().windows(2).all(|pair| pair[0] <= pair[1]), "progress goes on");
-
-    let grid =
-        ImageGeometry::new([16, 16, 8], [1.0, 1.0, 2.0], Point::new(0.0, 0.0, 0.0), glam::DMat3::IDENTITY).unwrap();
-    let flops = |turns_deg| TrainedUNet { turns_deg, ..model.clone() }.flops(&grid).unwrap();
-    assert_eq!(flops([9.0, 0.0, 9.0]), 5.0 * flops([0.0; 3]));
-    for wrong in [-1.0, 46.0, f64::NAN] {
-        assert!(TrainedUNet { turns_deg: [0.0, 0.0, wrong], ..model.clone() }.check().is_err(), "{wrong}");
     }
 }

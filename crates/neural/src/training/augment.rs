@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use super::random::Rng;
 use super::sample::Sample;
 use crate::NeuralError;
-pub use spatial::turned;
 pub use synthesis::Synthesis;
 
 /// A value that is drawn with a probability, and else left out.

@@ -52,9 +52,6 @@ pub struct TrainRecipe {
     /// Axes (depth, height, width) that are flipped when it is used, the results averaged.
     #[serde(default)]
     pub test_time_flips: [bool; 3],
-    /// Degrees by which a scan is turned about each of these axes when it is used, either way, the results averaged too; 0 for none.
-    #[serde(default)]
-    pub test_time_turns_deg: [f64; 3],
     /// True if a scan is run in windows of the size of a patch, else as a whole.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub windows: bool,
@@ -343,7 +340,6 @@ impl TrainRecipe {
             spacing_mm: self.data.spacing_mm,
             normalization: self.data.normalization,
             flips: self.test_time_flips,
-            turns_deg: self.test_time_turns_deg,
             windows: self.windows.then_some(self.training.patch),
             focus: self.focus,
             one_piece: self.one_piece,

@@ -32,20 +32,7 @@ impl Map {
 }
 
 pub(super) fn patch(sample: &Sample, size: [usize; 3], augmentation: &Augmentation, rng: &mut Rng) -> Sample {
-    mapped(sample, size, &draw(sample, size, augmentation, rng))
-}
-
-/// A sample turned by an angle in degrees and millimetres about an axis (0 for depth, 1 for height, 2 for width) through its middle, from
-/// the next axis towards the one after that; its grid stays. Zeros and background come in at the corners.
-pub fn turned(sample: &Sample, axis: usize, degrees: f64) -> Sample {
-    let middle = sample.size.map(|n| (n as f32 - 1.0) / 2.0);
-    // Where a voxel comes from lies back.
-    let back = rotation(axis, -degrees.to_radians());
-    let matrix = in_voxels(back, sample.spacing_mm.map(f64::from), 1.0, [false; 3]);
-    mapped(sample, sample.size, &Map { centre: middle, middle, matrix, bend: None })
-}
-
-fn mapped(sample: &Sample, size: [usize; 3], map: &Map) -> Sample {
+    let map = draw(sample, size, augmentation, rng);
     let voxels = size.iter().product();
     let channels = sample.channels();
     let mut image = vec![0.0; channels * voxels];
@@ -183,8 +170,17 @@ fn draw(sample: &Sample, size: [usize; 3], augmentation: &Augmentation, rng: &mu
             matrix = times(rotation(axis, angle), matrix);
         }
     }
+    for (row, values) in matrix.iter_mut().enumerate() {
+        for (column, value) in values.iter_mut().enumerate() {
+            // Angles and sizes are those of millimetres.
+            *value *= spacing[column] / spacing[row] / zoom.unwrap_or(1.0);
+            if flips[column] {
+                *value = -*value;
+            }
+        }
+    }
     let bend = bend.and_then(|(hit, bend)| hit.then_some(bend));
-    Map { centre, middle, matrix: in_voxels(matrix, spacing, zoom.unwrap_or(1.0), flips), bend }
+    Map { centre, middle, matrix: matrix.map(|row| row.map(|x| x as f32)), bend }
 }
 
 /// First voxel of a patch: inside, or with the sample inside it, along each axis.
@@ -226,19 +222,6 @@ fn rotation(axis: usize, angle: f64) -> [[f64; 3]; 3] {
     (matrix[b][b], matrix[b][c]) = (cos, -sin);
     (matrix[c][b], matrix[c][c]) = (sin, cos);
     matrix
-}
-
-/// A map of millimetres as one of voxels, mirrored first and made smaller by `zoom`.
-fn in_voxels(mut matrix: [[f64; 3]; 3], spacing: [f64; 3], zoom: f64, flips: [bool; 3]) -> [[f32; 3]; 3] {
-    for (row, values) in matrix.iter_mut().enumerate() {
-        for (column, value) in values.iter_mut().enumerate() {
-            *value *= spacing[column] / spacing[row] / zoom;
-            if flips[column] {
-                *value = -*value;
-            }
-        }
-    }
-    matrix.map(|row| row.map(|x| x as f32))
 }
 
 fn times(a: [[f64; 3]; 3], b: [[f64; 3]; 3]) -> [[f64; 3]; 3] {

@@ -263,27 +263,3 @@ fn gains_are_smooth() {
     // Knots that differ by two deviations are 20 voxels apart.
     assert!(most - least > 0.3 && step < 0.1, "from {least} to {most}, at most {step} from voxel to voxel");
 }
-
-#[test]
-fn a_sample_is_turned_from_one_axis_to_the_next_but_one() {
-    // One voxel, and where a quarter turn brings it: from the axis after the one that is turned about to that after it, in millimetres.
-    let cases = [
-        (0, [1.0; 3], [2, 4, 2], [2, 2, 4]),
-        (1, [1.0; 3], [2, 3, 4], [4, 3, 2]),
-        (2, [1.0; 3], [3, 2, 1], [2, 3, 1]),
-        (2, [2.0, 1.0, 1.0], [3, 2, 2], [2, 4, 2]),
-        (1, [1.0, 1.0, 2.0], [2, 2, 3], [4, 2, 2]),
-    ];
-    for (axis, spacing_mm, from, to) in cases {
-        let at = |[d, h, w]: [usize; 3]| (d * 5 + h) * 5 + w;
-        let mut sample = Sample { size: [5; 3], spacing_mm, image: vec![0.0; 250], labels: vec![0; 125] };
-        (sample.image[at(from)], sample.image[125 + at(from)], sample.labels[at(from)]) = (1.0, 3.0, 7);
-        let turned = turned(&sample, axis, 90.0);
-        let (first, second) = turned.image.split_at(125);
-        assert!((first[at(to)] - 1.0).abs() < 1e-3, "about {axis}: {first:?}");
-        assert!((second[at(to)] - 3.0).abs() < 1e-3);
-        assert_eq!((turned.labels[at(to)], turned.size, turned.spacing_mm), (7, [5; 3], spacing_mm));
-        let back = super::turned(&turned, axis, -90.0);
-        assert!((back.image[at(from)] - 1.0).abs() < 1e-2, "and back");
-    }
-}
